@@ -1,0 +1,106 @@
+/**
+ * What an agent and the control plane say to each other, inside one SSH connection that the agent opens.
+ *
+ * - Authentication: SSH public key, the device's ed25519 key; the user name is the node id.
+ * - Control: the agent opens one session channel with the subsystem `iocloud-agent`; both sides then send JSON values,
+ *   one a line, at most `maxLineBytes` bytes: `agentMessage` upwards, `controlMessage` downwards.
+ * - Streams: the agent asks once for a stream-local forward of `streamForwardPath`. For each stream the control plane
+ *   opens a forwarded channel there and writes one line, a `streamRequest`. The agent answers with one line, a
+ *   `streamAnswer`; after `{ok:true}` both sides carry raw bytes.
+ *
+ * The control plane states what shall run (`desired`) and never what to do: the agent brings its machine there and
+ * reports what it sees (`observed`). Either may die at any time and say it all again.
+ */
+import { z } from 'zod';
+import { clusterId, leaseId, nodeId } from './ids.js';
+import { inventory } from './nodes.js';
+
+export const agentProtocolVersion = 1;
+export const agentSubsystem = 'iocloud-agent';
+export const streamForwardPath = '/iocloud/streams';
+export const maxLineBytes = 4 * 2 ** 20;
+/** How often an agent sends a heartbeat, and after how long a silence its node counts as offline. Milliseconds. */
+export const heartbeatIntervalMs = 5_000;
+export const heartbeatTimeoutMs = 20_000;
+
+/** One Ray node to run on this machine. Its id is never used again: a lease that has exited stays exited. */
+export const leaseSpec = z.object({
+  leaseId,
+  clusterId,
+  role: z.enum(['head', 'worker']),
+  group: z.string(),
+  ordinal: z.int(),
+  rayVersion: z.string(),
+  authToken: z.string().describe("the cluster's own Ray token"),
+  nodeIp: z.ipv4().describe('address inside the cluster on this machine, in 127.0.0.0/8'),
+  headIp: z.ipv4().describe('address of the head; equal to nodeIp for the head'),
+  cpus: z.number(),
+  memoryBytes: z.int().nullable(),
+  deviceIndices: z.array(z.int()),
+  resources: z.record(z.string(), z.number()),
+  labels: z.record(z.string(), z.string()),
+});
+export type LeaseSpec = z.infer<typeof leaseSpec>;
+
+/** What the agent sees of one lease. */
+export const leaseObservation = z.object({
+  leaseId,
+  phase: z.enum(['starting', 'ready', 'exited']),
+  message: z.string().max(4096).describe('why, in words; the last lines of the error for a failed start'),
+  rayNodeId: z.string().nullable(),
+});
+export type LeaseObservation = z.infer<typeof leaseObservation>;
+
+export const agentMessage = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('hello'),
+    protocol: z.int(),
+    agentVersion: z.string(),
+    nodeId,
+    inventory,
+  }),
+  z.object({ type: z.literal('heartbeat'), diskFreeBytes: z.int(), memoryAvailableBytes: z.int(), load1: z.number() }),
+  z.object({
+    type: z.literal('observed'),
+    /** The revision of the `desired` message that this observation has taken into account; 0 before the first. */
+    revision: z.int(),
+    leases: z.array(leaseObservation),
+  }),
+]);
+export type AgentMessage = z.infer<typeof agentMessage>;
+
+export const controlMessage = z.discriminatedUnion('type', [
+  /** The whole truth for this machine: any lease not named here is to be ended and its data wiped. */
+  z.object({ type: z.literal('desired'), revision: z.int(), leases: z.array(leaseSpec) }),
+  /** The connection is refused for good: the agent logs the reason and retries slowly. */
+  z.object({ type: z.literal('refused'), reason: z.string() }),
+]);
+export type ControlMessage = z.infer<typeof controlMessage>;
+
+export const streamRequest = z.discriminatedUnion('kind', [
+  /** A TCP connection to the head's dashboard port: HTTP and WebSocket follow. */
+  z.object({ kind: z.literal('dashboard'), leaseId }),
+  /**
+   * The driver log of a Ray job (`job-driver-<submission id>.log`) from a byte offset, found on whichever of the
+   * cluster's Ray nodes on this machine has it. With `follow` the bytes go on as they are written until the control
+   * plane closes the channel (a file that does not exist yet is waited for); without it the channel ends at the end.
+   */
+  z.object({
+    kind: z.literal('job-log'),
+    clusterId,
+    submissionId: z.string(),
+    fromByte: z.int().min(0),
+    follow: z.boolean(),
+  }),
+]);
+export type StreamRequest = z.infer<typeof streamRequest>;
+
+export const streamAnswer = z.discriminatedUnion('ok', [
+  z.object({ ok: z.literal(true) }),
+  z.object({
+    ok: z.literal(false),
+    code: z.enum(['not-found', 'not-ready', 'bad-request', 'internal']),
+    message: z.string(),
+  }),
+]);
+export type StreamAnswer = z.infer<typeof streamAnswer>;

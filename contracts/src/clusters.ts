@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { clusterId, leaseId, nodeId } from './ids.js';
+import { dnsLabel, nodeResources } from './resources.js';
+
+export const rayVersion = z.string().regex(/^\d+\.\d+\.\d+$/, 'a Ray release such as 2.60.0');
+
+export const workerGroup = nodeResources
+  .extend({
+    name: dnsLabel,
+    count: z.int().min(0).max(10_000).describe('Ray worker nodes wanted in this group'),
+  })
+  .meta({ id: 'WorkerGroup' });
+export type WorkerGroup = z.infer<typeof workerGroup>;
+
+export const clusterSpec = z
+  .object({
+    name: dnsLabel.describe('unique among the live clusters of the tenant'),
+    type: z.enum(['ray']).default('ray'),
+    rayVersion: rayVersion.optional().describe("the control plane's default when absent"),
+    head: nodeResources.prefault({ cpus: 1 }),
+    workerGroups: z
+      .array(workerGroup)
+      .max(64)
+      .default([])
+      .refine(groups => new Set(groups.map(group => group.name)).size === groups.length, 'group names must differ'),
+    idleTimeoutSeconds: z
+      .int()
+      .min(0)
+      .nullable()
+      .default(null)
+      .describe('delete the cluster after so long without a job, in seconds; null: never'),
+  })
+  .meta({ id: 'ClusterSpec' });
+export type ClusterSpec = z.infer<typeof clusterSpec>;
+
+export const clusterPhase = z
+  .enum(['pending', 'provisioning', 'ready', 'stopping', 'stopped', 'deleting', 'deleted'])
+  .meta({ id: 'ClusterPhase' });
+export type ClusterPhase = z.infer<typeof clusterPhase>;
+
+/** Kubernetes' condition: `status` says whether `type` holds, `reason` why in one CamelCase word. */
+export const condition = z
+  .object({
+    type: z.enum(['Placed', 'HeadReady', 'WorkersReady', 'NetworkIsolated']),
+    status: z.enum(['True', 'False', 'Unknown']),
+    reason: z.string(),
+    message: z.string(),
+    lastTransitionTime: z.iso.datetime(),
+    observedGeneration: z.int(),
+  })
+  .meta({ id: 'Condition' });
+export type Condition = z.infer<typeof condition>;
+
+export const leasePhase = z.enum(['pending', 'starting', 'ready', 'exited', 'lost']).meta({ id: 'LeasePhase' });
+export type LeasePhase = z.infer<typeof leasePhase>;
+
+export const clusterLease = z
+  .object({
+    id: leaseId,
+    nodeId,
+    role: z.enum(['head', 'worker']),
+    group: z.string(),
+    ordinal: z.int(),
+    phase: leasePhase,
+    message: z.string(),
+    simulated: z.boolean().describe('true where any of its accelerators is simulated'),
+  })
+  .meta({ id: 'ClusterLease' });
+export type ClusterLease = z.infer<typeof clusterLease>;
+
+export const cluster = z
+  .object({
+    id: clusterId,
+    spec: clusterSpec.extend({ rayVersion }),
+    origin: z.enum(['user', 'job']).describe('job: provisioned for a job that named no cluster'),
+    desired: z.enum(['running', 'stopped', 'deleted']),
+    phase: clusterPhase,
+    generation: z.int().describe('grows with every change of the spec or the desired state'),
+    observedGeneration: z.int().describe('the generation that the status speaks of'),
+    conditions: z.array(condition),
+    leases: z.array(clusterLease),
+    dashboardPath: z.string().describe('path of the Ray dashboard and of the cluster’s own Ray Jobs address'),
+    createdAt: z.iso.datetime(),
+    readyAt: z.iso.datetime().nullable(),
+    idleSince: z.iso.datetime().nullable(),
+  })
+  .meta({ id: 'Cluster' });
+export type Cluster = z.infer<typeof cluster>;
+
+export const scaleRequest = z
+  .object({ group: dnsLabel, count: z.int().min(0).max(10_000) })
+  .meta({ id: 'ScaleRequest' });
+export const dashboardLink = z.object({ url: z.string(), expiresAt: z.iso.datetime() }).meta({ id: 'DashboardLink' });

@@ -1,0 +1,61 @@
+/**
+ * Ids are a type prefix and 20 lower-case base-32 characters (100 random bits), so that a reader sees in a log line
+ * what an id names, and an id fits DNS labels and file names as it is.
+ */
+import { z } from 'zod';
+
+const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'; // Crockford's base 32: no i, l, o, u to misread
+
+export const idPrefixes = {
+  tenant: 'tn',
+  user: 'us',
+  apiKey: 'ak',
+  cluster: 'cl',
+  node: 'nd',
+  lease: 'ls',
+  job: 'jb',
+  attempt: 'at',
+  event: 'ev',
+} as const;
+export type IdKind = keyof typeof idPrefixes;
+
+export type TenantId = string & z.core.$brand<'TenantId'>;
+export type UserId = string & z.core.$brand<'UserId'>;
+export type ApiKeyId = string & z.core.$brand<'ApiKeyId'>;
+export type ClusterId = string & z.core.$brand<'ClusterId'>;
+export type NodeId = string & z.core.$brand<'NodeId'>;
+export type LeaseId = string & z.core.$brand<'LeaseId'>;
+export type JobId = string & z.core.$brand<'JobId'>;
+export type AttemptId = string & z.core.$brand<'AttemptId'>;
+
+interface IdTypes {
+  tenant: TenantId;
+  user: UserId;
+  apiKey: ApiKeyId;
+  cluster: ClusterId;
+  node: NodeId;
+  lease: LeaseId;
+  job: JobId;
+  attempt: AttemptId;
+  event: string;
+}
+
+/** A new id of the given kind. `randomBytes(n)` gives n random bytes: it comes in, so that a simulation can fix it. */
+export function newId<K extends IdKind>(kind: K, randomBytes: (n: number) => Uint8Array): IdTypes[K] {
+  const characters = Array.from(randomBytes(20), byte => alphabet[byte & 31]).join('');
+  return `${idPrefixes[kind]}_${characters}` as IdTypes[K];
+}
+
+const idSchema = <K extends IdKind>(kind: K) =>
+  z
+    .string()
+    .regex(new RegExp(`^${idPrefixes[kind]}_[${alphabet}]{20}$`), `expected an id such as ${idPrefixes[kind]}_…`)
+    .meta({ id: `${kind[0]?.toUpperCase()}${kind.slice(1)}Id` }) as unknown as z.ZodType<IdTypes[K]>;
+
+export const tenantId = idSchema('tenant');
+export const userId = idSchema('user');
+export const apiKeyId = idSchema('apiKey');
+export const clusterId = idSchema('cluster');
+export const nodeId = idSchema('node');
+export const leaseId = idSchema('lease');
+export const attemptId = idSchema('attempt');

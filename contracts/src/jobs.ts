@@ -1,0 +1,102 @@
+/** Jobs as this control plane sees them, and the `io.*` metadata by which a submission states what Ray has no field for. */
+import { z } from 'zod';
+import { attemptId, clusterId } from './ids.js';
+
+/** Ray's own five statuses (ray.job_submission.JobStatus). */
+export const rayJobStatus = z
+  .enum(['PENDING', 'RUNNING', 'STOPPED', 'SUCCEEDED', 'FAILED'])
+  .meta({ id: 'RayJobStatus' });
+export type RayJobStatus = z.infer<typeof rayJobStatus>;
+
+export const jobPhase = z
+  .enum(['queued', 'assigned', 'running', 'stopping', 'succeeded', 'failed', 'stopped'])
+  .meta({ id: 'JobPhase' });
+export type JobPhase = z.infer<typeof jobPhase>;
+
+/** Metadata values are strings on Ray's wire, so each key parses its own text. */
+export const ioMetadata = z
+  .object({
+    'io.cluster': z.string().min(1).max(63).optional().describe('name or id of the cluster to run on'),
+    'io.max_attempts': z
+      .string()
+      .regex(/^([1-9]|10)$/, 'a whole number from 1 to 10')
+      .optional()
+      .describe('attempts in all when infrastructure fails; default 3'),
+  })
+  .strict()
+  .meta({ id: 'IoMetadata' });
+export type IoMetadata = z.infer<typeof ioMetadata>;
+
+/** Body of POST /api/jobs/, as Ray's client sends it (ray.dashboard.modules.job.common.JobSubmitRequest). */
+export const rayJobSubmission = z
+  .object({
+    entrypoint: z.string(),
+    submission_id: z.string().nullish(),
+    job_id: z.string().nullish().describe('deprecated alias of submission_id'),
+    runtime_env: z.record(z.string(), z.unknown()).nullish(),
+    metadata: z.record(z.string(), z.string()).nullish(),
+    entrypoint_num_cpus: z.number().min(0).nullish(),
+    entrypoint_num_gpus: z.number().min(0).nullish(),
+    entrypoint_memory: z.int().min(0).nullish().describe('bytes'),
+    entrypoint_resources: z.record(z.string(), z.number()).nullish(),
+    entrypoint_label_selector: z.record(z.string(), z.string()).nullish(),
+  })
+  .meta({ id: 'RayJobSubmission' });
+export type RayJobSubmission = z.infer<typeof rayJobSubmission>;
+
+/** One entry of GET /api/jobs/ (ray.dashboard.modules.job.pydantic_models.JobDetails). Times are ms since the epoch. */
+export const rayJobDetails = z
+  .object({
+    type: z.enum(['SUBMISSION', 'DRIVER']),
+    job_id: z.string().nullable(),
+    submission_id: z.string().nullable(),
+    driver_info: z.object({ id: z.string(), node_ip_address: z.string(), pid: z.string() }).nullable(),
+    status: rayJobStatus,
+    entrypoint: z.string(),
+    message: z.string().nullable(),
+    error_type: z.string().nullable(),
+    start_time: z.int().nullable(),
+    end_time: z.int().nullable(),
+    metadata: z.record(z.string(), z.string()).nullable(),
+    runtime_env: z.record(z.string(), z.unknown()).nullable(),
+    driver_agent_http_address: z.string().nullable(),
+    driver_node_id: z.string().nullable(),
+    driver_exit_code: z.int().nullable(),
+  })
+  .meta({ id: 'RayJobDetails' });
+export type RayJobDetails = z.infer<typeof rayJobDetails>;
+
+export const attemptPhase = z.enum(['assigned', 'submitted', 'running', 'ended']).meta({ id: 'AttemptPhase' });
+export type AttemptPhase = z.infer<typeof attemptPhase>;
+
+export const attempt = z
+  .object({
+    id: attemptId,
+    number: z.int().min(1),
+    clusterId,
+    phase: attemptPhase,
+    outcome: z.enum(['succeeded', 'failed', 'stopped', 'lost']).nullable(),
+    message: z.string().nullable(),
+    startedAt: z.iso.datetime(),
+    endedAt: z.iso.datetime().nullable(),
+    logBytes: z.int().describe('bytes of log kept'),
+  })
+  .meta({ id: 'Attempt' });
+export type Attempt = z.infer<typeof attempt>;
+
+export const job = z
+  .object({
+    submissionId: z.string(),
+    phase: jobPhase,
+    status: rayJobStatus,
+    entrypoint: z.string(),
+    message: z.string().nullable(),
+    metadata: z.record(z.string(), z.string()),
+    clusterId: clusterId.nullable().describe('where it runs or ran last'),
+    attempts: z.array(attempt),
+    submittedAt: z.iso.datetime(),
+    startedAt: z.iso.datetime().nullable(),
+    endedAt: z.iso.datetime().nullable(),
+  })
+  .meta({ id: 'Job' });
+export type Job = z.infer<typeof job>;

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { nodeId } from './ids.js';
+
+export const device = z
+  .object({
+    index: z.int().min(0).describe('index on its machine, as CUDA_VISIBLE_DEVICES or ROCR_VISIBLE_DEVICES counts'),
+    uuid: z.string().max(128),
+    vendor: z.enum(['nvidia', 'amd']),
+    model: z.string().max(128).describe('as the driver names it, for example NVIDIA H100 80GB HBM3'),
+    memoryBytes: z.int().min(0),
+    simulated: z.boolean().describe('true: declared by configuration for tests, no such hardware exists'),
+  })
+  .meta({ id: 'Device' });
+export type Device = z.infer<typeof device>;
+
+/** How far a Ray node's ports are out of reach of everything else on its machine. */
+export const isolation = z.enum(['namespace', 'token-only']).meta({ id: 'Isolation' });
+
+export const inventory = z
+  .object({
+    hostname: z.string().max(253),
+    os: z.string().max(64),
+    arch: z.string().max(32),
+    cpuModel: z.string().max(128),
+    cpus: z.number().min(0).describe('logical CPUs offered'),
+    memoryBytes: z.int().min(0).describe('bytes of memory offered'),
+    diskFreeBytes: z.int().min(0),
+    devices: z.array(device).max(64),
+    rayVersions: z.array(z.string()).describe('Ray releases that can be started here'),
+    pythonVersion: z.string(),
+    isolation,
+    isolationReason: z.string().describe('why the machine isolates no better, or empty'),
+  })
+  .meta({ id: 'Inventory' });
+export type Inventory = z.infer<typeof inventory>;
+
+export const node = z
+  .object({
+    id: nodeId,
+    name: z.string(),
+    state: z.enum(['online', 'offline']),
+    inventory: inventory.nullable().describe('null until the agent has connected once'),
+    cpusLeased: z.number(),
+    memoryBytesLeased: z.int(),
+    devicesLeased: z.array(z.int()).describe('indices of devices in a lease'),
+    lastHeartbeatAt: z.iso.datetime().nullable(),
+    createdAt: z.iso.datetime(),
+  })
+  .meta({ id: 'Node' });
+export type Node = z.infer<typeof node>;
+
+export const enrolNode = z
+  .object({
+    name: z.string().min(1).max(63),
+    publicKey: z.string().max(512).describe('the device key: one ed25519 line in OpenSSH format'),
+  })
+  .meta({ id: 'EnrolNode' });
