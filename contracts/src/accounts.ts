@@ -3,6 +3,9 @@ import { apiKeyId, tenantId, userId } from './ids.js';
 import { permission, role } from './permissions.js';
 
 export const tenant = z.object({ id: tenantId, name: z.string(), createdAt: z.iso.datetime() }).meta({ id: 'Tenant' });
+export const createTenant = z
+  .object({ name: z.string().min(1).max(128), ownerName: z.string().min(1).max(128).default('owner') })
+  .meta({ id: 'CreateTenant' });
 export const user = z
   .object({ id: userId, tenantId, name: z.string(), role, createdAt: z.iso.datetime() })
   .meta({ id: 'User' });
@@ -29,6 +32,7 @@ export const createApiKey = z
 export const newApiKey = apiKey
   .extend({ secret: z.string().describe('the key itself; shown this once, only its hash is kept') })
   .meta({ id: 'NewApiKey' });
+export const newTenant = z.object({ tenant, owner: user, apiKey: newApiKey }).meta({ id: 'NewTenant' });
 export const whoami = z
   .object({ tenant, user, keyId: apiKeyId, permissions: z.array(permission) })
   .meta({ id: 'Whoami' });

@@ -38,6 +38,7 @@ export const node = z
   .object({
     id: nodeId,
     name: z.string(),
+    shared: z.boolean().describe('true: its owner offers it to other tenants too'),
     state: z.enum(['online', 'offline']),
     inventory: inventory.nullable().describe('null until the agent has connected once'),
     cpusLeased: z.number(),
@@ -53,5 +54,6 @@ export const enrolNode = z
   .object({
     name: z.string().min(1).max(63),
     publicKey: z.string().max(512).describe('the device key: one ed25519 line in OpenSSH format'),
+    shared: z.boolean().default(false).describe('offer the machine to other tenants too'),
   })
   .meta({ id: 'EnrolNode' });
