@@ -504,4 +504,4 @@ type Parsed<R, K extends 'params' | 'query' | 'body'> =
 export type ParamsOf<R> = Parsed<R, 'params'>;
 export type QueryOf<R> = Parsed<R, 'query'>;
 export type BodyOf<R> = Parsed<R, 'body'>;
-export type ResponseOf<R> = R extends { response: infer S extends z.ZodType } ? z.output<S> : void;
+export type ResponseOf<R> = R extends { response: infer S extends z.ZodType } ? z.output<S> : undefined;

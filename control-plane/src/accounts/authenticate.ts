@@ -1,0 +1,90 @@
+/** Finds out who calls, from an API key or from a browser's session cookie. */
+import { timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { type Permission, type Role, rolePermissions, type TenantId, type UserId } from '@iocloud/contracts';
+import { type Authenticate, type Caller, Failure, type Queryable, type Signer } from '../platform/index.js';
+import { hashSecret, parseApiKey } from './api-key.js';
+
+/** Sent to /clusters/ alone, and honoured there alone: a page that a cluster serves can never reach /v1 with it. */
+export const sessionCookie = 'iocloud_session';
+
+interface KeyRow {
+  tenant_id: TenantId;
+  user_id: UserId;
+  secret_hash: Buffer;
+  scopes: Permission[];
+  role: Role;
+}
+
+// A Ray head words it so, and Ray's client shows it to its user.
+const missing = new Failure('unauthenticated', 'Unauthorized: Missing authentication token');
+const invalid = new Failure('unauthenticated', 'Unauthorized: Invalid authentication token');
+
+export function authenticator(db: Queryable, signer: Signer): Authenticate {
+  const load = async (keyId: string): Promise<KeyRow | undefined> => {
+    const { rows } = await db.query<KeyRow>({
+      name: 'authenticate',
+      text: `SELECT k.tenant_id, k.user_id, k.secret_hash, k.scopes, u.role
+             FROM api_keys k JOIN users u ON u.tenant_id = k.tenant_id AND u.id = k.user_id
+             WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`,
+      values: [keyId],
+    });
+    return rows[0];
+  };
+
+  return async (request, { cookies }) => {
+    const token = bearerToken(request);
+    if (token !== null) {
+      const key = parseApiKey(token);
+      const row = key ? await load(key.id) : undefined;
+      // The hash is computed for unknown keys too, so that time does not tell which ids exist.
+      const hash = hashSecret(key?.secret ?? '');
+      if (!key || !row || !timingSafeEqual(hash, row.secret_hash)) throw invalid;
+      return toCaller(key.id, row);
+    }
+    const session = cookies ? readCookie(request, sessionCookie) : null;
+    if (session === null) throw missing;
+    refuseForeignOrigin(request);
+    const keyId = signer.verify('session', session)?.keyId;
+    // The session ends with its key: a revoked key's cookie opens nothing.
+    const row = typeof keyId === 'string' ? await load(keyId) : undefined;
+    if (!row) throw invalid;
+    return toCaller(keyId as string, row);
+  };
+}
+
+function toCaller(keyId: string, row: KeyRow): Caller {
+  const allowed = rolePermissions[row.role];
+  return {
+    tenantId: row.tenant_id,
+    userId: row.user_id,
+    keyId,
+    permissions: new Set(row.scopes.filter(scope => allowed.includes(scope))),
+  };
+}
+
+/** Ray's clients send Authorization; a proxy between may have moved it to X-Ray-Authorization, as Ray's own do. */
+function bearerToken(request: IncomingMessage): string | null {
+  const header = request.headers.authorization ?? request.headers['x-ray-authorization'];
+  if (typeof header !== 'string') return null;
+  const match = /^Bearer +(\S+)$/i.exec(header);
+  return match?.[1] ?? '';
+}
+
+export function readCookie(request: IncomingMessage, name: string): string | null {
+  for (const part of (request.headers.cookie ?? '').split(';')) {
+    const [key, ...value] = part.trim().split('=');
+    if (key === name) return decodeURIComponent(value.join('='));
+  }
+  return null;
+}
+
+/** A cookie comes along with requests that another site makes; those say so. */
+function refuseForeignOrigin(request: IncomingMessage): void {
+  const { origin, host } = request.headers;
+  const foreign = origin !== undefined && URL.canParse(origin) && new URL(origin).host !== host;
+  const site = request.headers['sec-fetch-site'];
+  if (foreign || origin === 'null' || (request.method !== 'GET' && site !== undefined && site !== 'same-origin')) {
+    throw new Failure('permission-denied', 'a page of another site may not use this session');
+  }
+}

@@ -1,0 +1,71 @@
+/** What clusters offer to jobs, and what they need from them; main.ts joins the two. */
+import type { Agent as HttpAgent } from 'node:http';
+import type { Readable } from 'node:stream';
+import type { ClusterId, ClusterPhase, LeaseId, NodeResources, TenantId } from '@iocloud/contracts';
+import type { Queryable, Transaction } from '../platform/index.js';
+
+/** What a cluster can carry in all: sums over the Ray nodes of its spec. */
+export interface Capacity {
+  cpus: number;
+  gpus: number;
+  memoryBytes: number;
+  resources: Record<string, number>;
+}
+
+/** A live cluster (phase neither stopping, stopped, deleting nor deleted, and desired running), as dispatch sees it. */
+export interface ClusterView {
+  id: ClusterId;
+  tenantId: TenantId;
+  name: string;
+  origin: 'user' | 'job';
+  phase: Extract<ClusterPhase, 'pending' | 'provisioning' | 'ready'>;
+  /** The head that would run the job; null until the cluster is ready. */
+  headLeaseId: LeaseId | null;
+  capacity: Capacity;
+  /** Labels of each of its Ray nodes, for label selectors. */
+  nodeLabels: Record<string, string>[];
+  /** Why it is not ready yet, in words for the job's message. */
+  waitingFor: string;
+}
+
+export interface Clusters {
+  /** Live clusters of all tenants, or of one. */
+  live(db: Queryable, tenantId?: TenantId): Promise<ClusterView[]>;
+  /**
+   * Provisions a cluster for a job that found no room: one head with at least `needs`, released after the idle time.
+   * Returns the reason in words when no machine could carry it now; `ever` says whether any could if it were free.
+   */
+  provisionForJob(
+    tx: Transaction,
+    tenantId: TenantId,
+    needs: NodeResources,
+  ): Promise<{ clusterId: ClusterId } | { refused: string; ever: boolean }>;
+  /** State of the head with this lease: `gone` once it has ended or counts as lost, for good. */
+  headState(db: Queryable, headLeaseId: LeaseId): Promise<'ready' | 'unreachable' | 'gone'>;
+  /**
+   * HTTP to the cluster's head through its machine's tunnel: use with node:http's request({agent, host, path, …}); the
+   * headers carry the cluster's Ray token. Throws HeadUnavailable.
+   */
+  head(clusterId: ClusterId): Promise<{ agent: HttpAgent; host: string; headers: Record<string, string> }>;
+  /**
+   * The driver log of a Ray job from a byte offset, wherever in the cluster it is kept, readable even when the head is
+   * dead. With `follow` it goes on until destroyed; without, it ends at the end. Throws HeadUnavailable; 'not-found' when
+   * there is no such log (without `follow`).
+   */
+  jobLog(clusterId: ClusterId, raySubmissionId: string, fromByte: number, follow: boolean): Promise<Readable>;
+}
+
+export class HeadUnavailable extends Error {
+  constructor(
+    readonly code: 'offline' | 'not-ready' | 'not-found' | 'gone',
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** What clusters need of jobs: is anything running there, since when is nothing? */
+export interface ClusterActivity {
+  /** Live attempts and the end of the last one (null: none yet), for each cluster named. */
+  of(db: Queryable, clusterIds: ClusterId[]): Promise<Map<ClusterId, { live: number; lastEndedAt: Date | null }>>;
+}

@@ -1,0 +1,74 @@
+import type { Event, EventSubject, TenantId } from '@iocloud/contracts';
+import type { Queryable, Transaction } from '../platform/index.js';
+
+export interface EventRecord {
+  tenantId: TenantId;
+  subjectKind: EventSubject;
+  subject: string;
+  /** One CamelCase word. */
+  reason: string;
+  message: string;
+  severity?: Event['severity'];
+}
+
+/** Writes an event in the transaction of what it tells. */
+export async function recordEvent(tx: Transaction, event: EventRecord): Promise<void> {
+  await tx.query({
+    name: 'record-event',
+    text: `INSERT INTO events (tenant_id, subject_kind, subject, reason, message, severity)
+           VALUES ($1, $2, $3, $4, $5, $6)`,
+    values: [
+      event.tenantId,
+      event.subjectKind,
+      event.subject,
+      event.reason,
+      event.message.slice(0, 4096),
+      event.severity ?? 'info',
+    ],
+  });
+}
+
+interface Row {
+  sequence: number;
+  at: Date;
+  subject_kind: EventSubject;
+  subject: string;
+  reason: string;
+  message: string;
+  severity: Event['severity'];
+}
+
+/** Events after a sequence number, oldest first. Those of transactions that may still commit earlier ones wait. */
+export async function readEvents(
+  db: Queryable,
+  tenantId: TenantId,
+  after: number,
+  limit: number,
+  subject: string | undefined,
+): Promise<Event[]> {
+  const { rows } = await db.query<Row>(
+    `SELECT sequence, at, subject_kind, subject, reason, message, severity FROM events
+     WHERE tenant_id = $1 AND sequence > $2 AND ($4::text IS NULL OR subject = $4)
+       AND xid < pg_snapshot_xmin(pg_current_snapshot())
+     ORDER BY sequence LIMIT $3`,
+    [tenantId, after, limit, subject ?? null],
+  );
+  return rows.map(row => ({
+    sequence: row.sequence,
+    at: row.at.toISOString(),
+    subjectKind: row.subject_kind,
+    subject: row.subject,
+    reason: row.reason,
+    message: row.message,
+    severity: row.severity,
+  }));
+}
+
+export async function lastSequence(db: Queryable, tenantId: TenantId): Promise<number> {
+  const { rows } = await db.query<{ last: number }>(
+    `SELECT coalesce(max(sequence), 0)::bigint AS last FROM events
+     WHERE tenant_id = $1 AND xid < pg_snapshot_xmin(pg_current_snapshot())`,
+    [tenantId],
+  );
+  return rows[0]?.last ?? 0;
+}

@@ -1,0 +1,56 @@
+/** What inventory offers to clusters, and what it needs from them; main.ts joins the two. */
+import type { Duplex } from 'node:stream';
+import type { Device, LeaseObservation, LeaseSpec, NodeId, StreamRequest, TenantId } from '@iocloud/contracts';
+import type { Queryable, Transaction } from '../platform/index.js';
+
+/** An online machine on which a tenant may place Ray nodes, with all that it offers (leased or not). */
+export interface Machine {
+  nodeId: NodeId;
+  name: string;
+  cpus: number;
+  memoryBytes: number;
+  devices: Device[];
+  rayVersions: string[];
+  isolation: 'namespace' | 'token-only';
+  isolationReason: string;
+}
+
+/** The stream could not be opened: the machine is not connected, or its agent said no. `message` says why. */
+export class StreamRefused extends Error {
+  constructor(
+    readonly code: 'offline' | 'not-found' | 'not-ready' | 'bad-request' | 'internal',
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export interface Machines {
+  /** Online machines that the tenant owns or that their owners share. */
+  available(db: Queryable, tenantId: TenantId): Promise<Machine[]>;
+  /**
+   * To be called in the transaction that changes what a node shall run: returns the node's new desired revision and
+   * wakes whoever holds its agent's connection.
+   */
+  changeDesired(tx: Transaction, nodeId: NodeId): Promise<number>;
+  /** Nodes that have been silent for at least so long, or that were removed. */
+  silentSince(db: Queryable, seconds: number): Promise<NodeId[]>;
+  /** Opens a stream to the node's agent. Throws StreamRefused. */
+  openStream(nodeId: NodeId, request: StreamRequest): Promise<Duplex>;
+}
+
+/** What inventory needs of the leases' owner. */
+export interface LeaseBook {
+  /** All leases that the node shall run, with the revision that they amount to; read in one snapshot. */
+  desired(nodeId: NodeId): Promise<{ revision: number; leases: LeaseSpec[] }>;
+  /**
+   * What the agent sees. A lease that is no longer desired, and that is absent from an observation whose revision is not
+   * older than the change, has ended for certain and is released.
+   */
+  observed(nodeId: NodeId, revision: number, leases: LeaseObservation[]): Promise<void>;
+  /** What is leased on each node, for show. */
+  leased(
+    db: Queryable,
+    nodeIds: NodeId[],
+  ): Promise<Map<NodeId, { cpus: number; memoryBytes: number; devices: number[] }>>;
+}

@@ -1,0 +1,96 @@
+/** The configuration of a control plane process, read once at start from the environment. */
+import { z } from 'zod';
+
+const seconds = (fallback: number) => z.coerce.number().min(0).default(fallback);
+const bytes = (fallback: number) => z.coerce.number().int().positive().default(fallback);
+
+const schema = z.object({
+  DATABASE_URL: z.url().describe('PostgreSQL, postgres://user:password@host:port/database'),
+  REDIS_URL: z.url().describe('Redis, redis://[:password@]host:port'),
+  IOCLOUD_HTTP_HOST: z.string().default('127.0.0.1'),
+  IOCLOUD_HTTP_PORT: z.coerce.number().int().min(0).max(65535).default(8265),
+  IOCLOUD_SSH_HOST: z.string().default('127.0.0.1'),
+  IOCLOUD_SSH_PORT: z.coerce.number().int().min(0).max(65535).default(8266),
+  IOCLOUD_DATA_DIR: z.string().min(1).describe('where packages are kept'),
+  IOCLOUD_SECRETS_DIR: z.string().min(1).describe('session-secret, seal-key, ssh_host_ed25519_key'),
+  IOCLOUD_BOOTSTRAP_FILE: z.string().optional().describe('JSON: first tenant, user, key and nodes'),
+  IOCLOUD_PUBLIC_URL: z.url().optional().describe('how browsers reach this server, when not by host and port'),
+  IOCLOUD_RAY_VERSION: z.string().default('2.60.0').describe('Ray release of clusters that name none'),
+  IOCLOUD_IDLE_TIMEOUT_SECONDS: seconds(600).describe('life of an idle cluster that a job brought up'),
+  IOCLOUD_MAX_PACKAGE_BYTES: bytes(500 * 2 ** 20).describe('largest runtime-env package'),
+  IOCLOUD_PACKAGE_TTL_SECONDS: seconds(7 * 86_400).describe('life of a package that no job uses'),
+  IOCLOUD_MAX_JOB_LOG_BYTES: bytes(4 * 2 ** 30).describe('log kept of one attempt; what follows is dropped and said'),
+  IOCLOUD_MAX_JOBS_PER_CLUSTER: z.coerce.number().int().min(1).default(32).describe('jobs at once on one cluster'),
+  IOCLOUD_NODE_LOST_SECONDS: seconds(60).describe('silence after which the leases of a node count as lost'),
+  IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+});
+
+export interface Config {
+  databaseUrl: string;
+  redisUrl: string;
+  httpHost: string;
+  httpPort: number;
+  sshHost: string;
+  sshPort: number;
+  dataDir: string;
+  secretsDir: string;
+  bootstrapFile: string | undefined;
+  publicUrl: string | undefined;
+  rayVersion: string;
+  idleTimeoutSeconds: number;
+  maxPackageBytes: number;
+  packageTtlSeconds: number;
+  maxJobLogBytes: number;
+  maxJobsPerCluster: number;
+  nodeLostSeconds: number;
+  logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
+
+/** Says in one line which key is wrong and why. */
+export class ConfigError extends Error {}
+
+/** Variables with our prefix that are the launcher's or the client's, not this process's. */
+const foreign = new Set([
+  'IOCLOUD_HOME',
+  'IOCLOUD_HOST',
+  'IOCLOUD_PORT',
+  'IOCLOUD_VENV',
+  'IOCLOUD_API_KEY',
+  'IOCLOUD_ADDRESS',
+]);
+const foreignPrefix = /^IOCLOUD_(NODE_CPUS|NODE_MEMORY_BYTES|SIMULATED_GPUS|TEST_)/;
+
+/** Parses the environment. Throws ConfigError on an unknown IOCLOUD_ key or a bad value. */
+export function parseConfig(environment: Record<string, string | undefined>): Config {
+  for (const key of Object.keys(environment)) {
+    if (key.startsWith('IOCLOUD_') && !(key in schema.shape) && !foreign.has(key) && !foreignPrefix.test(key)) {
+      throw new ConfigError(`unknown configuration key ${key}; the known ones are in README.md, "Configuration"`);
+    }
+  }
+  const parsed = schema.safeParse(environment);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map(issue => `${issue.path.join('.')}: ${issue.message}`);
+    throw new ConfigError(`bad configuration: ${faults.join('; ')} (README.md, "Configuration")`);
+  }
+  const value = parsed.data;
+  return {
+    databaseUrl: value.DATABASE_URL,
+    redisUrl: value.REDIS_URL,
+    httpHost: value.IOCLOUD_HTTP_HOST,
+    httpPort: value.IOCLOUD_HTTP_PORT,
+    sshHost: value.IOCLOUD_SSH_HOST,
+    sshPort: value.IOCLOUD_SSH_PORT,
+    dataDir: value.IOCLOUD_DATA_DIR,
+    secretsDir: value.IOCLOUD_SECRETS_DIR,
+    bootstrapFile: value.IOCLOUD_BOOTSTRAP_FILE,
+    publicUrl: value.IOCLOUD_PUBLIC_URL,
+    rayVersion: value.IOCLOUD_RAY_VERSION,
+    idleTimeoutSeconds: value.IOCLOUD_IDLE_TIMEOUT_SECONDS,
+    maxPackageBytes: value.IOCLOUD_MAX_PACKAGE_BYTES,
+    packageTtlSeconds: value.IOCLOUD_PACKAGE_TTL_SECONDS,
+    maxJobLogBytes: value.IOCLOUD_MAX_JOB_LOG_BYTES,
+    maxJobsPerCluster: value.IOCLOUD_MAX_JOBS_PER_CLUSTER,
+    nodeLostSeconds: value.IOCLOUD_NODE_LOST_SECONDS,
+    logLevel: value.IOCLOUD_LOG_LEVEL,
+  };
+}

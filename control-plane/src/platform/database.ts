@@ -1,0 +1,125 @@
+/** PostgreSQL: one pool, transactions, and migrations that run at start under a lock. */
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import pg from 'pg';
+import type { Logger } from './log.js';
+
+/** What runs a statement: the pool itself, or a transaction's connection. */
+export interface Queryable {
+  query<Row extends pg.QueryResultRow = pg.QueryResultRow>(
+    text: string | pg.QueryConfig,
+    values?: unknown[],
+  ): Promise<pg.QueryResult<Row>>;
+}
+/** A connection inside a transaction. Its own type, so that a write that must be atomic cannot be given the pool. */
+export interface Transaction extends Queryable {
+  readonly transaction: true;
+}
+
+const int8 = 20;
+
+/** bigint columns hold byte counts and sequence numbers; one past 2^53 would be a fault, never rounded in silence. */
+function parseInt8(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`bigint ${text} does not fit a number`);
+  return value;
+}
+
+export class Database implements Queryable {
+  readonly pool: pg.Pool;
+
+  constructor(
+    readonly url: string,
+    log: Logger,
+    maxConnections = 20,
+  ) {
+    this.pool = new pg.Pool({
+      connectionString: url,
+      max: maxConnections,
+      connectionTimeoutMillis: 10_000,
+      types: {
+        // biome-ignore lint/suspicious/noExplicitAny: pg types its parsers so
+        getTypeParser: (oid: number, format?: any) =>
+          oid === int8 && format !== 'binary' ? parseInt8 : pg.types.getTypeParser(oid, format),
+      },
+    });
+    // A connection that breaks while idle (the server was killed) is replaced by the pool at the next use.
+    this.pool.on('error', error => log.warn({ error: error.message }, 'an idle PostgreSQL connection broke'));
+  }
+
+  query<Row extends pg.QueryResultRow = pg.QueryResultRow>(text: string | pg.QueryConfig, values?: unknown[]) {
+    return this.pool.query<Row>(text, values);
+  }
+
+  /** Runs `work` in one transaction: commits what it returns, rolls back what it throws. */
+  async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    const client = await this.pool.connect();
+    let broken: Error | undefined;
+    const onError = (error: Error) => {
+      broken = error;
+    };
+    client.on('error', onError);
+    try {
+      await client.query('BEGIN');
+      const result = await work(Object.assign(client, { transaction: true as const }));
+      await client.query('COMMIT');
+      return result;
+    } catch (error) {
+      await client.query('ROLLBACK').catch((rollbackError: Error) => {
+        broken = rollbackError;
+      });
+      throw error;
+    } finally {
+      client.off('error', onError);
+      client.release(broken);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.pool.end();
+  }
+}
+
+/** Any constant will do, as long as every replica takes the same. */
+const migrationLock = 7_265_001;
+
+/**
+ * Applies the numbered files of `directory` that the database has not seen, in order, each in its own transaction,
+ * under one advisory lock, so that replicas that start together migrate once. Forward only; a file that was changed
+ * after it was applied stops the start.
+ */
+export async function migrate(database: Database, directory: URL, log: Logger): Promise<void> {
+  const files = (await readdir(directory)).filter(name => /^\d{4}_\w+\.sql$/.test(name)).sort();
+  const client = await database.pool.connect();
+  try {
+    await client.query('SELECT pg_advisory_lock($1)', [migrationLock]);
+    await client.query(
+      `CREATE TABLE IF NOT EXISTS schema_migrations (
+         name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`,
+    );
+    const seen = await client.query<{ name: string; sha256: string }>('SELECT name, sha256 FROM schema_migrations');
+    const applied = new Map(seen.rows.map(row => [row.name, row.sha256]));
+    for (const name of files) {
+      const sql = await readFile(new URL(name, directory), 'utf8');
+      const sha256 = createHash('sha256').update(sql).digest('hex');
+      const before = applied.get(name);
+      if (before === sha256) continue;
+      if (before !== undefined) {
+        throw new Error(`migration ${name} was changed after it had been applied: write a new one instead`);
+      }
+      await client.query('BEGIN');
+      try {
+        await client.query(sql);
+        await client.query('INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)', [name, sha256]);
+        await client.query('COMMIT');
+      } catch (error) {
+        await client.query('ROLLBACK');
+        throw new Error(`migration ${name} failed`, { cause: error });
+      }
+      log.info({ migration: name }, 'migrated');
+    }
+  } finally {
+    await client.query('SELECT pg_advisory_unlock($1)', [migrationLock]).catch(() => undefined);
+    client.release();
+  }
+}

@@ -1,0 +1,11 @@
+/** HTTP: the binding of the route table, failures and their documents. */
+export { Failure, toProblem } from './failure.js';
+export {
+  type Authenticate,
+  type Call,
+  type Caller,
+  type Handler,
+  Http,
+  neededPermission,
+  type Upgrade,
+} from './http.js';

@@ -1,0 +1,9 @@
+/** What every domain stands on: configuration, PostgreSQL, Redis, logs, metrics, HTTP. */
+export { type Config, ConfigError, parseConfig } from './config.js';
+export { Database, migrate, type Queryable, type Transaction } from './database.js';
+export * from './http/index.js';
+export { createLogger, type Logger } from './log.js';
+export { registry } from './metrics.js';
+export { Seal, Signer } from './seal.js';
+export { type Signal, Signals } from './signals.js';
+export { type Topic, type TopicHandler, Wakeups, wake } from './wakeups.js';
