@@ -2,7 +2,7 @@ CREATE TABLE nodes (
   id text PRIMARY KEY,
   tenant_id text NOT NULL REFERENCES tenants,
   name text NOT NULL,
-  -- SHA-256 of the device's public key in SSH wire format: what the connection must prove.
+  -- The device key, normalised to `ssh-ed25519 <base64>`: what its connection must prove that it holds.
   public_key text NOT NULL UNIQUE,
   shared boolean NOT NULL DEFAULT false,
   inventory jsonb,

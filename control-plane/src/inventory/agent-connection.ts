@@ -1,0 +1,101 @@
+/** One agent's SSH connection: its control channel, and streams that the control plane opens to it. */
+import type { Duplex } from 'node:stream';
+import {
+  type AgentMessage,
+  agentMessage,
+  agentSubsystem,
+  type ControlMessage,
+  maxLineBytes,
+  type NodeId,
+  type StreamRequest,
+  streamAnswer,
+  streamForwardPath,
+} from '@iocloud/contracts';
+import type { Connection, ServerChannel } from 'ssh2';
+import type { Logger } from '../platform/index.js';
+import { firstLine, lines } from './lines.js';
+import { StreamRefused } from './ports.js';
+
+/** An agent that has not answered a stream request by then is taken for stuck. Milliseconds. */
+const streamAnswerTimeoutMs = 10_000;
+const maxAnswerBytes = 8_192;
+
+export class AgentConnection {
+  #control: ServerChannel | undefined;
+  #forwarding = false;
+
+  constructor(
+    readonly nodeId: NodeId,
+    readonly connection: Connection,
+    readonly log: Logger,
+    /** Handles one message; a rejection ends the connection, and the agent says all of it again on the next. */
+    readonly onMessage: (message: AgentMessage, from: AgentConnection) => Promise<void>,
+  ) {
+    connection.on('session', accept => {
+      const session = accept();
+      session.on('subsystem', (acceptSubsystem, reject, info) => {
+        if (info.name !== agentSubsystem || this.#control) return reject?.();
+        this.#control = acceptSubsystem();
+        this.#control.on('error', (error: Error) =>
+          log.debug({ nodeId, error: error.message }, 'control channel broke'),
+        );
+        void this.#read(this.#control);
+        return undefined;
+      });
+    });
+    connection.on('request', (accept, reject, name, info) => {
+      const wanted =
+        (name as string) === 'streamlocal-forward@openssh.com' &&
+        (info as unknown as { socketPath?: string }).socketPath === streamForwardPath;
+      if (!wanted) return reject?.();
+      this.#forwarding = true;
+      accept?.();
+      return undefined;
+    });
+  }
+
+  async #read(channel: ServerChannel): Promise<void> {
+    try {
+      for await (const line of lines(channel, maxLineBytes)) {
+        await this.onMessage(agentMessage.parse(JSON.parse(line)), this);
+      }
+    } catch (error) {
+      this.log.warn({ nodeId: this.nodeId, err: error }, 'an agent connection is ended');
+    } finally {
+      this.end();
+    }
+  }
+
+  send(message: ControlMessage): void {
+    this.#control?.write(`${JSON.stringify(message)}\n`);
+  }
+
+  end(): void {
+    this.connection.end();
+  }
+
+  /** Opens a stream on the machine. Throws StreamRefused. */
+  async openStream(request: StreamRequest): Promise<Duplex> {
+    if (!this.#forwarding) throw new StreamRefused('offline', 'the agent is connecting and carries no streams yet');
+    const channel = await new Promise<ServerChannel>((resolve, reject) => {
+      this.connection.openssh_forwardOutStreamLocal(streamForwardPath, (error, opened) => {
+        if (error) reject(new StreamRefused('offline', `the agent opened no stream: ${error.message}`));
+        else resolve(opened as ServerChannel);
+      });
+    });
+    // Whoever takes the stream hears of its errors by itself; before and after that nobody would.
+    channel.on('error', (error: Error) =>
+      this.log.debug({ nodeId: this.nodeId, error: error.message }, 'a stream broke'),
+    );
+    try {
+      channel.write(`${JSON.stringify(request)}\n`);
+      const answer = streamAnswer.parse(JSON.parse(await firstLine(channel, maxAnswerBytes, streamAnswerTimeoutMs)));
+      if (!answer.ok) throw new StreamRefused(answer.code, answer.message);
+      return channel;
+    } catch (error) {
+      channel.destroy();
+      if (error instanceof StreamRefused) throw error;
+      throw new StreamRefused('offline', `the agent gave no answer to a stream request: ${String(error)}`);
+    }
+  }
+}

@@ -1,0 +1,157 @@
+/** Nodes and their agents: who is connected, what each is told, what each reports. */
+import { type AgentMessage, agentProtocolVersion, heartbeatTimeoutMs, type NodeId } from '@iocloud/contracts';
+import type { Connection } from 'ssh2';
+import { recordEvent } from '../events/index.js';
+import { type Database, type Logger, type TopicHandler, wake } from '../platform/index.js';
+import { AgentConnection } from './agent-connection.js';
+import { type LeaseBook, type Machines, StreamRefused } from './ports.js';
+import { SshServer } from './ssh-server.js';
+import * as store from './store.js';
+
+interface Options {
+  database: Database;
+  leaseBook: LeaseBook;
+  log: Logger;
+  ssh: { host: string; port: number; hostKey: Buffer };
+}
+
+export class Inventory {
+  readonly #agents = new Map<NodeId, AgentConnection>();
+  readonly #lastHeard = new Map<NodeId, number>();
+  readonly #ssh: SshServer;
+
+  constructor(readonly options: Options) {
+    const { database, log, ssh } = options;
+    this.#ssh = new SshServer({
+      ...ssh,
+      log,
+      enrolledKey: userName => store.enrolledKey(database, userName),
+      onAgent: (nodeId, connection) => this.#onAgent(nodeId, connection),
+    });
+  }
+
+  listen(): Promise<number> {
+    return this.#ssh.listen();
+  }
+
+  async stop(): Promise<void> {
+    await this.#ssh.close();
+  }
+
+  readonly machines: Machines = {
+    available: store.availableMachines,
+    changeDesired: store.changeDesired,
+    silentSince: store.silentSince,
+    openStream: (nodeId, request) => {
+      const agent = this.#agents.get(nodeId);
+      if (!agent) return Promise.reject(new StreamRefused('offline', `the machine ${nodeId} is not connected`));
+      return agent.openStream(request);
+    },
+  };
+
+  /** Topic 'node': tells a connected agent what to run; declares a silent node offline. */
+  readonly node: TopicHandler = {
+    handle: async nodeId => {
+      await this.#endSilent(nodeId as NodeId);
+      await this.#push(nodeId as NodeId);
+    },
+    sweep: async () => {
+      const connected = [...this.#agents.keys()];
+      const [overdue, behind] = await Promise.all([
+        store.overdueNodes(this.options.database),
+        store.behind(this.options.database, connected),
+      ]);
+      return [...new Set([...overdue, ...behind])];
+    },
+  };
+
+  #onAgent(nodeId: NodeId, connection: Connection): void {
+    const agent = new AgentConnection(nodeId, connection, this.options.log, (message, from) =>
+      this.#onMessage(nodeId, from, message),
+    );
+    connection.on('close', () => {
+      if (this.#agents.get(nodeId) !== agent) return;
+      this.#agents.delete(nodeId);
+      this.options.log.info({ nodeId }, 'an agent disconnected');
+    });
+  }
+
+  async #onMessage(nodeId: NodeId, from: AgentConnection, message: AgentMessage): Promise<void> {
+    this.#lastHeard.set(nodeId, Date.now());
+    if (message.type !== 'hello' && this.#agents.get(nodeId) !== from) {
+      throw new Error('an agent spoke before its hello, or after a newer connection of its own');
+    }
+    switch (message.type) {
+      case 'hello':
+        return this.#onHello(nodeId, from, message);
+      case 'heartbeat':
+        if (!(await store.touch(this.options.database, nodeId, message.diskFreeBytes))) {
+          throw new Error('the node counts as offline: its agent must say hello again');
+        }
+        return undefined;
+      case 'observed':
+        await this.options.leaseBook.observed(nodeId, message.revision, message.leases);
+        return store.setObservedRevision(this.options.database, nodeId, message.revision);
+    }
+  }
+
+  async #onHello(
+    nodeId: NodeId,
+    from: AgentConnection,
+    hello: Extract<AgentMessage, { type: 'hello' }>,
+  ): Promise<void> {
+    if (hello.protocol !== agentProtocolVersion || hello.nodeId !== nodeId) {
+      const reason =
+        hello.nodeId === nodeId
+          ? `this control plane speaks agent protocol ${agentProtocolVersion}, the agent ${hello.protocol}: upgrade the agent`
+          : 'the agent names another node than the one whose key it holds';
+      from.send({ type: 'refused', reason });
+      throw new Error(reason);
+    }
+    const known = await this.options.database.transaction(async tx => {
+      const node = await store.markOnline(tx, nodeId, hello.inventory);
+      if (!node) return false;
+      if (node.cameOnline) {
+        await recordEvent(tx, {
+          tenantId: node.tenantId,
+          subjectKind: 'node',
+          subject: nodeId,
+          reason: 'NodeOnline',
+          message: `${node.name} is online: ${hello.inventory.cpus} CPUs, ${hello.inventory.devices.length} accelerators`,
+        });
+        await wake(tx, 'dispatch', 'all');
+      }
+      return true;
+    });
+    if (!known) throw new Error('the node was removed');
+    // A newer connection of the same device replaces one that only seems to live.
+    this.#agents.get(nodeId)?.end();
+    this.#agents.set(nodeId, from);
+    this.options.log.info({ nodeId, agentVersion: hello.agentVersion }, 'an agent connected');
+    await this.#push(nodeId);
+  }
+
+  async #push(nodeId: NodeId): Promise<void> {
+    const agent = this.#agents.get(nodeId);
+    if (!agent) return;
+    const { revision, leases } = await this.options.leaseBook.desired(nodeId);
+    agent.send({ type: 'desired', revision, leases });
+  }
+
+  async #endSilent(nodeId: NodeId): Promise<void> {
+    await this.options.database.transaction(async tx => {
+      const node = await store.markOffline(tx, nodeId);
+      if (!node) return;
+      await recordEvent(tx, {
+        tenantId: node.tenantId,
+        subjectKind: 'node',
+        subject: nodeId,
+        reason: 'NodeOffline',
+        message: `${node.name} has been silent for more than ${heartbeatTimeoutMs / 1000} s`,
+        severity: 'warning',
+      });
+    });
+    const heard = this.#lastHeard.get(nodeId);
+    if (heard !== undefined && Date.now() - heard > heartbeatTimeoutMs) this.#agents.get(nodeId)?.end();
+  }
+}

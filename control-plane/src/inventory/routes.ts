@@ -1,0 +1,70 @@
+import { api, newId } from '@iocloud/contracts';
+import { once } from '../accounts/index.js';
+import { recordEvent } from '../events/index.js';
+import { type Database, Failure, type Http } from '../platform/index.js';
+import { normalisePublicKey } from './device-key.js';
+import type { LeaseBook } from './ports.js';
+import * as store from './store.js';
+
+export function nodeRoutes(
+  http: Http,
+  database: Database,
+  leaseBook: LeaseBook,
+  random: (n: number) => Uint8Array,
+): void {
+  const show = async (db: Parameters<LeaseBook['leased']>[0], row: store.NodeRow) => {
+    const [node] = await store.toNodes(db, leaseBook, [row]);
+    if (!node) throw new Error('one row makes one node');
+    return node;
+  };
+
+  http.handle(api.listNodes, async ({ caller, query }) => {
+    const rows = await store.listNodes(database, caller.tenantId, query.after ?? '', query.limit);
+    const items = await store.toNodes(database, leaseBook, rows);
+    return { items, next: items.length === query.limit ? (items.at(-1)?.id ?? null) : null };
+  });
+
+  http.handle(api.getNode, async ({ caller, params }) =>
+    show(database, await store.getNode(database, caller.tenantId, params.nodeId)),
+  );
+
+  http.handle(api.enrolNode, async ({ caller, body, idempotency }) =>
+    database.transaction(tx =>
+      once(tx, caller, idempotency, async () => {
+        const row = await store.insertNode(tx, {
+          id: newId('node', random),
+          tenantId: caller.tenantId,
+          name: body.name,
+          publicKey: normalisePublicKey(body.publicKey),
+          shared: body.shared,
+        });
+        await recordEvent(tx, {
+          tenantId: caller.tenantId,
+          subjectKind: 'node',
+          subject: row.id,
+          reason: 'NodeEnrolled',
+          message: `${caller.userId} enrolled ${row.name}`,
+        });
+        return show(tx, row);
+      }),
+    ),
+  );
+
+  http.handle(api.removeNode, async ({ caller, params }) =>
+    database.transaction(async tx => {
+      const node = await show(tx, await store.getNode(tx, caller.tenantId, params.nodeId));
+      if (node.cpusLeased > 0 || node.devicesLeased.length > 0) {
+        throw new Failure('conflict', `${node.name} is in use: delete the clusters that run on it first`);
+      }
+      const row = await store.removeNode(tx, caller.tenantId, params.nodeId);
+      await recordEvent(tx, {
+        tenantId: caller.tenantId,
+        subjectKind: 'node',
+        subject: row.id,
+        reason: 'NodeRemoved',
+        message: `${caller.userId} removed ${row.name}`,
+      });
+      return show(tx, row);
+    }),
+  );
+}

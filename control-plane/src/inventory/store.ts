@@ -1,0 +1,198 @@
+import type { Inventory, Node, NodeId, TenantId } from '@iocloud/contracts';
+import { heartbeatTimeoutMs } from '@iocloud/contracts';
+import { Failure, type Queryable, type Transaction, wake } from '../platform/index.js';
+import type { LeaseBook, Machine } from './ports.js';
+
+export interface NodeRow {
+  id: NodeId;
+  tenant_id: TenantId;
+  name: string;
+  public_key: string;
+  shared: boolean;
+  inventory: Inventory | null;
+  online: boolean;
+  last_heartbeat_at: Date | null;
+  created_at: Date;
+}
+
+export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow[]): Promise<Node[]> {
+  const leased = await leaseBook.leased(
+    db,
+    rows.map(row => row.id),
+  );
+  return rows.map(row => {
+    const use = leased.get(row.id);
+    return {
+      id: row.id,
+      name: row.name,
+      shared: row.shared,
+      state: row.online ? 'online' : 'offline',
+      inventory: row.inventory,
+      cpusLeased: use?.cpus ?? 0,
+      memoryBytesLeased: use?.memoryBytes ?? 0,
+      devicesLeased: use?.devices ?? [],
+      lastHeartbeatAt: row.last_heartbeat_at?.toISOString() ?? null,
+      createdAt: row.created_at.toISOString(),
+    };
+  });
+}
+
+export async function insertNode(
+  tx: Transaction,
+  node: { id: NodeId; tenantId: TenantId; name: string; publicKey: string; shared: boolean },
+): Promise<NodeRow> {
+  const { rows } = await tx.query<NodeRow>(
+    `INSERT INTO nodes (id, tenant_id, name, public_key, shared) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT DO NOTHING RETURNING *`,
+    [node.id, node.tenantId, node.name, node.publicKey, node.shared],
+  );
+  if (!rows[0])
+    throw new Failure('already-exists', `a machine named ${node.name}, or one with this key, is enrolled already`);
+  return rows[0];
+}
+
+/** Makes the row of a machine that the bootstrap file names; may run at every start. */
+export async function ensureNode(
+  tx: Transaction,
+  node: { id: NodeId; tenantId: TenantId; name: string; publicKey: string; shared: boolean },
+): Promise<void> {
+  await tx.query(
+    `INSERT INTO nodes (id, tenant_id, name, public_key, shared) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (id) DO UPDATE SET public_key = excluded.public_key, shared = excluded.shared`,
+    [node.id, node.tenantId, node.name, node.publicKey, node.shared],
+  );
+}
+
+export async function listNodes(db: Queryable, tenantId: TenantId, after: string, limit: number): Promise<NodeRow[]> {
+  const { rows } = await db.query<NodeRow>(
+    'SELECT * FROM nodes WHERE tenant_id = $1 AND removed_at IS NULL AND id > $2 ORDER BY id LIMIT $3',
+    [tenantId, after, limit],
+  );
+  return rows;
+}
+
+export async function getNode(db: Queryable, tenantId: TenantId, nodeId: NodeId): Promise<NodeRow> {
+  const { rows } = await db.query<NodeRow>(
+    'SELECT * FROM nodes WHERE tenant_id = $1 AND id = $2 AND removed_at IS NULL',
+    [tenantId, nodeId],
+  );
+  if (!rows[0]) throw new Failure('not-found', `no machine ${nodeId}; \`iocloud node list\` shows yours`);
+  return rows[0];
+}
+
+export async function removeNode(tx: Transaction, tenantId: TenantId, nodeId: NodeId): Promise<NodeRow> {
+  const row = await getNode(tx, tenantId, nodeId);
+  await tx.query('UPDATE nodes SET removed_at = now(), online = false WHERE tenant_id = $1 AND id = $2', [
+    tenantId,
+    nodeId,
+  ]);
+  return { ...row, online: false };
+}
+
+/** The key that a connection under this node's name must prove, or null. */
+export async function enrolledKey(db: Queryable, nodeId: string): Promise<string | null> {
+  const { rows } = await db.query<{ public_key: string }>(
+    'SELECT public_key FROM nodes WHERE id = $1 AND removed_at IS NULL',
+    [nodeId],
+  );
+  return rows[0]?.public_key ?? null;
+}
+
+/** Returns the node's tenant and whether it was offline until now; null for a node that was removed meanwhile. */
+export async function markOnline(
+  tx: Transaction,
+  nodeId: NodeId,
+  inventory: Inventory,
+): Promise<{ tenantId: TenantId; name: string; cameOnline: boolean } | null> {
+  const { rows } = await tx.query<{ tenant_id: TenantId; name: string; was_online: boolean }>(
+    `UPDATE nodes n SET online = true, inventory = $2, last_heartbeat_at = now()
+     FROM (SELECT id, online AS was_online FROM nodes WHERE id = $1 FOR UPDATE) before
+     WHERE n.id = before.id AND n.removed_at IS NULL
+     RETURNING n.tenant_id, n.name, before.was_online`,
+    [nodeId, JSON.stringify(inventory)],
+  );
+  const row = rows[0];
+  return row ? { tenantId: row.tenant_id, name: row.name, cameOnline: !row.was_online } : null;
+}
+
+/** False when the node was removed, or declared offline: then its agent must say hello again. */
+export async function touch(db: Queryable, nodeId: NodeId, diskFreeBytes: number): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `UPDATE nodes SET last_heartbeat_at = now(), inventory = jsonb_set(inventory, '{diskFreeBytes}', to_jsonb($2::bigint))
+     WHERE id = $1 AND online AND removed_at IS NULL`,
+    [nodeId, diskFreeBytes],
+  );
+  return rowCount === 1;
+}
+
+export async function markOffline(
+  tx: Transaction,
+  nodeId: NodeId,
+): Promise<{ tenantId: TenantId; name: string } | null> {
+  const { rows } = await tx.query<{ tenant_id: TenantId; name: string }>(
+    `UPDATE nodes SET online = false
+     WHERE id = $1 AND online AND last_heartbeat_at < now() - make_interval(secs => $2)
+     RETURNING tenant_id, name`,
+    [nodeId, heartbeatTimeoutMs / 1000],
+  );
+  return rows[0] ? { tenantId: rows[0].tenant_id, name: rows[0].name } : null;
+}
+
+/** Nodes that count as online though their heartbeat is overdue. */
+export async function overdueNodes(db: Queryable): Promise<NodeId[]> {
+  const { rows } = await db.query<{ id: NodeId }>(
+    'SELECT id FROM nodes WHERE online AND last_heartbeat_at < now() - make_interval(secs => $1)',
+    [heartbeatTimeoutMs / 1000],
+  );
+  return rows.map(row => row.id);
+}
+
+export async function setObservedRevision(db: Queryable, nodeId: NodeId, revision: number): Promise<void> {
+  await db.query('UPDATE nodes SET observed_revision = $2 WHERE id = $1', [nodeId, revision]);
+}
+
+/** Of these nodes, those whose agents have not yet answered the newest desired state. */
+export async function behind(db: Queryable, nodeIds: NodeId[]): Promise<NodeId[]> {
+  const { rows } = await db.query<{ id: NodeId }>(
+    'SELECT id FROM nodes WHERE id = ANY($1) AND observed_revision < desired_revision',
+    [nodeIds],
+  );
+  return rows.map(row => row.id);
+}
+
+export async function availableMachines(db: Queryable, tenantId: TenantId): Promise<Machine[]> {
+  const { rows } = await db.query<{ id: NodeId; name: string; inventory: Inventory }>(
+    `SELECT id, name, inventory FROM nodes
+     WHERE (tenant_id = $1 OR shared) AND online AND removed_at IS NULL AND inventory IS NOT NULL ORDER BY id`,
+    [tenantId],
+  );
+  return rows.map(({ id, name, inventory }) => ({
+    nodeId: id,
+    name,
+    cpus: inventory.cpus,
+    memoryBytes: inventory.memoryBytes,
+    devices: inventory.devices,
+    rayVersions: inventory.rayVersions,
+    isolation: inventory.isolation,
+    isolationReason: inventory.isolationReason,
+  }));
+}
+
+export async function changeDesired(tx: Transaction, nodeId: NodeId): Promise<number> {
+  const { rows } = await tx.query<{ desired_revision: number }>(
+    'UPDATE nodes SET desired_revision = desired_revision + 1 WHERE id = $1 RETURNING desired_revision',
+    [nodeId],
+  );
+  if (!rows[0]) throw new Error(`no node ${nodeId}`);
+  await wake(tx, 'node', nodeId);
+  return rows[0].desired_revision;
+}
+
+export async function silentSince(db: Queryable, seconds: number): Promise<NodeId[]> {
+  const { rows } = await db.query<{ id: NodeId }>(
+    `SELECT id FROM nodes WHERE removed_at IS NOT NULL
+       OR coalesce(last_heartbeat_at, created_at) < now() - make_interval(secs => $1)`,
+    [seconds],
+  );
+  return rows.map(row => row.id);
+}
