@@ -5,5 +5,6 @@ export * from './http/index.js';
 export { createLogger, type Logger } from './log.js';
 export { registry } from './metrics.js';
 export { Seal, Signer } from './seal.js';
+export { loadSecrets, type Secrets } from './secrets.js';
 export { type Signal, Signals } from './signals.js';
 export { type Topic, type TopicHandler, Wakeups, wake } from './wakeups.js';
