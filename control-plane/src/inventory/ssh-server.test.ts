@@ -1,0 +1,152 @@
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import { agentSubsystem, type NodeId, type StreamRequest, streamForwardPath } from '@iocloud/contracts';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { pino } from 'pino';
+import ssh2 from 'ssh2';
+import { AgentConnection } from './agent-connection.js';
+import { normalisePublicKey } from './device-key.js';
+import { SshServer } from './ssh-server.js';
+
+const log = pino({ level: 'silent' });
+const nodeId = 'nd_0123456789abcdefghjk' as NodeId;
+const leaseId = 'ls_0123456789abcdefghjk' as never;
+const hostKey = Buffer.from(ssh2.utils.generateKeyPairSync('ed25519').private);
+const device = ssh2.utils.generateKeyPairSync('ed25519');
+const stranger = ssh2.utils.generateKeyPairSync('ed25519');
+
+const cleanups: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function startSshServer(onAgent: (agent: AgentConnection) => void = () => undefined) {
+  const heard: unknown[] = [];
+  const server = new SshServer({
+    host: '127.0.0.1',
+    port: 0,
+    hostKey,
+    log,
+    enrolledKey: async userName => (userName === nodeId ? normalisePublicKey(device.public) : null),
+    onAgent: (id, connection) =>
+      onAgent(
+        new AgentConnection(id, connection, log, async message => {
+          heard.push(message);
+        }),
+      ),
+  });
+  const port = await server.listen();
+  cleanups.push(() => server.close());
+  return { port, heard };
+}
+
+function dial(port: number, options: { username?: string; privateKey?: string; password?: string }) {
+  const client = new ssh2.Client();
+  cleanups.push(() => void client.end());
+  const outcome = new Promise<'ready' | string>(resolve => {
+    client.on('ready', () => resolve('ready'));
+    client.on('error', error => resolve(error.message));
+  });
+  client.connect({ host: '127.0.0.1', port, username: nodeId, strictVendor: false, ...options });
+  return { client, outcome };
+}
+
+describe('the SSH server of the agents', () => {
+  test('lets in a device that proves its enrolled key', async () => {
+    const { port } = await startSshServer();
+    expect(await dial(port, { privateKey: device.private }).outcome).toBe('ready');
+  });
+
+  test('refuses another key under an enrolled name', async () => {
+    const { port } = await startSshServer();
+    expect(await dial(port, { privateKey: stranger.private }).outcome).toMatch(/authentication methods failed/);
+  });
+
+  test('refuses an enrolled key under another name', async () => {
+    const { port } = await startSshServer();
+    const outcome = dial(port, { username: 'nd_zzzzzzzzzzzzzzzzzzzz', privateKey: device.private }).outcome;
+    expect(await outcome).toMatch(/authentication methods failed/);
+  });
+
+  test('refuses passwords', async () => {
+    const { port } = await startSshServer();
+    expect(await dial(port, { password: 'secret' }).outcome).toMatch(/authentication methods failed/);
+  });
+
+  test('gives a device no shell, no command and no port forward', async () => {
+    const { port } = await startSshServer(() => undefined);
+    const { client, outcome } = dial(port, { privateKey: device.private });
+    expect(await outcome).toBe('ready');
+    const refused = (call: (done: (error: Error | undefined) => void) => void) =>
+      new Promise<boolean>(resolve => call(error => resolve(error !== undefined)));
+    expect(await refused(done => client.exec('id', done))).toBe(true);
+    expect(await refused(done => client.shell(done))).toBe(true);
+    expect(await refused(done => client.forwardIn('127.0.0.1', 0, done))).toBe(true);
+    expect(await refused(done => client.forwardOut('127.0.0.1', 1, '127.0.0.1', 5432, done))).toBe(true);
+  });
+
+  test('opens a stream to the agent, whose bytes come through both ways', async () => {
+    const agents: AgentConnection[] = [];
+    const { port, heard } = await startSshServer(agent => agents.push(agent));
+    const { client, outcome } = dial(port, { privateKey: device.private });
+    const requests: StreamRequest[] = [];
+    client.on('unix connection', (_info, accept) => {
+      const stream: Duplex = accept();
+      stream.once('data', (chunk: Buffer) => {
+        requests.push(JSON.parse(chunk.toString()));
+        // The answer and the first bytes of the stream in one packet: the boundary must not matter.
+        stream.write('{"ok":true}\nhello ');
+        stream.on('data', (more: Buffer) => stream.write(more.toString().toUpperCase()));
+      });
+    });
+    expect(await outcome).toBe('ready');
+    const control = await new Promise<Duplex>((resolve, reject) =>
+      client.subsys(agentSubsystem, (error, channel) => (error ? reject(error) : resolve(channel))),
+    );
+    await new Promise<void>((resolve, reject) =>
+      client.openssh_forwardInStreamLocal(streamForwardPath, error => (error ? reject(error) : resolve())),
+    );
+    control.write('{"type":"heartbeat","diskFreeBytes":1,"memoryAvailableBytes":2,"load1":0.5}\n');
+    const agent = agents[0];
+    if (!agent) throw new Error('no agent came');
+    const stream = await agent.openStream({ kind: 'dashboard', leaseId });
+    expect(requests).toEqual([{ kind: 'dashboard', leaseId }]);
+    let text = '';
+    stream.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    stream.write('world');
+    while (!text.includes('WORLD')) await once(stream, 'data');
+    expect(text).toBe('hello WORLD');
+    expect(heard).toEqual([{ type: 'heartbeat', diskFreeBytes: 1, memoryAvailableBytes: 2, load1: 0.5 }]);
+  });
+
+  test('an agent that talks nonsense is cut off', async () => {
+    const { port, heard } = await startSshServer(() => undefined);
+    const { client, outcome } = dial(port, { privateKey: device.private });
+    expect(await outcome).toBe('ready');
+    const closed = once(client, 'close');
+    const control = await new Promise<Duplex>((resolve, reject) =>
+      client.subsys(agentSubsystem, (error, channel) => (error ? reject(error) : resolve(channel))),
+    );
+    control.write('{"type":"observed","revision":"all of them"}\n');
+    await closed;
+    expect(heard).toEqual([]);
+  });
+});
+
+describe('normalisePublicKey', () => {
+  test('keeps type and key, and drops the comment', () => {
+    expect(normalisePublicKey(`${device.public.trim()} somebody@somewhere`)).toBe(
+      device.public.trim().split(' ').slice(0, 2).join(' '),
+    );
+  });
+
+  test.each(['', 'ssh-ed25519 AAAA', 'ssh-rsa AAAAB3NzaC1yc2E=', 'nonsense'])('refuses %p', text => {
+    expect(() => normalisePublicKey(text)).toThrow('ssh-ed25519');
+  });
+
+  test('refuses a private key, so that none is ever sent', () => {
+    expect(() => normalisePublicKey(device.private)).toThrow('ssh-ed25519');
+  });
+});
