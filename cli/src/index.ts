@@ -1,1 +1,2 @@
-export {};
+/** What other packages' tests and programs may use of the launcher. */
+export { type RunningServer, startPostgres, startRedis } from './up/throwaway.js';
