@@ -1,0 +1,236 @@
+/** Everything that somebody without the right could try, on every route of the table and every port of Ray's. */
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { api, type Route } from '@iocloud/contracts';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import WebSocket from 'ws';
+import { processesNaming, Stack } from './harness/index.js';
+
+jest.setTimeout(180_000);
+
+let stack: Stack;
+// biome-ignore lint/suspicious/noExplicitAny: the API's own shape
+let cluster: any;
+let stranger: string;
+let viewer: string;
+beforeAll(async () => {
+  stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '4' } });
+  cluster = await stack.cluster('target');
+  await stack.ended(await stack.submit('echo secret', { submission_id: 'mine', metadata: { 'io.cluster': 'target' } }));
+  stranger = (await stack.call('POST', '/v1/tenants', { name: 'mallory' })).body.apiKey.secret;
+  const { body: user } = await stack.call('POST', '/v1/users', { name: 'reader', role: 'viewer' });
+  viewer = (
+    await stack.call('POST', '/v1/api-keys', {
+      name: 'reading',
+      userId: user.id,
+      scopes: ['jobs:read', 'clusters:read'],
+    })
+  ).body.secret;
+});
+afterAll(() => stack.stop());
+
+const protectedRoutes = Object.entries<Route>(api).filter(([, route]) => route.access !== 'public');
+const pathOf = (route: Route) =>
+  route.path
+    .replace('{submissionId}', 'mine')
+    .replace('{clusterId}', cluster?.id)
+    .replace('{nodeId}', cluster?.leases[0].nodeId)
+    .replace('{keyId}', `ak_${stack.apiKey.split('_')[1]}`)
+    .replace('{protocol}', 'gcs')
+    .replace('{name}', '_ray_pkg_0123456789abcdef.zip')
+    .replace(/\*$/, 'api/jobs/');
+const methodOf = (route: Route) => (route.method === 'all' ? 'GET' : route.method.toUpperCase());
+
+/** A call without our key: with none, or with the one given. */
+async function bare(method: string, path: string, key?: string, body?: unknown) {
+  const response = await fetch(`${stack.address}${path}`, {
+    method,
+    redirect: 'manual',
+    headers: { ...(key ? { authorization: `Bearer ${key}` } : {}), 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return { status: response.status, text: await response.text() };
+}
+
+describe('without a key', () => {
+  test.each(protectedRoutes.map(([name, route]) => [name, route] as const))('%s answers 401', async (_name, route) => {
+    const { status, text } = await bare(methodOf(route), pathOf(route));
+    expect(status).toBe(401);
+    expect(text).not.toContain('secret');
+  });
+
+  test.each(['Bearer', 'Bearer ', 'Bearer x', 'Basic YTpi', 'bearer ioc_aaaaaaaaaaaaaaaaaaaa_', ''])(
+    'an Authorization header of %j opens nothing',
+    async authorization => {
+      const { status } = await fetch(`${stack.address}/api/jobs/`, { headers: { authorization } });
+      expect(status).toBe(401);
+    },
+  );
+
+  test('a log tail is refused before the WebSocket opens', async () => {
+    const socket = new WebSocket(`${stack.address.replace('http', 'ws')}/api/jobs/mine/logs/tail`);
+    const status = await new Promise(resolve => {
+      socket.on('unexpected-response', (_request, response) => resolve(response.statusCode));
+      socket.on('open', () => resolve('open'));
+      socket.on('error', () => undefined);
+    });
+    expect(status).toBe(401);
+  });
+});
+
+describe('with the key of another tenant', () => {
+  test('no list shows anything of ours', async () => {
+    for (const path of [
+      '/api/jobs/',
+      '/v1/jobs',
+      '/v1/clusters',
+      '/v1/nodes',
+      '/v1/events',
+      '/v1/users',
+      '/v1/api-keys',
+    ]) {
+      const { status, text } = await bare('GET', path, stranger);
+      expect([path, status]).toEqual([path, 200]);
+      expect(text).not.toContain(cluster.id);
+      expect(text).not.toContain('mine');
+      expect(text).not.toContain(stack.apiKey.split('_')[1]);
+    }
+  });
+
+  test.each(
+    protectedRoutes
+      .filter(([, route]) => route.params && !route.path.startsWith('/api/packages'))
+      .map(([name, route]) => [name, route] as const),
+  )('%s of ours answers 404', async (_name, route) => {
+    const body = route === api.scaleCluster ? { group: 'workers', count: 1 } : undefined;
+    const { status, text } = await bare(methodOf(route), pathOf(route), stranger, body);
+    expect([403, 404]).toContain(status);
+    expect(text).not.toContain('secret');
+  });
+
+  test('a package of ours is not theirs, and theirs does not become ours', async () => {
+    const path = '/api/packages/gcs/_ray_pkg_aaaaaaaaaaaaaaaa.zip';
+    const empty = Buffer.from('504b0506000000000000000000000000000000000000', 'hex');
+    const put = await fetch(`${stack.address}${path}`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${stranger}` },
+      body: empty,
+    });
+    expect(put.status).toBe(200);
+    expect((await bare('GET', path, stranger)).status).toBe(200);
+    expect((await stack.call('GET', path)).status).toBe(404);
+  });
+
+  test('nothing of ours has changed', async () => {
+    expect((await stack.call('GET', `/v1/clusters/${cluster.id}`)).body.phase).toBe('ready');
+    expect((await stack.job('mine')).status).toBe('SUCCEEDED');
+  });
+});
+
+describe('with a key that may only read', () => {
+  test.each([
+    ['POST', '/api/jobs/', { entrypoint: 'true' }],
+    ['POST', '/api/jobs/mine/stop', undefined],
+    ['DELETE', '/api/jobs/mine', undefined],
+    ['POST', '/v1/clusters', { name: 'x', head: { cpus: 1 } }],
+    ['POST', '/v1/api-keys', { name: 'more' }],
+    ['POST', '/v1/users', { name: 'more', role: 'owner' }],
+    ['GET', '/metrics', undefined],
+  ])('%s %s answers 403', async (method, path, body) => {
+    expect((await bare(method, path, viewer, body)).status).toBe(403);
+  });
+
+  test('a job cannot be submitted through the dashboard path either', async () => {
+    const { status } = await bare('POST', `/clusters/${cluster.id}/dashboard/api/jobs/`, viewer, {
+      entrypoint: 'true',
+    });
+    expect(status).toBe(403);
+  });
+});
+
+describe("Ray's own ports", () => {
+  /** TCP ports that Ray's processes listen on, read in their own network namespaces. */
+  const listening = '0A'; // TCP_LISTEN in /proc/net/tcp
+  const rayPorts = () => {
+    const ports = new Set<number>();
+    const ray = processesNaming(stack.home).filter(({ command }) =>
+      /gcs_server|raylet|dashboard|ray::|runtime_env/.test(command),
+    );
+    for (const { pid } of ray) {
+      for (const table of ['tcp', 'tcp6']) {
+        try {
+          for (const line of readFileSync(`/proc/${pid}/net/${table}`, 'utf8').split('\n').slice(1)) {
+            const fields = line.trim().split(/\s+/);
+            if (fields[3] === listening) ports.add(Number.parseInt(fields[1]?.split(':')[1] ?? '', 16));
+          }
+        } catch {
+          // The process has ended meanwhile.
+        }
+      }
+    }
+    return { ports: [...ports], processes: ray };
+  };
+
+  const addresses = () => [
+    '127.0.0.1',
+    '127.0.0.2',
+    '127.0.0.3',
+    ...Object.values(networkInterfaces()).flatMap(list =>
+      (list ?? []).filter(one => one.family === 'IPv4').map(one => one.address),
+    ),
+  ];
+
+  const answers = (host: string, port: number) =>
+    new Promise<boolean>(resolve => {
+      const socket = connect({ host, port, timeout: 300 });
+      const end = (reached: boolean) => {
+        socket.destroy();
+        resolve(reached);
+      };
+      socket.on('connect', () => end(true));
+      socket.on('timeout', () => end(false));
+      socket.on('error', () => end(false));
+    });
+
+  test('none can be reached from this machine, on any of its addresses', async () => {
+    const { ports, processes } = rayPorts();
+    expect(processes.length).toBeGreaterThan(3);
+    expect(ports.length).toBeGreaterThan(5);
+    const { body } = await stack.call('GET', '/v1/nodes');
+    // As root on Linux every cluster has a network namespace of its own; else Ray's token alone keeps its ports.
+    expect(body.items[0].inventory.isolation).toBe('namespace');
+    const own = new Set([new URL(stack.address).port].map(Number));
+    const reached: string[] = [];
+    for (const host of new Set(addresses())) {
+      for (const port of ports) {
+        if (!own.has(port) && (await answers(host, port))) reached.push(`${host}:${port}`);
+      }
+    }
+    expect(reached).toEqual([]);
+  });
+
+  test('CVE-2023-48022 replayed: no call of the published attack gets through the front door', async () => {
+    const prefixes = ['', `/clusters/${cluster.id}/dashboard`];
+    const calls: [string, string, unknown?][] = [
+      ['POST', '/api/jobs/', { entrypoint: 'touch /tmp/owned' }],
+      ['GET', '/api/jobs/'],
+      ['GET', '/api/version'],
+      ['GET', '/nodes?view=summary'],
+      ['GET', '/api/cluster_status'],
+      ['GET', '/api/v0/logs/file?node_id=x&filename=../../../../etc/passwd'],
+      ['GET', '/log_proxy?url=http://169.254.169.254/latest/meta-data/'],
+      ['GET', '/worker/traceback?pid=1'],
+      ['GET', '/api/serve/applications/'],
+      ['PUT', '/api/serve/applications/', { applications: [] }],
+      ['GET', '/api/actors/kill?actor_id=x'],
+    ];
+    for (const prefix of prefixes) {
+      for (const [method, path, body] of calls) {
+        const { status, text } = await bare(method, `${prefix}${path}`, undefined, body);
+        expect([401, 404]).toContain(status);
+        expect(text.length).toBeLessThan(500);
+      }
+    }
+  });
+});

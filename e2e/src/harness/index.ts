@@ -1,0 +1,3 @@
+/** The whole system under test, and what runs on the machine. */
+export { processes, processesNaming, until } from './processes.js';
+export { type Part, type Result, repository, run, Stack } from './stack.js';
