@@ -35,14 +35,14 @@ export async function startPostgres({ dataDir, port }: Options): Promise<Running
   return start(prepared, dataDir);
 }
 
-/** `IOCLOUD_VENV` names the virtual environment that may hold a server when the PATH has none. */
+/** `IOCLOUD_REDIS_VENV` or `IOCLOUD_VENV` names an environment that may hold a server when the PATH has none. */
 export async function startRedis({ dataDir, port }: Options): Promise<RunningServer> {
   await mkdir(dataDir, { recursive: true });
   const prepared = await prepareRedis({
     dataDir: join(dataDir, 'data'),
     port: port ?? (await freePort()),
     passwordFile: join(dataDir, 'password'),
-    venvDirs: process.env.IOCLOUD_VENV ? [process.env.IOCLOUD_VENV] : [],
+    venvDirs: [process.env.IOCLOUD_REDIS_VENV, process.env.IOCLOUD_VENV].filter(dir => dir !== undefined),
   });
   return start(prepared, dataDir);
 }

@@ -55,6 +55,7 @@ const foreign = new Set([
   'IOCLOUD_HOST',
   'IOCLOUD_PORT',
   'IOCLOUD_VENV',
+  'IOCLOUD_REDIS_VENV',
   'IOCLOUD_API_KEY',
   'IOCLOUD_ADDRESS',
 ]);

@@ -1,0 +1,15 @@
+// Runs each benchmark of e2e/bench in turn; each prints one JSON object.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const directory = join(root, 'e2e', 'dist', 'bench');
+for (const name of (await readdir(directory)).filter(file => file.endsWith('.bench.js')).sort()) {
+  const child = spawn(process.execPath, [join(directory, name)], { cwd: root, stdio: 'inherit' });
+  const [code] = await once(child, 'close');
+  if (code !== 0) process.exitCode = 1;
+}
