@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const directory = join(root, 'e2e', 'dist', 'bench');
+const directory = join(root, 'e2e', 'dist', 'bench'); // compiled from e2e/bench
 for (const name of (await readdir(directory)).filter(file => file.endsWith('.bench.js')).sort()) {
   const child = spawn(process.execPath, [join(directory, name)], { cwd: root, stdio: 'inherit' });
   const [code] = await once(child, 'close');

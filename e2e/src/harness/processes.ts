@@ -45,6 +45,7 @@ export async function until<T>(
   what: string,
   timeoutMs: number,
   look: () => Promise<T | null | undefined | false> | T | null | undefined | false,
+  intervalMs = 100,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   let last: unknown;
@@ -59,6 +60,6 @@ export async function until<T>(
     if (Date.now() > deadline) {
       throw new Error(`not within ${timeoutMs / 1000} s: ${what}${last ? ` (${String(last)})` : ''}`);
     }
-    await new Promise(resolve => setTimeout(resolve, 100));
+    await new Promise(resolve => setTimeout(resolve, intervalMs));
   }
 }

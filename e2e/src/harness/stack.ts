@@ -4,12 +4,17 @@ import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { type Process, processes, processesNaming, until } from './processes.js';
 
-export const repository = fileURLToPath(new URL('../../../', import.meta.url));
+/** The checkout: sources and built files lie at different depths in it. */
+export const repository = (() => {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, 'package-lock.json'))) directory = dirname(directory);
+  return directory;
+})();
 
 export interface Result {
   code: number | null;

@@ -1,0 +1,130 @@
+/** The Ray dashboard through the control plane, in a real browser. */
+import { accessSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { type Browser, type BrowserContext, chromium } from 'playwright-core';
+import { Stack } from './harness/index.js';
+
+jest.setTimeout(180_000);
+
+function findChromium(): string {
+  for (const dir of (process.env.PATH ?? '').split(delimiter)) {
+    for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
+      try {
+        accessSync(join(dir, name));
+        return join(dir, name);
+      } catch {
+        // Not there: the next place.
+      }
+    }
+  }
+  throw new Error('no Chromium on the PATH: run the tests by `make test`, which installs it where it can');
+}
+
+let stack: Stack;
+let browser: Browser;
+let context: BrowserContext;
+// biome-ignore lint/suspicious/noExplicitAny: the API's own shape
+let cluster: any;
+beforeAll(async () => {
+  stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '4' } });
+  cluster = await stack.cluster('seen');
+  await stack.ended(
+    await stack.submit('echo hello from the job', { submission_id: 'shown', metadata: { 'io.cluster': 'seen' } }),
+  );
+  browser = await chromium.launch({
+    executablePath: findChromium(),
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+  context = await browser.newContext();
+});
+afterAll(async () => {
+  await browser?.close();
+  await stack.stop();
+});
+
+const link = async (): Promise<string> => {
+  const { status, body } = await stack.call('POST', `/v1/clusters/${cluster.id}/dashboard-link`);
+  expect(status).toBe(201);
+  return body.url;
+};
+
+describe('a browser', () => {
+  test('without a login sees not a byte of the dashboard', async () => {
+    const page = await context.newPage();
+    const response = await page.goto(`${stack.address}${cluster.dashboardPath}`);
+    expect(response?.status()).toBe(401);
+    expect(await page.content()).not.toContain('Ray Dashboard');
+    await page.close();
+  });
+
+  test('with a link sees the jobs page, and no token stays in the address', async () => {
+    const page = await context.newPage();
+    const refused: string[] = [];
+    page.on('response', response => {
+      if (response.status() >= 400) refused.push(`${response.status()} ${response.url()}`);
+    });
+    await page.goto(await link());
+    await page.waitForURL(url => url.pathname === cluster.dashboardPath);
+    expect(page.url()).not.toMatch(/link=|token/);
+    await page.goto(`${stack.address}${cluster.dashboardPath}#/jobs`);
+    await page.getByText('shown', { exact: true }).first().waitFor({ timeout: 60_000 });
+    await page.goto(`${stack.address}${cluster.dashboardPath}#/cluster`);
+    await page.getByText('ALIVE').first().waitFor({ timeout: 60_000 });
+    expect(refused.filter(one => /^(401|403|405)/.test(one))).toEqual([]);
+    await page.close();
+  });
+
+  test("reads a job's log there", async () => {
+    const page = await context.newPage();
+    await page.goto(`${stack.address}${cluster.dashboardPath}#/jobs/shown`);
+    await page.getByText('hello from the job').first().waitFor({ timeout: 60_000 });
+    await page.close();
+  });
+
+  test('cannot use the session anywhere but under /clusters/', async () => {
+    const page = await context.newPage();
+    await page.goto(`${stack.address}/`);
+    const status = await page.evaluate(() => fetch('/v1/whoami').then(response => response.status));
+    expect(status).toBe(401);
+    await page.close();
+  });
+});
+
+describe('a link', () => {
+  test('works once', async () => {
+    const url = await link();
+    expect((await fetch(url, { redirect: 'manual' })).status).toBe(303);
+    expect((await fetch(url, { redirect: 'manual' })).status).toBe(401);
+  });
+
+  test('that was altered opens nothing', async () => {
+    const url = await link();
+    const altered = url.replace(/.$/, character => (character === 'A' ? 'B' : 'A'));
+    const response = await fetch(altered, { redirect: 'manual' });
+    expect(response.status).toBe(401);
+    expect(response.headers.get('set-cookie')).toBeNull();
+  });
+});
+
+test('a session ends with its key', async () => {
+  const key = (await stack.call('POST', '/v1/api-keys', { name: 'short', scopes: ['clusters:read'] })).body;
+  const { body } = await stack.call('POST', `/v1/clusters/${cluster.id}/dashboard-link`, undefined, {
+    authorization: `Bearer ${key.secret}`,
+  });
+  const entry = await fetch(body.url, { redirect: 'manual' });
+  const cookie = (entry.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+  const open = () =>
+    fetch(`${stack.address}${cluster.dashboardPath}`, { headers: { cookie } }).then(response => response.status);
+  expect(await open()).toBe(200);
+  await stack.call('DELETE', `/v1/api-keys/${key.id}`);
+  expect(await open()).toBe(401);
+});
