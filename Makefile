@@ -22,7 +22,6 @@ lint: build
 	@npm run --silent lint
 
 bench:
-	@node scripts/setup.mjs --tests > /dev/null
 	@node scripts/bench.mjs
 
 # The Python locks, from python/*.in. Needs uv on the PATH.

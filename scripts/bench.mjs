@@ -6,10 +6,13 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { setUpForTests } from './test-environment.mjs';
+
 const root = fileURLToPath(new URL('..', import.meta.url));
+const env = { ...process.env, ...(await setUpForTests(root)) };
 const directory = join(root, 'e2e', 'dist', 'bench'); // compiled from e2e/bench
 for (const name of (await readdir(directory)).filter(file => file.endsWith('.bench.js')).sort()) {
-  const child = spawn(process.execPath, [join(directory, name)], { cwd: root, stdio: 'inherit' });
+  const child = spawn(process.execPath, [join(directory, name)], { cwd: root, stdio: 'inherit', env });
   const [code] = await once(child, 'close');
   if (code !== 0) process.exitCode = 1;
 }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { main, SetupError } from './steps.mjs';
+import { setUpForTests } from './test-environment.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -15,28 +16,8 @@ async function show(command, args, env = process.env) {
   return code;
 }
 
-/** Sets up and returns the environment that the tests need. */
-async function setUp() {
-  const child = spawn(process.execPath, ['scripts/setup.mjs', '--tests'], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let output = '';
-  child.stdout.on('data', chunk => {
-    output += chunk;
-  });
-  const [code] = await once(child, 'close');
-  if (code !== 0) throw new SetupError('the set-up failed');
-  return Object.fromEntries(
-    output
-      .trim()
-      .split('\n')
-      .map(line => line.split(/=(.*)/s).slice(0, 2)),
-  );
-}
-
 main(async () => {
-  const variables = await setUp();
+  const variables = await setUpForTests(root);
   if ((await show('npm', ['run', '--silent', 'lint'])) !== 0) throw new SetupError('lint failed');
   const results = await mkdtemp(join(tmpdir(), 'iocloud-test-'));
   const env = { ...process.env, ...variables, NODE_OPTIONS: '' };
