@@ -11,6 +11,8 @@ interface Supervised {
   launch: Launch;
   log: LogFile;
   child: ChildProcess;
+  /** Has it ever served? One that never did is a failed start, not a death to heal. */
+  served: boolean;
   restarts: number;
   timer?: NodeJS.Timeout;
 }
@@ -60,11 +62,12 @@ export class Supervisor {
   async start(launch: Launch): Promise<void> {
     const fileName = `${launch.name.toLowerCase().replaceAll(' ', '-')}.log`;
     const log = new LogFile(join(this.home, 'logs', fileName));
-    const entry: Supervised = { launch, log, child: spawnLaunch(launch, log), restarts: 0 };
+    const entry: Supervised = { launch, log, child: spawnLaunch(launch, log), served: false, restarts: 0 };
     this.#supervised.push(entry);
     this.#watch(entry);
     try {
       await launch.ready(entry.child);
+      entry.served = true;
     } catch (error) {
       throw new LaunchError(`${(error as Error).message}; the end of ${log.path}:\n${log.tail(15)}`);
     }
@@ -77,7 +80,7 @@ export class Supervisor {
     const again = (how: string) => {
       if (ended) return;
       ended = true;
-      if (this.#stopping) return;
+      if (this.#stopping || !entry.served) return;
       if (Date.now() - started > steadyMs) entry.restarts = 0;
       const waitMs = Math.min(firstBackoffMs * 2 ** entry.restarts, longestBackoffMs);
       entry.restarts += 1;

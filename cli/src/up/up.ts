@@ -47,9 +47,9 @@ export async function up(settings: Settings, options: UpOptions): Promise<void> 
 }
 
 async function start(settings: Settings, options: UpOptions, supervisor: Supervisor, say: (line: string) => void) {
-  const timed = async <T>(what: string, work: Promise<T>): Promise<T> => {
+  const timed = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
     const started = Date.now();
-    const result = await work;
+    const result = await work();
     say(`  ${what}: ${((Date.now() - started) / 1000).toFixed(1)} s`);
     return result;
   };
@@ -63,35 +63,38 @@ async function start(settings: Settings, options: UpOptions, supervisor: Supervi
   const identity = ensureIdentity(settings.home);
   const secret = (name: string) => join(identity.secretsDir, name);
 
-  let databaseUrl = settings.databaseUrl;
-  if (databaseUrl === undefined) {
-    const prepared = await preparePostgres({
-      dataDir: join(settings.home, 'postgres'),
-      port: await freePort(),
-      passwordFile: secret('postgres-password'),
+  const prepared = async (what: string, prepare: () => Promise<{ launch: Launch; url: string }>): Promise<string> =>
+    timed(what, async () => {
+      const { launch, url } = await prepare();
+      await supervisor.start(launch);
+      return url;
     });
-    databaseUrl = prepared.url;
-    await timed('PostgreSQL', supervisor.start(prepared.launch));
-  }
-  let redisUrl = settings.redisUrl;
-  if (redisUrl === undefined) {
-    const prepared = await prepareRedis({
-      dataDir: join(settings.home, 'redis'),
-      port: await freePort(),
-      passwordFile: secret('redis-password'),
-      venvDirs: [...settings.redisVenvs, settings.venv],
-    });
-    redisUrl = prepared.url;
-    await timed('Redis', supervisor.start(prepared.launch));
-  }
+  const databaseUrl =
+    settings.databaseUrl ??
+    (await prepared('PostgreSQL', async () =>
+      preparePostgres({
+        dataDir: join(settings.home, 'postgres'),
+        port: await freePort(),
+        passwordFile: secret('postgres-password'),
+      }),
+    ));
+  const redisUrl =
+    settings.redisUrl ??
+    (await prepared('Redis', async () =>
+      prepareRedis({
+        dataDir: join(settings.home, 'redis'),
+        port: await freePort(),
+        passwordFile: secret('redis-password'),
+        venvDirs: [...settings.redisVenvs, settings.venv],
+      }),
+    ));
   const reachable = settings.host === '0.0.0.0' ? '127.0.0.1' : settings.host;
   const address = `http://${reachable}:${httpPort}`;
-  await timed(
-    'control plane',
+  await timed('control plane', () =>
     supervisor.start(controlPlane(settings, identity, { databaseUrl, redisUrl, httpPort, sshPort, address })),
   );
   const agentConfig = writeAgentConfig(settings, identity, sshPort);
-  await timed("this machine's agent", supervisor.start(agent(agentConfig, address, identity)));
+  await timed("this machine's agent", () => supervisor.start(agent(agentConfig, address, identity)));
   const envFile = writeEnvFile(settings, identity, address, repository);
   if (options.selfCheck) await runSelfCheck(settings, identity.apiKey, address, say);
   if (options.json)
