@@ -83,7 +83,8 @@ export const streamRequest = z.discriminatedUnion('kind', [
   /**
    * The driver log of a Ray job (`job-driver-<submission id>.log`) from a byte offset, found on whichever of the
    * cluster's Ray nodes on this machine has it. With `follow` the bytes go on as they are written until the control
-   * plane closes the channel (a file that does not exist yet is waited for); without it the channel ends at the end.
+   * plane closes the channel (a file that does not exist yet is waited for); without it the answer says how many bytes
+   * follow, which are those that the file holds at that moment.
    */
   z.object({
     kind: z.literal('job-log'),
@@ -96,7 +97,8 @@ export const streamRequest = z.discriminatedUnion('kind', [
 export type StreamRequest = z.infer<typeof streamRequest>;
 
 export const streamAnswer = z.discriminatedUnion('ok', [
-  z.object({ ok: z.literal(true) }),
+  /** `bytes`: so many follow; fewer mean that the stream broke. Absent where nobody can know. */
+  z.object({ ok: z.literal(true), bytes: z.int().min(0).optional() }),
   z.object({
     ok: z.literal(false),
     code: z.enum(['not-found', 'not-ready', 'bad-request', 'internal']),

@@ -1,0 +1,3 @@
+/** How bytes travel between control plane and agent. */
+export * from './channel-stream.js';
+export * from './lines.js';
