@@ -1,0 +1,291 @@
+"""The network namespace that the Ray nodes of one cluster share on this machine.
+
+    python network.py up NAME DIR      make it, bound to DIR/NAME; prints {"outbound": true|false, "reason": "..."}
+    python network.py down NAME DIR    take away all that `up` made; nothing to take away is no error
+    python network.py list DIR         prints the names under DIR
+
+Ray listens on every address it sees. Here it sees `lo` and one end of a veth pair. Outwards, the host masquerades what
+comes from it; inwards, rules on the host drop every new connection, from the host itself and from other machines.
+NAME is at most 13 characters: it also names the veth end on the host and the nftables tables.
+
+The rules are written over netlink, because a bare machine has neither `nft` nor `iptables`.
+"""
+
+import fcntl
+import hashlib
+import ipaddress
+import json
+import os
+import socket
+import struct
+import sys
+
+import linux
+
+SUBNETS = ipaddress.ip_network("10.199.0.0/16")
+INSIDE_NAME = "eth0"
+IP_FORWARD = "/proc/sys/net/ipv4/ip_forward"
+# Shared by all agents of the machine: whichever takes down the last namespace puts the setting back.
+FORWARD_MARKER = "/run/iocloud-ip-forward"
+
+NFPROTO_INET, NFPROTO_IPV4 = 1, 2
+HOOK = {"forward": 2, "output": 3, "postrouting": 4}
+DROP = 0
+
+
+def main(arguments):
+    if len(arguments) == 3 and arguments[0] == "up":
+        print(json.dumps(up(arguments[1], arguments[2])))
+    elif len(arguments) == 3 and arguments[0] == "down":
+        down(arguments[1], arguments[2])
+    elif len(arguments) == 2 and arguments[0] == "list":
+        print(json.dumps(sorted(os.listdir(arguments[1])) if os.path.isdir(arguments[1]) else []))
+    else:
+        sys.exit(__doc__)
+
+
+def up(name, directory):
+    path = os.path.join(directory, name)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    if os.path.ismount(path) or is_namespace(path):
+        return read_result(path)
+    down(name, directory)
+    make_namespace(path)
+    try:
+        wire(name, path)
+        result = {"outbound": True, "reason": ""}
+    except Exception as error:  # the sandbox is good without outbound network; the reason is shown to the operator
+        unwire(name)
+        result = {"outbound": False, "reason": f"no outbound network for jobs: {type(error).__name__}: {error}"}
+    with open(path + ".json", "w") as file:
+        json.dump(result, file)
+    return result
+
+
+def down(name, directory):
+    path = os.path.join(directory, name)
+    while is_namespace(path):
+        linux.unmount(path)
+    unwire(name)
+    for leftover in (path, path + ".json"):
+        if os.path.exists(leftover):
+            os.unlink(leftover)
+
+
+def read_result(path):
+    try:
+        with open(path + ".json") as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return {"outbound": False, "reason": "the namespace was left half made by an agent that died"}
+
+
+def is_namespace(path):
+    """Whether a network namespace is bound to the path: such a file lives on nsfs, not on the directory's device."""
+    return os.path.exists(path) and os.stat(path).st_dev != os.stat(os.path.dirname(path)).st_dev
+
+
+def make_namespace(path):
+    open(path, "w").close()
+    child = os.fork()
+    if child == 0:
+        try:
+            linux.unshare(linux.CLONE_NEWNET)
+            raise_loopback()
+            # Bound by the parent's mount namespace, which this child shares.
+            linux.mount("/proc/self/ns/net", path, None, linux.MS_BIND)
+            os._exit(0)
+        except BaseException as error:
+            print(f"no network namespace: {error}", file=sys.stderr)
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    if status != 0:
+        os.unlink(path)
+        sys.exit(1)
+
+
+def raise_loopback():
+    siocgifflags, siocsifflags, iff_up = 0x8913, 0x8914, 0x1
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("16sh14x", b"lo", 0)
+        flags = struct.unpack("16sh14x", fcntl.ioctl(control, siocgifflags, request))[1]
+        fcntl.ioctl(control, siocsifflags, struct.pack("16sh14x", b"lo", flags | iff_up))
+
+
+def wire(name, path):
+    from pyroute2 import IPRoute
+
+    with IPRoute() as host:
+        subnet = free_subnet(host, name)
+        outside, inside = list(subnet.hosts())
+        mtu = outbound_mtu(host)
+        fence(name, str(subnet))
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            peer = {"ifname": INSIDE_NAME, "net_ns_fd": fd}
+            host.link("add", ifname=name, kind="veth", peer=peer)
+        finally:
+            os.close(fd)
+        index = host.link_lookup(ifname=name)[0]
+        disable_ipv6(name)
+        host.addr("add", index=index, address=str(outside), prefixlen=subnet.prefixlen)
+        host.link("set", index=index, mtu=mtu, state="up")
+    wire_inside(path, str(inside), subnet.prefixlen, str(outside), mtu)
+    forward()
+
+
+def wire_inside(path, address, prefix, gateway, mtu):
+    """In a child, as a process that has entered the namespace should not go on to work on the host's network."""
+    from pyroute2 import IPRoute
+
+    child = os.fork()
+    if child == 0:
+        try:
+            linux.enter(path, linux.CLONE_NEWNET)
+            with IPRoute() as inside:
+                index = inside.link_lookup(ifname=INSIDE_NAME)[0]
+                disable_ipv6(INSIDE_NAME)
+                inside.addr("add", index=index, address=address, prefixlen=prefix)
+                inside.link("set", index=index, mtu=mtu, state="up")
+                inside.route("add", dst="default", gateway=gateway)
+            os._exit(0)
+        except BaseException as error:
+            print(f"inside the namespace: {error}", file=sys.stderr)
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    if status != 0:
+        raise OSError("the address inside the namespace could not be set")
+
+
+def unwire(name):
+    from pyroute2 import IPRoute
+
+    with IPRoute() as host:
+        for index in host.link_lookup(ifname=name):
+            host.link("del", index=index)
+        others = [link for link in host.get_links() if (link.get_attr("IFLA_IFNAME") or "").startswith("ioc")]
+    unfence(name)
+    if not others and os.path.exists(FORWARD_MARKER):
+        write(IP_FORWARD, "0")
+        os.unlink(FORWARD_MARKER)
+
+
+def free_subnet(host, name):
+    """The same one each time for a name, unless something on the machine has it: then the next that is free."""
+    taken = []
+    for route in host.get_routes(family=socket.AF_INET):
+        destination = route.get_attr("RTA_DST")
+        if destination:
+            taken.append(ipaddress.ip_network(f"{destination}/{route['dst_len']}", strict=False))
+    count = SUBNETS.num_addresses // 4
+    first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    for step in range(count):
+        base = int(SUBNETS.network_address) + 4 * ((first + step) % count)
+        subnet = ipaddress.ip_network((base, 30))
+        if not any(subnet.overlaps(other) for other in taken):
+            return subnet
+    raise OSError(f"no free subnet in {SUBNETS}")
+
+
+def outbound_mtu(host):
+    for route in host.get_default_routes(family=socket.AF_INET):
+        index = route.get_attr("RTA_OIF")
+        if index:
+            return host.get_links(index)[0].get_attr("IFLA_MTU")
+    return 1500
+
+
+def disable_ipv6(interface):
+    path = f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"
+    if os.path.exists(path):
+        write(path, "1")
+
+
+def forward():
+    with open(IP_FORWARD) as file:
+        if file.read().strip() == "1":
+            return
+    open(FORWARD_MARKER, "w").close()
+    write(IP_FORWARD, "1")
+
+
+def write(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def expression(name, **attributes):
+    data = [(f"NFTA_{name.upper()}_{key.upper()}", value) for key, value in attributes.items()]
+    return {"attrs": [("NFTA_EXPR_NAME", name), ("NFTA_EXPR_DATA", {"attrs": data})]}
+
+
+def value(data):
+    return {"attrs": [("NFTA_DATA_VALUE", data)]}
+
+
+def new_connection_into(interface):
+    """oifname INTERFACE ct state new,invalid,untracked drop"""
+    meta_oifname, ct_state, register, equal, unequal = 7, 0, 1, 0, 1
+    states = struct.pack("=I", 0x1 | 0x8 | 0x40)  # invalid, new, untracked as the kernel counts them
+    verdict = {"attrs": [("NFTA_DATA_VERDICT", {"attrs": [("NFTA_VERDICT_CODE", DROP)]})]}
+    return [
+        expression("meta", key=meta_oifname, dreg=register),
+        expression("cmp", sreg=register, op=equal, data=value(interface.encode().ljust(16, b"\0"))),
+        expression("ct", key=ct_state, dreg=register),
+        expression("bitwise", sreg=register, dreg=register, len=4, mask=value(states), xor=value(b"\0\0\0\0")),
+        expression("cmp", sreg=register, op=unequal, data=value(b"\0\0\0\0")),
+        expression("immediate", dreg=0, data=verdict),
+    ]
+
+
+def masquerade_from(subnet):
+    """ip saddr SUBNET masquerade"""
+    network = ipaddress.ip_network(subnet)
+    register, network_header, source_offset, equal = 1, 1, 12, 0
+    return [
+        expression("payload", dreg=register, base=network_header, offset=source_offset, len=4),
+        expression(
+            "bitwise", sreg=register, dreg=register, len=4, mask=value(network.netmask.packed), xor=value(b"\0\0\0\0")
+        ),
+        expression("cmp", sreg=register, op=equal, data=value(network.network_address.packed)),
+        expression("masq"),
+    ]
+
+
+def fence(name, subnet):
+    """The rules on the host: set before the veth pair is, so that there is no moment without them."""
+    from pyroute2.nftables.main import NFTables
+
+    unfence(name)
+    with NFTables(nfgen_family=NFPROTO_INET) as nft:
+        nft.begin()
+        nft.table("add", name=name)
+        for hook in ("forward", "output"):
+            nft.chain("add", table=name, name=hook, hook=hook, type="filter", priority=-10, policy=1)
+            nft.rule("add", table=name, chain=hook, expressions=(new_connection_into(name),))
+        nft.commit()
+    with NFTables(nfgen_family=NFPROTO_IPV4) as nft:
+        nft.begin()
+        nft.table("add", name=name)
+        nft.chain("add", table=name, name="postrouting", hook="postrouting", type="nat", priority=100, policy=1)
+        nft.rule("add", table=name, chain="postrouting", expressions=(masquerade_from(subnet),))
+        nft.commit()
+
+
+def unfence(name):
+    from pyroute2.netlink.exceptions import NetlinkError
+    from pyroute2.nftables.main import NFTables
+
+    for family in (NFPROTO_INET, NFPROTO_IPV4):
+        try:
+            with NFTables(nfgen_family=family) as nft:
+                nft.begin()
+                nft.table("del", name=name)
+                nft.commit()
+        except NetlinkError as error:
+            if error.code != 2:  # no such table
+                raise
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

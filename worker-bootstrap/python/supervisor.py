@@ -1,0 +1,245 @@
+"""Runs one Ray node (a lease) and outlives the agent that started it.
+
+    python supervisor.py LEASE_DIR
+
+LEASE_DIR/launch.json says what to run (`Launch` in src/leases/launch.ts). Written here, each by an atomic rename:
+
+    process.json  {"pid", "startTicks"}: made once and exclusively, before Ray starts. Whoever makes it first decides:
+                  an agent that finds a lease without it makes it itself, and then this program does nothing.
+    status.json   {"ready": true, "rayNodeId"}, once the node does what it is for
+    exit.json     {"message"}, when Ray ended, with the last lines of its output
+
+With a namespace this process is PID 1 of a PID and a mount namespace: when it ends, however it ends, the kernel kills
+all that ran in it. Without one, the agent finds what is left by the marker in the environment.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+import relay
+
+POLL_S = 0.05
+HEAD_WAIT_S = 120
+JOIN_TRIES = 3
+TAIL_BYTES = 3000
+
+
+class Supervisor:
+    def __init__(self, lease_dir, launch):
+        self.lease_dir = lease_dir
+        self.launch = launch
+        self.stopping = False
+        self.ready = False
+        self.ray_pid = None
+
+    def path(self, name):
+        return os.path.join(self.lease_dir, name)
+
+    def run(self):
+        signal.signal(signal.SIGTERM, self.on_stop)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        tries = 1 if self.launch["head"] is None else JOIN_TRIES
+        message = ""
+        for attempt in range(tries):
+            if not self.wait_for_head():
+                message = f"the head did not answer at {self.launch['head'][0]} within {HEAD_WAIT_S} s"
+                break
+            self.start_ray()
+            threading.Thread(target=self.probe, args=(self.ray_pid,), daemon=True).start()
+            status = self.reap_until(self.ray_pid)
+            self.ray_pid = None
+            message = f"Ray ended ({describe(status)}). {tail(self.path('ray.log'))}"
+            if self.ready or self.stopping:
+                break
+        if self.stopping:
+            message = "stopped"
+        write_json(self.path("exit.json"), {"message": message[-4000:]})
+
+    def on_stop(self, *_):
+        if self.stopping:
+            return
+        self.stopping = True
+        if self.ray_pid is None:
+            write_json(self.path("exit.json"), {"message": "stopped"})
+            os._exit(0)
+        os.kill(self.ray_pid, signal.SIGTERM)
+        signal.signal(signal.SIGALRM, self.on_stop_timeout)
+        signal.alarm(int(self.launch["stopTimeoutSeconds"]))
+
+    def on_stop_timeout(self, *_):
+        write_json(self.path("exit.json"), {"message": "stopped; Ray did not end by itself and was killed"})
+        os._exit(0)
+
+    def start_ray(self):
+        log = os.open(self.path("ray.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
+        null = os.open(os.devnull, os.O_RDONLY)
+        self.ray_pid = os.posix_spawn(
+            self.launch["argv"][0],
+            self.launch["argv"],
+            self.launch["env"],
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, null, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+            ],
+            setsid=True,
+            setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGPIPE],
+        )
+        os.close(log)
+        os.close(null)
+
+    def reap_until(self, wanted):
+        while True:
+            pid, status = os.waitpid(-1, 0)
+            if pid == wanted:
+                return status
+
+    def wait_for_head(self):
+        if self.launch["head"] is None:
+            return True
+        deadline = time.monotonic() + HEAD_WAIT_S
+        while time.monotonic() < deadline:
+            if can_connect(self.launch["head"]):
+                return True
+            time.sleep(POLL_S)
+        return False
+
+    def probe(self, ray_pid):
+        """Ready means: the dashboard answers (head), Ray says that the node has joined, and jobs can be started on it."""
+        dashboard, agent = self.launch["dashboard"], self.launch["dashboardAgent"]
+        while self.ray_pid == ray_pid:
+            if (
+                (dashboard is None or answers_version(dashboard, self.launch["tokenFile"]))
+                and can_connect(agent)
+                and b"Ray runtime started" in read(self.path("ray.log"))
+            ):
+                self.ready = True
+                write_json(self.path("status.json"), {"ready": True, "rayNodeId": ray_node_id(self.launch["nodeIp"])})
+                return
+            time.sleep(POLL_S)
+
+
+def can_connect(address):
+    try:
+        socket.create_connection(tuple(address), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def answers_version(address, token_file):
+    token = read(token_file).strip()
+    request = b"GET /api/version HTTP/1.1\r\nHost: ray\r\nConnection: close\r\nAuthorization: Bearer " + token + b"\r\n\r\n"
+    try:
+        with socket.create_connection(tuple(address), timeout=2) as connection:
+            connection.sendall(request)
+            return connection.recv(64).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+def ray_node_id(node_ip):
+    """As the raylet was told on its command line. None where processes cannot be read (macOS)."""
+    if not os.path.isdir("/proc/self"):
+        return None
+    address = f"--node_ip_address={node_ip}".encode()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        arguments = read(f"/proc/{pid}/cmdline").split(b"\0")
+        if arguments[0].endswith(b"/raylet") and address in arguments:
+            for argument in arguments:
+                if argument.startswith((b"--node_id=", b"--node-id=")):
+                    return argument.split(b"=", 1)[1].decode()
+    return None
+
+
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def tail(path):
+    return read(path)[-TAIL_BYTES:].decode("utf-8", "replace").strip()
+
+
+def describe(status):
+    if os.WIFSIGNALED(status):
+        return f"killed by signal {os.WTERMSIG(status)}"
+    return f"exit code {os.WEXITSTATUS(status)}"
+
+
+def write_json(path, value):
+    temporary = f"{path}.{os.getpid()}.{threading.get_ident()}.new"
+    with open(temporary, "w") as file:
+        json.dump(value, file)
+    os.rename(temporary, path)
+
+
+def claim(lease_dir, pid):
+    """Makes process.json unless it is there: True if this call made it."""
+    temporary = os.path.join(lease_dir, f"process.json.{os.getpid()}.new")
+    with open(temporary, "w") as file:
+        json.dump({"pid": pid, "startTicks": start_ticks(pid)}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, os.path.join(lease_dir, "process.json"))
+        return True
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(temporary)
+
+
+def start_ticks(pid):
+    """The start time in clock ticks since boot (Linux), so that a reused pid is never taken for this process; else 0."""
+    stat = read(f"/proc/{pid}/stat")
+    return int(stat[stat.rindex(b")") + 2 :].split()[19]) if stat else 0
+
+
+def main(lease_dir):
+    with open(os.path.join(lease_dir, "launch.json")) as file:
+        launch = json.load(file)
+    listener = relay.listen(launch["dashboardSocket"]) if launch["dashboardSocket"] else None
+    sandboxed = launch["sandbox"] is not None
+    if sandboxed:
+        import sandbox
+
+        sandbox.unshare(launch["sandbox"])
+    gate_out, gate_in = os.pipe()
+    child = os.fork()
+    if child != 0:
+        os.close(gate_out)
+        if claim(lease_dir, child):
+            os.write(gate_in, b"1")
+        os._exit(0)
+    os.close(gate_in)
+    if os.read(gate_out, 1) != b"1":
+        os._exit(1)
+    os.close(gate_out)
+    os.setsid()
+    try:
+        if sandboxed:
+            sandbox.furnish(launch["sandbox"])
+        elif sys.platform == "linux":
+            import linux
+
+            linux.become_subreaper()
+        if listener:
+            relay.serve(listener, *launch["dashboard"])
+        Supervisor(lease_dir, launch).run()
+    except BaseException as error:
+        write_json(os.path.join(lease_dir, "exit.json"), {"message": f"the supervisor failed: {error!r}"})
+        raise
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,168 @@
+/** The agent: keeps connected, tells what it sees, and brings its machine to what is desired. */
+import { loadavg } from 'node:os';
+import { Readable } from 'node:stream';
+import {
+  agentProtocolVersion,
+  type ControlMessage,
+  heartbeatIntervalMs,
+  type Inventory,
+  type StreamRequest,
+} from '@iocloud/contracts';
+import type { AgentConfig } from './config.js';
+import { backoffMs, Connection, refusedDelayMs, StreamFault, serveStream } from './connection/index.js';
+import { readDeviceKey } from './device-key.js';
+import { diskFreeBytes, memoryAvailableBytes, takeInventory } from './inventory/index.js';
+import { awaitJobLog, followLog, isSafeSubmissionId, openJobLog, readLog } from './job-log/index.js';
+import { Leases } from './leases/index.js';
+import type { Logger } from './log.js';
+import { Sandbox } from './sandbox/index.js';
+import { agentVersion } from './version.js';
+
+export class Agent {
+  #connection: Connection | undefined;
+  #refused = false;
+  readonly #stopped = new AbortController();
+  /** Desired states are taken in one after the other. */
+  #desires: Promise<void> = Promise.resolve();
+
+  private constructor(
+    readonly config: AgentConfig,
+    readonly inventory: Inventory,
+    readonly privateKey: Buffer,
+    readonly sandbox: Sandbox,
+    readonly leases: Leases,
+    readonly log: Logger,
+  ) {}
+
+  /** Looks at the machine and adopts what runs on it. Throws with the reason when the machine cannot be used. */
+  static async create(config: AgentConfig, log: Logger): Promise<Agent> {
+    const { privateKey } = readDeviceKey(config.deviceKeyFile);
+    const sandbox = await Sandbox.choose(config, log);
+    const inventory = await takeInventory(config, sandbox, log);
+    const onChange = () => agent.#observe();
+    const leases = new Leases(config, sandbox, inventory.devices, inventory.memoryBytes, onChange, log);
+    const agent: Agent = new Agent(config, inventory, privateKey, sandbox, leases, log);
+    await leases.open();
+    return agent;
+  }
+
+  /** Connects for ever, until `stop`. */
+  async run(): Promise<void> {
+    for (let failures = 0; !this.#stopped.signal.aborted; ) {
+      const { nodeId, controlPlane } = this.config;
+      this.#refused = false;
+      try {
+        const events = {
+          onMessage: (message: ControlMessage) => this.#hear(message),
+          onStream: (stream: Parameters<typeof serveStream>[0]) => void serveStream(stream, this.#sources, this.log),
+        };
+        const connection = await Connection.open(controlPlane, nodeId, this.privateKey, events, this.log);
+        failures = 0;
+        await this.#serve(connection);
+      } catch (error) {
+        this.log.warn(
+          { error: (error as Error).message, failures },
+          'the control plane cannot be reached; trying again',
+        );
+      }
+      failures += 1;
+      await this.#pause(this.#refused ? refusedDelayMs : backoffMs(failures, Math.random()));
+    }
+  }
+
+  async #serve(connection: Connection): Promise<void> {
+    this.#connection = connection;
+    if (this.#stopped.signal.aborted) connection.end();
+    this.log.info({ controlPlane: this.config.controlPlane.host }, 'connected');
+    const diskFree = await diskFreeBytes(this.config.stateDir);
+    connection.send({
+      type: 'hello',
+      protocol: agentProtocolVersion,
+      agentVersion,
+      nodeId: this.config.nodeId,
+      inventory: { ...this.inventory, diskFreeBytes: diskFree },
+    });
+    this.#observe();
+    const heart = setInterval(() => void this.#beat(connection), heartbeatIntervalMs);
+    const reason = await connection.closed;
+    clearInterval(heart);
+    this.#connection = undefined;
+    this.log.info({ reason }, 'disconnected');
+  }
+
+  async #beat(connection: Connection): Promise<void> {
+    try {
+      const diskFree = await diskFreeBytes(this.config.stateDir);
+      const memoryAvailable = await memoryAvailableBytes();
+      const [load1 = 0] = loadavg();
+      connection.send({ type: 'heartbeat', diskFreeBytes: diskFree, memoryAvailableBytes: memoryAvailable, load1 });
+    } catch (error) {
+      this.log.error({ error: String(error) }, 'no heartbeat: the machine cannot be measured');
+    }
+  }
+
+  #observe(): void {
+    const { revision } = this.leases;
+    this.#connection?.send({ type: 'observed', revision, leases: this.leases.observations() });
+  }
+
+  #hear(message: ControlMessage): void {
+    if (message.type === 'refused') {
+      this.#refused = true;
+      this.log.error({ reason: message.reason }, 'the control plane refuses this node; trying again every minute');
+      this.#connection?.end();
+      return;
+    }
+    this.#desires = this.#desires
+      .then(() => (this.#stopped.signal.aborted ? undefined : this.leases.desire(message.revision, message.leases)))
+      .catch((error: unknown) => {
+        this.log.error({ error: String(error) }, 'a desired state could not be taken in; asking for it anew');
+        this.#connection?.end();
+      });
+  }
+
+  readonly #sources = {
+    dashboard: (leaseId: string) => {
+      const target = this.leases.dashboard(leaseId);
+      if (target === 'unknown') throw new StreamFault('not-found', `no head of lease ${leaseId} is on this machine`);
+      if (target === 'not-ready') throw new StreamFault('not-ready', `the head of lease ${leaseId} is not ready`);
+      return target;
+    },
+    jobLog: async (request: Extract<StreamRequest, { kind: 'job-log' }>, signal: AbortSignal) => {
+      const { clusterId, submissionId, fromByte, follow } = request;
+      if (!isSafeSubmissionId(submissionId)) throw new StreamFault('bad-request', 'not a submission id');
+      const places = () => this.leases.sessionsDirs(clusterId);
+      const present = await openJobLog(places(), submissionId);
+      if (!present && !follow) throw new StreamFault('not-found', `no log of ${submissionId} is on this machine`);
+      if (present && !follow) {
+        const bytes = Math.max(0, (await present.stat()).size - fromByte);
+        return { stream: Readable.from(readLog(present, fromByte, bytes, signal), { objectMode: false }), bytes };
+      }
+      const followed = async function* () {
+        const file = present ?? (await awaitJobLog(places, submissionId, signal));
+        if (file) yield* followLog(file, fromByte, signal);
+      };
+      return { stream: Readable.from(followed(), { objectMode: false }) };
+    },
+  };
+
+  #pause(ms: number): Promise<void> {
+    const { signal } = this.#stopped;
+    if (signal.aborted) return Promise.resolve();
+    return new Promise(resolve => {
+      const timer = setTimeout(resolve, ms);
+      signal.addEventListener('abort', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  /** Ends the connection and, unless they are to be kept, all Ray nodes. */
+  async stop(keepLeases: boolean): Promise<void> {
+    this.#stopped.abort();
+    this.#connection?.end();
+    await this.#desires;
+    await this.leases.close(keepLeases);
+  }
+}

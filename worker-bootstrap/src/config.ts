@@ -1,0 +1,75 @@
+/** The agent's configuration: one JSON file, read once at start; an unknown or bad key stops the start. */
+import { readFileSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
+import { nodeId } from '@iocloud/contracts';
+import { z } from 'zod';
+
+const absolutePath = z.string().refine(isAbsolute, 'expected an absolute path');
+
+export const simulatedDevices = z.strictObject({
+  vendor: z.enum(['nvidia', 'amd']),
+  model: z.string().min(1).max(128),
+  memoryBytes: z.int().min(0),
+  count: z.int().min(1).max(64),
+});
+
+export const agentConfig = z.strictObject({
+  controlPlane: z.strictObject({
+    host: z.string().min(1),
+    port: z.int().min(1).max(65_535),
+    /** The control plane's ed25519 host key as one OpenSSH line. No other server is talked to. */
+    hostKey: z.string().regex(/^ssh-ed25519 [A-Za-z0-9+/]+=*( |$)/, 'expected one line: ssh-ed25519 AAAA…'),
+  }),
+  nodeId,
+  /** Private ed25519 key in OpenSSH format, mode 0600: see createDeviceKey. */
+  deviceKeyFile: absolutePath,
+  /** Kept between starts: leases and their logs. One agent per directory. */
+  stateDir: absolutePath,
+  /** Ray release → virtual environment that holds it, with `pyroute2` beside it for the namespaces' network. */
+  rayEnvironments: z.record(z.string().regex(/^\d+\.\d+\.\d+$/, 'expected a release such as 2.60.0'), absolutePath),
+  /** What is offered, where it is not the whole machine. */
+  cpus: z.number().positive().optional(),
+  memoryBytes: z.int().positive().optional(),
+  /** Devices that do not exist, for tests and demonstrations. They are marked as simulated wherever they show. */
+  simulatedDevices: z.array(simulatedDevices).default([]),
+  /** auto: namespaces where the machine allows them, else tokens alone. namespace: refuse to start without. */
+  isolation: z.enum(['auto', 'namespace', 'token-only']).default('auto'),
+  /** What SIGTERM does to running Ray nodes: false ends them, true leaves them for the next start to adopt. */
+  keepLeases: z.boolean().default(false),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+export type AgentConfig = z.infer<typeof agentConfig>;
+/** The configuration as written in the file, before defaults. */
+export type AgentConfigInput = z.input<typeof agentConfig>;
+
+/** A configuration that cannot be used. The message is one line, naming file, key and fault. */
+export class ConfigFault extends Error {}
+
+/** Throws ConfigFault. */
+export function readConfig(file: string): AgentConfig {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new ConfigFault(`${file}: cannot be read: ${(error as Error).message}`);
+  }
+  return parseConfig(text, file);
+}
+
+/** Throws ConfigFault. `file` is only named in messages. */
+export function parseConfig(text: string, file: string): AgentConfig {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new ConfigFault(`${file}: is not JSON`);
+  }
+  const parsed = agentConfig.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(issue =>
+    issue.code === 'unrecognized_keys'
+      ? `unknown key ${[...issue.path, issue.keys[0]].join('.')}`
+      : `${issue.path.join('.') || 'the file'}: ${issue.message}`,
+  );
+  throw new ConfigFault(`${file}: ${faults.join('; ')}`);
+}

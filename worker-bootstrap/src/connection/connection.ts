@@ -1,0 +1,133 @@
+/** One SSH connection to the control plane: its control channel and the streams that come over it. */
+import type { Duplex } from 'node:stream';
+import {
+  type AgentMessage,
+  agentSubsystem,
+  type ControlMessage,
+  controlMessage,
+  maxLineBytes,
+  streamForwardPath,
+} from '@iocloud/contracts';
+import { ChannelStream, lines } from '@iocloud/contracts/wire';
+import ssh2, { type ClientChannel } from 'ssh2';
+import type { Logger } from '../log.js';
+
+export interface Address {
+  host: string;
+  port: number;
+  /** One OpenSSH line: the only host key that is accepted. */
+  hostKey: string;
+}
+
+export interface ConnectionEvents {
+  onMessage(message: ControlMessage): void;
+  onStream(stream: Duplex): void;
+}
+
+const readyTimeoutMs = 15_000;
+const keepaliveIntervalMs = 5_000;
+const keepaliveMisses = 3;
+
+export class Connection {
+  readonly #client = new ssh2.Client();
+  #control: ClientChannel | undefined;
+  readonly closed: Promise<string>;
+
+  private constructor(readonly log: Logger) {
+    let reason = 'closed by the control plane';
+    // `on`, not `once`: a peer that speaks no SSH makes ssh2 emit two errors, and a second unheard one would end us.
+    this.#client.on('error', error => {
+      reason = error.message;
+    });
+    this.closed = new Promise(resolve => this.#client.on('close', () => resolve(reason)));
+  }
+
+  /** Resolves when the control channel is open and streams can come. Rejects with the reason in words. */
+  static async open(
+    address: Address,
+    user: string,
+    privateKey: Buffer,
+    events: ConnectionEvents,
+    log: Logger,
+  ): Promise<Connection> {
+    const connection = new Connection(log);
+    try {
+      await connection.#dial(address, user, privateKey);
+      await connection.#openControl(events);
+      await connection.#acceptStreams(events);
+      return connection;
+    } catch (error) {
+      connection.end();
+      throw error;
+    }
+  }
+
+  #dial(address: Address, user: string, privateKey: Buffer): Promise<void> {
+    const pinned = address.hostKey.split(' ')[1] ?? '';
+    return new Promise((resolve, reject) => {
+      let wrongKey = false;
+      this.#client.on('ready', () => resolve());
+      this.#client.on('error', error =>
+        reject(wrongKey ? new Error('the server has another host key than the pinned one; not talking to it') : error),
+      );
+      this.#client.on('close', () => reject(new Error('the connection was closed before it was ready')));
+      this.#client.connect({
+        host: address.host,
+        port: address.port,
+        username: user,
+        privateKey,
+        readyTimeout: readyTimeoutMs,
+        keepaliveInterval: keepaliveIntervalMs,
+        keepaliveCountMax: keepaliveMisses,
+        // Streams come as OpenSSH's stream-local forwards, which ssh2 would only ask of a server that calls itself OpenSSH.
+        strictVendor: false,
+        algorithms: { serverHostKey: ['ssh-ed25519'] },
+        hostVerifier: (key: Buffer) => {
+          wrongKey = key.toString('base64') !== pinned;
+          return !wrongKey;
+        },
+      });
+    });
+  }
+
+  async #openControl(events: ConnectionEvents): Promise<void> {
+    const channel = await new Promise<ClientChannel>((resolve, reject) =>
+      this.#client.subsys(agentSubsystem, (error, opened) => (error ? reject(error) : resolve(opened))),
+    );
+    channel.on('error', (error: Error) => this.log.debug({ error: error.message }, 'the control channel broke'));
+    this.#control = channel;
+    void this.#read(channel, events);
+  }
+
+  async #read(channel: ClientChannel, events: ConnectionEvents): Promise<void> {
+    try {
+      for await (const line of lines(channel, maxLineBytes)) events.onMessage(controlMessage.parse(JSON.parse(line)));
+    } catch (error) {
+      // The control plane speaks another protocol than we do: say it anew on a fresh connection.
+      this.log.error({ error: String(error) }, 'a message from the control plane makes no sense; connecting anew');
+    } finally {
+      this.end();
+    }
+  }
+
+  #acceptStreams(events: ConnectionEvents): Promise<void> {
+    this.#client.on('unix connection', (info, accept, reject) => {
+      if (info.socketPath !== streamForwardPath) return reject();
+      const stream = new ChannelStream(accept());
+      stream.on('error', (error: Error) => this.log.debug({ error: error.message }, 'a stream broke'));
+      events.onStream(stream);
+    });
+    return new Promise((resolve, reject) =>
+      this.#client.openssh_forwardInStreamLocal(streamForwardPath, error => (error ? reject(error) : resolve())),
+    );
+  }
+
+  send(message: AgentMessage): void {
+    if (this.#control?.writable) this.#control.write(`${JSON.stringify(message)}\n`);
+  }
+
+  end(): void {
+    this.#client.end();
+    this.#client.destroy();
+  }
+}

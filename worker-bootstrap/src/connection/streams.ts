@@ -1,0 +1,89 @@
+/** Serves one stream that the control plane opened: reads what it wants, answers, and carries bytes. */
+import { connect, type NetConnectOpts } from 'node:net';
+import type { Duplex, Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { type StreamAnswer, type StreamRequest, streamRequest } from '@iocloud/contracts';
+import { firstLine } from '@iocloud/contracts/wire';
+import type { Logger } from '../log.js';
+
+export class StreamFault extends Error {
+  constructor(
+    readonly code: Extract<StreamAnswer, { ok: false }>['code'],
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export interface StreamSources {
+  /** Where the dashboard of a lease's head listens. Throws StreamFault. */
+  dashboard(leaseId: string): NetConnectOpts;
+  /** A job's log and, unless it is followed, how many bytes that is; ends when `signal` aborts. Throws StreamFault. */
+  jobLog(
+    request: Extract<StreamRequest, { kind: 'job-log' }>,
+    signal: AbortSignal,
+  ): Promise<{ stream: Readable; bytes?: number }>;
+}
+
+const maxRequestBytes = 8_192;
+const requestTimeoutMs = 10_000;
+
+export async function serveStream(stream: Duplex, sources: StreamSources, log: Logger): Promise<void> {
+  try {
+    const request = parseRequest(await firstLine(stream, maxRequestBytes, requestTimeoutMs));
+    if (request.kind === 'dashboard') await carryDashboard(stream, sources.dashboard(request.leaseId));
+    else await carryJobLog(stream, request, sources);
+  } catch (error) {
+    if (!(error instanceof StreamFault)) log.debug({ error: String(error) }, 'a stream ended early');
+    if (error instanceof StreamFault && stream.writable) {
+      answer(stream, { ok: false, code: error.code, message: error.message });
+      stream.end();
+    } else {
+      stream.destroy();
+    }
+  }
+}
+
+function answer(stream: Duplex, line: StreamAnswer): void {
+  stream.write(`${JSON.stringify(line)}\n`);
+}
+
+function parseRequest(line: string): StreamRequest {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw new StreamFault('bad-request', 'the stream request is not JSON');
+  }
+  const parsed = streamRequest.safeParse(value);
+  if (!parsed.success) throw new StreamFault('bad-request', `not a stream request: ${parsed.error.message}`);
+  return parsed.data;
+}
+
+async function carryDashboard(stream: Duplex, target: NetConnectOpts): Promise<void> {
+  const socket = connect({ ...target, allowHalfOpen: true });
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve);
+    socket.once('error', error =>
+      reject(new StreamFault('not-ready', `the dashboard does not answer: ${error.message}`)),
+    );
+  });
+  socket.on('error', () => stream.destroy());
+  answer(stream, { ok: true });
+  // Each direction ends by itself; when one breaks, both are gone.
+  await Promise.all([pipeline(stream, socket), pipeline(socket, stream)]);
+}
+
+async function carryJobLog(
+  stream: Duplex,
+  request: Extract<StreamRequest, { kind: 'job-log' }>,
+  sources: StreamSources,
+): Promise<void> {
+  const gone = new AbortController();
+  const abort = () => gone.abort();
+  stream.once('close', abort);
+  stream.resume(); // nothing more is expected from the other side, but its close must be heard
+  const log = await sources.jobLog(request, gone.signal);
+  answer(stream, { ok: true, ...(log.bytes === undefined ? {} : { bytes: log.bytes }) });
+  await pipeline(log.stream, stream);
+}

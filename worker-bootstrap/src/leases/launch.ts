@@ -1,0 +1,161 @@
+/** What the supervisor is told to run for a lease (LEASE_DIR/launch.json). Pure. */
+import { join } from 'node:path';
+import type { Device, LeaseSpec } from '@iocloud/contracts';
+
+export interface Launch {
+  argv: string[];
+  env: Record<string, string>;
+  nodeIp: string;
+  /** Where the head answers to new members; null on the head itself. */
+  head: [string, number] | null;
+  dashboard: [string, number] | null;
+  dashboardAgent: [string, number];
+  dashboardSocket: string | null;
+  tokenFile: string;
+  stopTimeoutSeconds: number;
+  sandbox: { network: string; tmp: string; hide: string[]; keep: string[] } | null;
+  /** Where the node's session folders are, as seen from outside. */
+  sessionsDir: string;
+}
+
+export interface Ports {
+  gcs: number;
+  dashboard: number;
+  dashboardAgent: number;
+  client: number;
+}
+
+export interface Surroundings {
+  environment: string;
+  leaseDir: string;
+  ports: Ports;
+  /** Memory of the node where the lease names none. Bytes. */
+  memoryBytes: number;
+  /** The machine's devices, leased or not. */
+  devices: readonly Device[];
+  sandbox: Launch['sandbox'];
+  dashboardSocket: string | null;
+  /** Ray's folder where it cannot have /tmp/ray for itself; null in a sandbox. */
+  tempDir: string | null;
+  /** The agent's own environment, of which little is passed on. */
+  inherited: Readonly<Record<string, string | undefined>>;
+}
+
+/** Set in every process of a lease, so that those without a namespace can be found. */
+export const leaseMarker = 'IOCLOUD_LEASE_ID';
+
+const objectStoreShare = 0.3;
+const objectStoreMaxBytes = 2 * 2 ** 30;
+/** Ray refuses less. */
+const objectStoreMinBytes = 75 * 2 ** 20;
+const stopTimeoutSeconds = 8;
+const passedOn =
+  /^(HOME|USER|LANG|LC_\w+|TZ|LD_LIBRARY_PATH|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|PIP_\w+|UV_\w+|\w+_PROXY)$/i;
+
+/** Inside a cluster's own network every port is free; a node's own agent port comes from its address. */
+export function portsInNamespace(nodeIp: string): Ports {
+  const [, , high = 0, low = 0] = nodeIp.split('.').map(Number);
+  // Below the range that Linux gives to outgoing connections (32768 and up).
+  return { gcs: 6379, dashboard: 8265, client: 10_001, dashboardAgent: 20_000 + ((high * 256 + low) % 12_000) };
+}
+
+export function launchOf(spec: LeaseSpec, around: Surroundings): Launch {
+  const isHead = spec.role === 'head';
+  const tokenFile = join(around.leaseDir, 'token');
+  return {
+    argv: [join(around.environment, 'bin', 'ray'), ...rayArguments(spec, around)],
+    env: environment(spec, around, tokenFile),
+    nodeIp: spec.nodeIp,
+    head: isHead ? null : [spec.headIp, around.ports.gcs],
+    dashboard: isHead ? [spec.nodeIp, around.ports.dashboard] : null,
+    dashboardAgent: [spec.nodeIp, around.ports.dashboardAgent],
+    dashboardSocket: around.dashboardSocket,
+    tokenFile,
+    stopTimeoutSeconds,
+    sandbox: around.sandbox,
+    sessionsDir: around.tempDir ?? join(around.leaseDir, 'tmp', 'ray'),
+  };
+}
+
+function rayArguments(spec: LeaseSpec, { ports, memoryBytes, tempDir }: Surroundings): string[] {
+  const role =
+    spec.role === 'head'
+      ? [
+          '--head',
+          `--port=${ports.gcs}`,
+          '--include-dashboard=true',
+          `--dashboard-host=${spec.nodeIp}`,
+          `--dashboard-port=${ports.dashboard}`,
+          `--ray-client-server-port=${ports.client}`,
+        ]
+      : [`--address=${spec.headIp}:${ports.gcs}`];
+  const objectStore = Math.min(objectStoreMaxBytes, objectStoreShare * (spec.memoryBytes ?? memoryBytes));
+  return [
+    'start',
+    '--block',
+    ...role,
+    `--node-ip-address=${spec.nodeIp}`,
+    `--dashboard-agent-listen-port=${ports.dashboardAgent}`,
+    // Any free port: several nodes of a cluster may share a network, and a fixed range would make them race.
+    '--min-worker-port=0',
+    '--max-worker-port=0',
+    `--num-cpus=${Math.floor(spec.cpus)}`,
+    `--num-gpus=${spec.deviceIndices.length}`,
+    `--object-store-memory=${Math.floor(Math.max(objectStoreMinBytes, objectStore))}`,
+    '--disable-usage-stats',
+    ...(spec.memoryBytes === null ? [] : [`--memory=${spec.memoryBytes}`]),
+    ...(Object.keys(spec.resources).length > 0 ? [`--resources=${JSON.stringify(spec.resources)}`] : []),
+    ...(Object.keys(spec.labels).length > 0 ? [`--labels=${pairs(spec.labels)}`] : []),
+    ...(tempDir === null ? [] : [`--temp-dir=${tempDir}`]),
+  ];
+}
+
+function pairs(labels: Record<string, string>): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
+}
+
+function environment(spec: LeaseSpec, around: Surroundings, tokenFile: string): Record<string, string> {
+  const inherited = Object.entries(around.inherited).filter(
+    (entry): entry is [string, string] => passedOn.test(entry[0]) && entry[1] !== undefined,
+  );
+  return {
+    HOME: '/',
+    LANG: 'C.UTF-8',
+    ...Object.fromEntries(inherited),
+    // The entrypoint's `python` is the first on this path.
+    PATH: `${join(around.environment, 'bin')}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+    VIRTUAL_ENV: around.environment,
+    [leaseMarker]: spec.leaseId,
+    RAY_AUTH_MODE: 'token',
+    RAY_AUTH_TOKEN_PATH: tokenFile,
+    RAY_USAGE_STATS_ENABLED: '0',
+    RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S: '0',
+    // A dead node is noticed in under 3 s instead of 15.
+    RAY_health_check_period_ms: '1000',
+    RAY_health_check_timeout_ms: '1000',
+    RAY_health_check_failure_threshold: '3',
+    RAY_health_check_initial_delay_ms: '2000',
+    ...visibleDevices(spec, around.devices),
+  };
+}
+
+/**
+ * Real devices are named to Ray, and those that are leased to others are hidden; a simulated one is only counted, as no
+ * library could open it. Without a device in the lease none can be seen.
+ */
+function visibleDevices(spec: LeaseSpec, devices: Surroundings['devices']): Record<string, string> {
+  const leased = devices.filter(device => spec.deviceIndices.includes(device.index));
+  const visible = (vendor: Device['vendor']) =>
+    leased
+      .filter(device => device.vendor === vendor)
+      .map(device => device.index)
+      .join(',');
+  if (leased.some(device => device.simulated)) return {};
+  const vendors = new Set(devices.filter(device => !device.simulated).map(device => device.vendor));
+  return {
+    ...(vendors.has('nvidia') ? { CUDA_VISIBLE_DEVICES: visible('nvidia') } : {}),
+    ...(vendors.has('amd') ? { ROCR_VISIBLE_DEVICES: visible('amd') } : {}),
+  };
+}

@@ -1,0 +1,227 @@
+/** All leases of this machine: brings what runs to what is desired, and tells of every change. */
+import { rm } from 'node:fs/promises';
+import type { NetConnectOpts } from 'node:net';
+import { dirname, join } from 'node:path';
+import type { Device, LeaseObservation, LeaseSpec } from '@iocloud/contracts';
+import type { AgentConfig } from '../config.js';
+import type { Logger } from '../log.js';
+import type { Sandbox } from '../sandbox/index.js';
+import { freePorts } from './free-ports.js';
+import { type Launch, launchOf, type Ports, portsInNamespace } from './launch.js';
+import { Lease } from './lease.js';
+import { LeaseStore } from './lease-files.js';
+import { plan } from './plan.js';
+
+/** How often processes are looked at while something is on its way, and otherwise. Milliseconds. */
+const busyIntervalMs = 50;
+const calmIntervalMs = 500;
+const headWaitMs = 120_000;
+
+export class Leases {
+  readonly #leases = new Map<string, Lease>();
+  readonly #store: LeaseStore;
+  readonly #over = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+  #looking: Promise<void> | undefined;
+  /** The revision of the last `desired` message that is acted on; 0 before the first. */
+  revision = 0;
+
+  constructor(
+    readonly config: AgentConfig,
+    readonly sandbox: Sandbox,
+    readonly devices: readonly Device[],
+    readonly memoryBytes: number,
+    readonly onChange: () => void,
+    readonly log: Logger,
+  ) {
+    this.#store = new LeaseStore(config.stateDir);
+  }
+
+  /** Adopts what an earlier agent left running, and sweeps what nothing uses. */
+  async open(): Promise<void> {
+    for (const spec of await this.#store.open(Date.now())) {
+      const lease = this.#add(spec);
+      await lease.adopt();
+    }
+    await this.sandbox.sweep(this.#running().map(lease => lease.spec.clusterId));
+    this.#schedule();
+  }
+
+  observations(): LeaseObservation[] {
+    const over = [...this.#over].map(leaseId => ({
+      leaseId: leaseId as LeaseObservation['leaseId'],
+      phase: 'exited' as const,
+      message: 'this lease has ended on this machine before, and a lease is never started twice',
+      rayNodeId: null,
+    }));
+    return [...[...this.#leases.values()].map(lease => lease.observation()), ...over];
+  }
+
+  /** Takes in what shall run here from now on. Returns when all of it is recorded on disk and under way. */
+  async desire(revision: number, specs: readonly LeaseSpec[]): Promise<void> {
+    const local = [...this.#leases.values()].map(lease => ({ leaseId: lease.id, phase: lease.phase }));
+    const todo = plan(
+      specs.map(spec => spec.leaseId),
+      local,
+      leaseId => this.#store.hasEnded(leaseId),
+    );
+    this.revision = revision;
+    this.#over.clear();
+    for (const leaseId of todo.over) this.#over.add(leaseId);
+    for (const leaseId of todo.start) {
+      const spec = specs.find(candidate => candidate.leaseId === leaseId);
+      if (spec) await this.#start(spec);
+    }
+    for (const [leaseId, lease] of this.#leases) {
+      lease.wipeWhenOver = !specs.some(spec => spec.leaseId === leaseId);
+      if (todo.stop.includes(leaseId)) await lease.stop(Date.now());
+    }
+    this.onChange();
+    this.#schedule();
+  }
+
+  #add(spec: LeaseSpec): Lease {
+    const lease = new Lease(spec, this.#store, this.log);
+    this.#leases.set(spec.leaseId, lease);
+    return lease;
+  }
+
+  #running(): Lease[] {
+    return [...this.#leases.values()].filter(lease => lease.phase !== 'exited');
+  }
+
+  async #start(spec: LeaseSpec): Promise<void> {
+    await this.#store.create(spec);
+    const lease = this.#add(spec);
+    this.log.info({ leaseId: spec.leaseId, clusterId: spec.clusterId, role: spec.role }, 'a lease begins');
+    // Not awaited: leases start side by side, and `look` sees the outcome.
+    void lease
+      .start(() => this.#prepare(spec))
+      .then(() => {
+        if (lease.phase === 'exited') this.onChange();
+        this.#schedule();
+      });
+  }
+
+  async #prepare(spec: LeaseSpec): Promise<{ command: string[]; launch: Launch }> {
+    const environment = this.config.rayEnvironments[spec.rayVersion];
+    if (!environment) throw new Error(`Ray ${spec.rayVersion} is not installed on this machine`);
+    const leaseDir = this.#store.directory(spec.leaseId);
+    const namespaced = this.sandbox.isolation === 'namespace';
+    const launch = launchOf(spec, {
+      environment,
+      leaseDir,
+      memoryBytes: this.memoryBytes,
+      devices: this.devices,
+      inherited: process.env,
+      ports: namespaced ? portsInNamespace(spec.nodeIp) : await this.#portsOnHost(spec),
+      dashboardSocket: namespaced && spec.role === 'head' ? this.sandbox.socketPath(spec.leaseId) : null,
+      // Its path ends up in those of Ray's sockets, which have 107 bytes at most.
+      tempDir: namespaced ? null : join(this.sandbox.runtimeDir, spec.leaseId.slice(3, 11)),
+      sandbox: namespaced
+        ? {
+            network: await this.sandbox.openNetwork(spec.clusterId),
+            tmp: join(leaseDir, 'tmp'),
+            hide: [this.config.stateDir],
+            keep: [environment, leaseDir],
+          }
+        : null,
+    });
+    return { command: this.sandbox.supervisorCommand(leaseDir), launch };
+  }
+
+  /** Without a network of its own a cluster shares the machine's ports: its head takes free ones, its workers ask the head. */
+  async #portsOnHost(spec: LeaseSpec): Promise<Ports> {
+    const [gcs = 0, dashboard = 0, client = 0, dashboardAgent = 0] = await freePorts(4);
+    if (spec.role === 'head') return { gcs, dashboard, client, dashboardAgent };
+    for (const deadline = Date.now() + headWaitMs; Date.now() < deadline; ) {
+      const head = [...this.#leases.values()].find(
+        lease => lease.spec.clusterId === spec.clusterId && lease.spec.role === 'head',
+      );
+      if (head?.phase === 'exited') throw new Error('the head of the cluster has ended');
+      const port = head?.launch?.argv.find(argument => argument.startsWith('--port='))?.slice('--port='.length);
+      if (port) return { gcs: Number(port), dashboard, client, dashboardAgent };
+      await new Promise(resolve => setTimeout(resolve, busyIntervalMs));
+    }
+    throw new Error('the head of the cluster does not run on this machine');
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    if (this.#closed) return;
+    const busy = [...this.#leases.values()].some(
+      ({ phase, wipeWhenOver }) => phase === 'starting' || phase === 'stopping' || (phase === 'exited' && wipeWhenOver),
+    );
+    this.#timer = setTimeout(
+      () => {
+        this.#look()
+          .catch((error: unknown) =>
+            this.log.error({ error: String(error) }, 'leases could not be looked at; again soon'),
+          )
+          .finally(() => this.#schedule());
+      },
+      busy ? busyIntervalMs : calmIntervalMs,
+    );
+  }
+
+  /** One look at a time: a second would wipe what the first is wiping. */
+  #look(): Promise<void> {
+    this.#looking ??= this.#lookOnce().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #lookOnce(): Promise<void> {
+    let changed = false;
+    for (const lease of this.#leases.values()) {
+      changed = (await lease.look(Date.now())) || changed;
+      if (lease.phase === 'exited') changed = (await this.#tidy(lease)) || changed;
+    }
+    if (changed) this.onChange();
+  }
+
+  /** Lets go of what a lease that is over holds: its network if it was the last one there, and its data if unwanted. */
+  async #tidy(lease: Lease): Promise<boolean> {
+    const { clusterId } = lease.spec;
+    if (!this.#running().some(other => other.spec.clusterId === clusterId)) await this.sandbox.closeNetwork(clusterId);
+    const socket = lease.launch?.dashboardSocket;
+    if (socket) await rm(socket, { force: true });
+    if (!lease.wipeWhenOver) return false;
+    if (!lease.launch?.sandbox && lease.launch) await rm(lease.launch.sessionsDir, { recursive: true, force: true });
+    await this.#store.wipe(lease.id);
+    this.#leases.delete(lease.id);
+    return true;
+  }
+
+  /** Where the dashboard of a lease's head can be reached, 'unknown' for no such lease, 'not-ready' before it answers. */
+  dashboard(leaseId: string): NetConnectOpts | 'unknown' | 'not-ready' {
+    const lease = this.#leases.get(leaseId);
+    if (lease?.spec.role !== 'head') return 'unknown';
+    return lease.dashboard() ?? 'not-ready';
+  }
+
+  /** Folders with the sessions of the cluster's Ray nodes here, those that are over but not yet wiped included. */
+  sessionsDirs(clusterId: string): string[] {
+    return [...this.#leases.values()]
+      .filter(lease => lease.spec.clusterId === clusterId)
+      .flatMap(lease => (lease.launch ? [lease.launch.sessionsDir] : []));
+  }
+
+  /** Stops looking. With `keep` all goes on and is adopted by the next start; else every Ray node is ended first. */
+  async close(keep: boolean): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    if (keep) return;
+    for (const lease of this.#leases.values()) await lease.stop(Date.now());
+    while (this.#running().length > 0) {
+      await this.#look();
+      await new Promise(resolve => setTimeout(resolve, busyIntervalMs));
+    }
+    await this.#look();
+    await this.sandbox.sweep([]);
+    await this.sandbox.removeRuntime();
+    this.log.info({ stateDir: dirname(this.#store.directory('')) }, 'all leases have ended');
+  }
+}

@@ -1,0 +1,64 @@
+/** Processes of the machine that this agent may not be the parent of. */
+import { execFile } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { leaseMarker } from './launch.js';
+
+const run = promisify(execFile);
+
+/** A process and when it began, in clock ticks since boot (0 where the system does not tell), so that a reused pid is never mistaken for it. */
+export interface ProcessIdentity {
+  pid: number;
+  startTicks: number;
+}
+
+export async function isAlive({ pid, startTicks }: ProcessIdentity): Promise<boolean> {
+  if (process.platform !== 'linux') return signal(pid, 0);
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  // The command's name stands in brackets and may hold anything, brackets too. A zombie is dead.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return stat !== '' && fields[0] !== 'Z' && fields[0] !== 'X' && Number(fields[19]) === startTicks;
+}
+
+/** Signals the process if it is still the same. */
+export async function signalProcess(identity: ProcessIdentity, name: NodeJS.Signals): Promise<void> {
+  if (await isAlive(identity)) signal(identity.pid, name);
+}
+
+function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(pid, name);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    throw error;
+  }
+}
+
+/** Kills every process that carries the lease's marker, until none is left. Only needed without namespaces. */
+export async function killMarked(leaseId: string): Promise<void> {
+  for (let found = await marked(leaseId); found.length > 0; found = await marked(leaseId)) {
+    for (const pid of found) signal(pid, 'SIGKILL');
+  }
+}
+
+async function marked(leaseId: string): Promise<number[]> {
+  const marker = `${leaseMarker}=${leaseId}`;
+  if (process.platform !== 'linux') return markedByPs(marker);
+  const pids = (await readdir('/proc')).filter(name => /^\d+$/.test(name));
+  const found: number[] = [];
+  for (const pid of pids) {
+    // Of processes of other users, and of zombies, nothing can be read: they are not ours to kill.
+    const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+    if (environment.split('\0').includes(marker)) found.push(Number(pid));
+  }
+  return found;
+}
+
+async function markedByPs(marker: string): Promise<number[]> {
+  const { stdout } = await run('ps', ['-axEww', '-o', 'pid=,command='], { maxBuffer: 64 * 2 ** 20 });
+  return stdout
+    .split('\n')
+    .filter(line => line.includes(marker))
+    .map(line => Number.parseInt(line, 10));
+}
