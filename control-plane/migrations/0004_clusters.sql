@@ -13,18 +13,21 @@ CREATE TABLE clusters (
   conditions jsonb NOT NULL DEFAULT '[]',
   -- The cluster's own Ray token, sealed with the control plane's key (AES-256-GCM).
   sealed_token bytea NOT NULL,
-  -- How often its head has been started; after a failure the next start waits until retry_at.
-  head_starts int NOT NULL DEFAULT 0,
-  retry_at timestamptz,
+  -- Places whose Ray nodes failed: {"head/0": {failures, retryAt}}; the next start waits until then.
+  retries jsonb NOT NULL DEFAULT '{}',
+  -- The earliest time at which time alone makes a difference (a retry, an idle timeout); null: only news does.
+  look_at timestamptz,
   created_at timestamptz NOT NULL DEFAULT now(),
   ready_at timestamptz,
   idle_since timestamptz,
+  -- When its head last said that it runs jobs which came past this control plane.
+  direct_busy_at timestamptz,
   deleted_at timestamptz,
   UNIQUE (tenant_id, id)
 );
 CREATE UNIQUE INDEX clusters_live_name ON clusters (tenant_id, name) WHERE phase <> 'deleted';
 CREATE INDEX clusters_live ON clusters (id) WHERE phase <> 'deleted';
-CREATE INDEX clusters_by_tenant ON clusters (tenant_id, id);
+CREATE INDEX clusters_by_tenant ON clusters (tenant_id, created_at DESC, id DESC);
 
 -- One Ray node of a cluster on one machine, with what it reserves there.
 CREATE TABLE leases (
@@ -47,8 +50,12 @@ CREATE TABLE leases (
   memory_bytes bigint NOT NULL CHECK (memory_bytes >= 0),
   -- What the agent is told, less the token.
   spec jsonb NOT NULL,
+  -- One of its accelerators exists by configuration only.
+  simulated boolean NOT NULL DEFAULT false,
   created_at timestamptz NOT NULL DEFAULT now(),
   ready_at timestamptz,
+  -- When it was first seen to have exited.
+  exited_at timestamptz,
   FOREIGN KEY (tenant_id, cluster_id) REFERENCES clusters (tenant_id, id)
 );
 -- At most one live head, and one Ray node for each place in a group: a second one is refused by the database.
@@ -65,3 +72,9 @@ CREATE TABLE lease_devices (
   PRIMARY KEY (lease_id, device_index)
 );
 CREATE UNIQUE INDEX lease_devices_exclusive ON lease_devices (node_id, device_index) WHERE NOT released;
+
+-- Dashboard links that were used: each logs in once. Rows are kept until the link would have expired anyway.
+CREATE TABLE dashboard_links_used (
+  id text PRIMARY KEY,
+  expires_at timestamptz NOT NULL
+);

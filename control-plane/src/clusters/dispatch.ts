@@ -1,0 +1,161 @@
+/** What clusters are to jobs: which are there and what they carry, and one brought up where there is no room. */
+import {
+  type ClusterId,
+  type ClusterSpec,
+  heartbeatTimeoutMs,
+  type LeasePhase,
+  type NodeId,
+  type NodeResources,
+  newId,
+  type TenantId,
+} from '@iocloud/contracts';
+import { defaultMemoryFloorBytes, empty, placeTogether, type Want } from '../core/matching/index.js';
+import { recordEvent } from '../events/index.js';
+import { type Config, type Queryable, type Seal, type Transaction, wake } from '../platform/index.js';
+import { headGroup, type Offers, placeKey } from './facts.js';
+import { type LoopWiring, step } from './loop.js';
+import { placesOf } from './places.js';
+import type { Clusters, ClusterView } from './ports.js';
+import { loadOffers, lockPlacement, releaseIdle } from './room.js';
+import { type ClusterRow, insertCluster, type LeaseRow, leasesOf } from './store.js';
+import { newToken } from './token.js';
+
+/** A cluster for a job gets a machine's CPUs up to this number, so that the next jobs find room on it. */
+const roomyCpus = 8;
+
+interface Wiring extends LoopWiring {
+  config: Pick<Config, 'rayVersion' | 'idleTimeoutSeconds'>;
+  seal: Seal;
+}
+
+export async function live(db: Queryable, tenantId?: TenantId): Promise<ClusterView[]> {
+  const { rows } = await db.query<ClusterRow>(
+    `SELECT * FROM clusters WHERE phase IN ('pending', 'provisioning', 'ready') AND desired = 'running'
+       AND ($1::text IS NULL OR tenant_id = $1) ORDER BY created_at, id`,
+    [tenantId ?? null],
+  );
+  const leases = await leasesOf(
+    db,
+    rows.map(row => row.id),
+  );
+  return rows.map(row => toView(row, leases.get(row.id) ?? []));
+}
+
+function toView(row: ClusterRow, leases: LeaseRow[]): ClusterView {
+  const places = placesOf(row.spec);
+  const memory = new Map(leases.map(lease => [`${lease.group_name}/${lease.ordinal}`, lease.memory_bytes]));
+  const resources: Record<string, number> = {};
+  for (const place of places) {
+    for (const [name, amount] of Object.entries(place.needs.resources)) {
+      resources[name] = (resources[name] ?? 0) + amount;
+    }
+  }
+  const head = leases.find(lease => lease.role === 'head');
+  return {
+    id: row.id,
+    tenantId: row.tenant_id,
+    name: row.name,
+    origin: row.origin,
+    phase: row.phase as ClusterView['phase'],
+    headLeaseId: row.phase === 'ready' && head?.phase === 'ready' && head.desired ? head.id : null,
+    capacity: {
+      cpus: places.reduce((total, place) => total + place.needs.cpus, 0),
+      gpus: places.reduce((total, place) => total + place.needs.gpus, 0),
+      memoryBytes: places.reduce(
+        (total, place) => total + (memory.get(placeKey(place)) ?? place.needs.memoryBytes ?? defaultMemoryFloorBytes),
+        0,
+      ),
+      resources,
+    },
+    nodeLabels: places.map(place => place.needs.labels),
+    waitingFor: row.phase === 'ready' ? '' : waitingFor(row),
+  };
+}
+
+function waitingFor(row: ClusterRow): string {
+  const unmet = row.conditions.find(condition => condition.status === 'False' && condition.type !== 'NetworkIsolated');
+  return unmet ? `${row.name}: ${unmet.message}` : `${row.name} is being provisioned`;
+}
+
+/** A transaction sees the lease as it is; a machine that is not heard of may or may not still run the head. */
+export const headState =
+  (wiring: Pick<LoopWiring, 'machines'>): Clusters['headState'] =>
+  async (db, headLeaseId) => {
+    const { rows } = await db.query<{ node_id: NodeId; phase: LeasePhase; desired: boolean; released: boolean }>(
+      'SELECT node_id, phase, desired, released_at IS NOT NULL AS released FROM leases WHERE id = $1',
+      [headLeaseId],
+    );
+    const lease = rows[0];
+    if (!lease || lease.released || !lease.desired || lease.phase === 'exited' || lease.phase === 'lost') return 'gone';
+    if (lease.phase !== 'ready') return 'unreachable';
+    const silent = await wiring.machines.silentSince(db, heartbeatTimeoutMs / 1000);
+    return silent.includes(lease.node_id) ? 'unreachable' : 'ready';
+  };
+
+export const provisionForJob =
+  (wiring: Wiring): Clusters['provisionForJob'] =>
+  async (tx, tenantId, needs) => {
+    await lockPlacement(tx);
+    const offers = await loadOffers(tx, wiring.machines, tenantId);
+    const { rayVersion } = wiring.config;
+    const shape = shapeThatFits(needs, rayVersion, offers);
+    if (!('refused' in shape)) return { clusterId: await provision(tx, wiring, tenantId, shape) };
+
+    const emptied = offers.map(offer => ({ ...offer, used: empty }));
+    const roomy = shapeThatFits(needs, rayVersion, emptied);
+    if ('refused' in roomy) return { refused: roomy.refused, ever: false };
+    for (const candidate of [roomy, needs]) {
+      const makesRoom = await releaseIdle(tx, wiring.activity, offers, {
+        wants: [wantFor(candidate)],
+        rayVersion,
+        forWhom: 'a job',
+        tenantId,
+      });
+      if (makesRoom) return { clusterId: await provision(tx, wiring, tenantId, candidate) };
+    }
+    return { refused: shape.refused, ever: true };
+  };
+
+const wantFor = (needs: NodeResources): Want => ({ key: `${headGroup}/0`, ...needs });
+
+/** The roomiest head that fits somewhere: up to `roomyCpus`, else what a machine has free, at least what is needed. */
+function shapeThatFits(needs: NodeResources, rayVersion: string, offers: Offers): NodeResources | { refused: string } {
+  const wishes = offers.flatMap(({ cpus, used }) => [
+    Math.min(roomyCpus, cpus),
+    Math.min(roomyCpus, Math.floor(cpus - used.cpus)),
+  ]);
+  const sizes = [...new Set([...wishes, 1, 0].map(cpus => Math.max(needs.cpus, cpus)))].sort((a, b) => b - a);
+  let refused = 'no machine is online';
+  for (const cpus of sizes) {
+    const placement = placeTogether([wantFor({ ...needs, cpus })], rayVersion, offers);
+    if (!('refused' in placement)) return { ...needs, cpus };
+    refused = placement.refused;
+  }
+  return { refused };
+}
+
+async function provision(tx: Transaction, wiring: Wiring, tenantId: TenantId, head: NodeResources): Promise<ClusterId> {
+  const { config, random, seal } = wiring;
+  const id = newId('cluster', random);
+  const spec: ClusterSpec & { rayVersion: string } = {
+    name: `job-${id.slice(3, 11)}`,
+    type: 'ray',
+    rayVersion: config.rayVersion,
+    head,
+    workerGroups: [],
+    idleTimeoutSeconds: Math.round(config.idleTimeoutSeconds),
+  };
+  const sealedToken = seal.seal(newToken(random), id);
+  await insertCluster(tx, { id, tenantId, spec, origin: 'job', sealedToken, now: wiring.now() });
+  await recordEvent(tx, {
+    tenantId,
+    subjectKind: 'cluster',
+    subject: id,
+    reason: 'ClusterCreated',
+    message: `${spec.name} is brought up for a job that found no room: ${head.cpus} CPUs, ${head.gpus} accelerators`,
+  });
+  // Placed at once, so that the room just found is taken when this transaction commits.
+  await step(tx, wiring, id);
+  await wake(tx, 'cluster', id);
+  return id;
+}

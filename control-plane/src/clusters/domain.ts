@@ -1,0 +1,138 @@
+/** Joins the parts of the domain and gives its loop to the wake-ups. */
+import type { Cluster, ClusterId, NodeId, TenantId } from '@iocloud/contracts';
+import type { LeaseBook, Machines } from '../inventory/index.js';
+import type { Config, Database, Http, Logger, Seal, Signals, Signer, TopicHandler } from '../platform/index.js';
+import { dashboardRoutes } from './dashboard/index.js';
+import { headState, live, provisionForJob } from './dispatch.js';
+import { runsJobs } from './head-jobs.js';
+import { Heads } from './heads.js';
+import { createLeaseBook } from './lease-book.js';
+import { type LoopWiring, step } from './loop.js';
+import type { ClusterActivity, Clusters } from './ports.js';
+import { clusterRoutes } from './routes.js';
+import { listClusters, toClusters } from './store.js';
+
+export interface ClusterWiring {
+  config: Pick<Config, 'rayVersion' | 'idleTimeoutSeconds' | 'nodeLostSeconds' | 'publicUrl'>;
+  database: Database;
+  /** May resolve late: nothing is called before the server has started. */
+  machines: Machines;
+  activity: ClusterActivity;
+  signals: Pick<Signals, 'send'>;
+  seal: Seal;
+  signer: Signer;
+  log: Logger;
+  random(n: number): Buffer;
+  now(): Date;
+}
+
+export interface ClusterDomain {
+  routes(http: Http): void;
+  /** Topic 'cluster': brings one cluster towards what it shall be. */
+  cluster: TopicHandler;
+  leaseBook: LeaseBook;
+  clusters: Clusters;
+  /** A tenant's clusters, newest first, without the deleted ones. */
+  list(tenantId: TenantId): Promise<Cluster[]>;
+  stop(): Promise<void>;
+}
+
+/** After such a pause between two sweeps nobody can say whether machines were silent or we were deaf. */
+const deafAfterMs = 10_000;
+/** A head that cannot be asked for its jobs keeps its cluster for so long past the idle time. */
+const patienceMs = 60_000;
+const listLimit = 500;
+
+export function createClusters(wiring: ClusterWiring): ClusterDomain {
+  const { config, database, machines, signals, now, log } = wiring;
+  let lastSweep = Number.NEGATIVE_INFINITY;
+  let listeningSince = now().getTime();
+
+  const silentNodes = async (db: Parameters<Machines['silentSince']>[0]): Promise<ReadonlySet<NodeId>> => {
+    const listened = now().getTime() - listeningSince;
+    if (listened < config.nodeLostSeconds * 1000) return new Set();
+    return new Set(await machines.silentSince(db, config.nodeLostSeconds));
+  };
+  const loop: LoopWiring = { ...wiring, silentNodes };
+  const heads = new Heads(database, machines, wiring.seal, log);
+  const told = (tenantId: TenantId) => signals.send(`events:${tenantId}`);
+
+  const look = async (clusterId: ClusterId, idleConfirmed = false) => {
+    const result = await database.transaction(tx => step(tx, loop, clusterId, idleConfirmed));
+    if (result?.plan.phase !== 'ready') heads.close(clusterId);
+    if (result && result.plan.lines.length > 0) told(result.tenantId);
+    return result;
+  };
+
+  const askIdle = async (clusterId: ClusterId, since: Date | null, timeoutSeconds: number): Promise<void> => {
+    try {
+      if (await runsJobs(heads, clusterId)) {
+        await database.query('UPDATE clusters SET direct_busy_at = $2 WHERE id = $1', [clusterId, now()]);
+        await look(clusterId);
+        return;
+      }
+    } catch (error) {
+      const over = now().getTime() - (since?.getTime() ?? 0) - timeoutSeconds * 1000;
+      log.info({ clusterId, error: String(error) }, 'an idle head could not be asked whether it runs jobs');
+      if (over < patienceMs) return; // the sweep comes again
+    }
+    await look(clusterId, true);
+  };
+
+  const cluster: TopicHandler = {
+    handle: async key => {
+      const clusterId = key as ClusterId;
+      const result = await look(clusterId);
+      if (result?.plan.askIdle) await askIdle(clusterId, result.plan.idleSince, result.idleTimeoutSeconds ?? 0);
+    },
+    sweep: async () => {
+      const due = await keysToLookAt();
+      const at = now().getTime();
+      if (at - lastSweep > deafAfterMs) listeningSince = at;
+      lastSweep = at;
+      const silent = [...(await silentNodes(database))];
+      if (silent.length === 0) return due;
+      const { rows } = await database.query<{ cluster_id: string }>(
+        'SELECT DISTINCT cluster_id FROM leases WHERE released_at IS NULL AND node_id = ANY($1)',
+        [silent],
+      );
+      return [...new Set([...due, ...rows.map(row => row.cluster_id)])];
+    },
+  };
+
+  const keysToLookAt = async (): Promise<string[]> => {
+    await database.query('DELETE FROM dashboard_links_used WHERE expires_at < $1', [now()]);
+    const { rows } = await database.query<{ id: string }>(
+      `SELECT id FROM clusters c WHERE phase <> 'deleted' AND (
+         phase IN ('pending', 'provisioning', 'stopping', 'deleting') OR observed_generation < generation
+         OR look_at <= $1
+         OR (desired = 'running' AND conditions @> '[{"type": "WorkersReady", "status": "False"}]')
+         OR (phase = 'ready' AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.cluster_id = c.id AND l.role = 'head'
+           AND l.released_at IS NULL AND l.desired AND l.phase = 'ready')))`,
+      [now()],
+    );
+    return rows.map(row => row.id);
+  };
+
+  return {
+    routes: http => {
+      clusterRoutes(http, wiring);
+      dashboardRoutes(http, { ...wiring, heads });
+    },
+    cluster,
+    leaseBook: createLeaseBook(database, wiring.seal, now, told),
+    clusters: {
+      live,
+      provisionForJob: provisionForJob({ ...loop, config, seal: wiring.seal }),
+      headState: headState(wiring),
+      head: heads.head,
+      jobLog: heads.jobLog,
+    },
+    list: async tenantId =>
+      toClusters(
+        database,
+        await listClusters(database, tenantId, { after: undefined, limit: listLimit, deleted: false }),
+      ),
+    stop: async () => heads.stop(),
+  };
+}

@@ -1,0 +1,112 @@
+/** What the reconcile function knows of one cluster, and what it answers. */
+import type {
+  ClusterId,
+  ClusterPhase,
+  ClusterSpec,
+  Condition,
+  Event,
+  LeaseId,
+  LeasePhase,
+  NodeId,
+} from '@iocloud/contracts';
+import type { Offer } from '../core/matching/index.js';
+
+export const headGroup = 'head';
+
+/** One Ray node of the spec: where in the cluster it stands and what it needs. */
+export interface Place {
+  role: 'head' | 'worker';
+  group: string;
+  ordinal: number;
+  needs: Pick<ClusterSpec['head'], 'cpus' | 'gpus' | 'memoryBytes' | 'accelerator' | 'resources' | 'labels'>;
+}
+
+export const placeKey = (place: Pick<Place, 'group' | 'ordinal'>): string => `${place.group}/${place.ordinal}`;
+
+/** An unreleased lease. */
+export interface LeaseFacts {
+  id: LeaseId;
+  nodeId: NodeId;
+  role: 'head' | 'worker';
+  group: string;
+  ordinal: number;
+  phase: LeasePhase;
+  message: string;
+  desired: boolean;
+  nodeIp: string;
+  readyAt: Date | null;
+  exitedAt: Date | null;
+}
+
+export interface Retry {
+  failures: number;
+  retryAt: string;
+}
+/** By place key. */
+export type Retries = Record<string, Retry>;
+
+export interface ClusterFacts {
+  id: ClusterId;
+  name: string;
+  origin: 'user' | 'job';
+  desired: 'running' | 'stopped' | 'deleted';
+  phase: ClusterPhase;
+  generation: number;
+  rayVersion: string;
+  places: Place[];
+  idleTimeoutSeconds: number | null;
+  conditions: Condition[];
+  retries: Retries;
+  createdAt: Date;
+  readyAt: Date | null;
+  directBusyAt: Date | null;
+  leases: LeaseFacts[];
+  /** Nodes that have been silent for too long. */
+  silentNodes: ReadonlySet<NodeId>;
+  activity: { live: number; lastEndedAt: Date | null };
+  /** The head was asked, after the idle time was over, and runs nothing. */
+  idleConfirmed: boolean;
+}
+
+/** A lease to be made. */
+export interface NewLease {
+  place: Place;
+  nodeId: NodeId;
+  nodeIp: string;
+  headIp: string;
+  memoryBytes: number;
+  deviceIndices: number[];
+  simulated: boolean;
+}
+
+export interface Line {
+  reason: string;
+  message: string;
+  severity: Event['severity'];
+}
+
+/** All that is to be written. Applied in one transaction, or not at all. */
+export interface Plan {
+  desired: ClusterFacts['desired'];
+  phase: ClusterPhase;
+  conditions: Condition[];
+  retries: Retries;
+  readyAt: Date | null;
+  idleSince: Date | null;
+  lookAt: Date | null;
+  /** Leases to be ended: their agents are told, and confirm before anything of them is free. */
+  end: LeaseId[];
+  /** Leases of silent machines: released without confirmation. */
+  lose: LeaseId[];
+  start: NewLease[];
+  /** What did not fit, with the reason; idle clusters may make room for it. */
+  refused: { places: Place[]; nodeId: NodeId | null; message: string } | null;
+  /** The idle time is over: ask the head, which may run jobs that came past us. */
+  askIdle: boolean;
+  tellWorkers: boolean;
+  wakeDispatch: boolean;
+  lines: Line[];
+}
+
+/** The machines that may be used, with what is taken on them; null while nobody has looked. */
+export type Offers = (Offer & { isolation: 'namespace' | 'token-only'; isolationReason: string })[];

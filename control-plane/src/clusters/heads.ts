@@ -1,0 +1,117 @@
+/** HTTP to a cluster's head, and job logs, through its machine's tunnel. */
+import { Agent } from 'node:http';
+import type { Duplex, Readable } from 'node:stream';
+import type { ClusterId, LeaseId, NodeId, StreamRequest } from '@iocloud/contracts';
+import { type Machines, StreamRefused } from '../inventory/index.js';
+import type { Logger, Queryable, Seal } from '../platform/index.js';
+import { type Clusters, HeadUnavailable } from './ports.js';
+import { asSocket } from './stream-socket.js';
+
+/** Per head. One more request waits for a free one. */
+const maxSockets = 32;
+const maxFreeSockets = 8;
+/** Ray's head closes idle connections after 75 s; ours go first, so that no request meets a closing one. */
+const freeSocketTimeoutMs = 30_000;
+/** What the head is addressed as: it sees its own loopback address. */
+const headHost = '127.0.0.1';
+
+/** An HTTP agent whose connections are streams through the agent of the head's machine. */
+class HeadAgent extends Agent {
+  constructor(readonly open: () => Promise<Duplex>) {
+    super({ keepAlive: true, maxSockets, maxFreeSockets, timeout: freeSocketTimeoutMs, scheduling: 'lifo' });
+  }
+
+  override createConnection(_options: unknown, callback?: (error: Error | null, stream: Duplex) => void): undefined {
+    this.open().then(
+      stream => callback?.(null, asSocket(stream)),
+      (error: Error) => callback?.(error, undefined as unknown as Duplex),
+    );
+  }
+}
+
+interface Pool {
+  clusterId: ClusterId;
+  agent: HeadAgent;
+  token: string;
+}
+
+interface HeadRow {
+  lease_id: LeaseId;
+  node_id: NodeId;
+  phase: string;
+  message: string;
+  sealed_token: Buffer;
+}
+
+export class Heads {
+  /** By the head's lease: a new head is a new pool. */
+  readonly #pools = new Map<LeaseId, Pool>();
+
+  constructor(
+    readonly database: Queryable,
+    readonly machines: Machines,
+    readonly seal: Seal,
+    readonly log: Logger,
+  ) {}
+
+  readonly head: Clusters['head'] = async clusterId => {
+    const row = await this.#row(clusterId);
+    if (!row) throw new HeadUnavailable('gone', `cluster ${clusterId} has no head now`);
+    if (row.phase === 'exited') throw new HeadUnavailable('gone', `the head has ended: ${row.message}`);
+    if (row.phase !== 'ready') throw new HeadUnavailable('not-ready', 'the head is starting');
+    let pool = this.#pools.get(row.lease_id);
+    if (!pool) {
+      pool = {
+        clusterId,
+        agent: new HeadAgent(() => this.#open(row.node_id, { kind: 'dashboard', leaseId: row.lease_id })),
+        token: this.seal.open(row.sealed_token, clusterId),
+      };
+      this.close(clusterId);
+      this.#pools.set(row.lease_id, pool);
+    }
+    return { agent: pool.agent, host: headHost, headers: { Authorization: `Bearer ${pool.token}` } };
+  };
+
+  readonly jobLog: Clusters['jobLog'] = async (clusterId, submissionId, fromByte, follow): Promise<Readable> => {
+    const row = await this.#row(clusterId);
+    if (!row) throw new HeadUnavailable('gone', `nothing of cluster ${clusterId} runs any more`);
+    return this.#open(row.node_id, { kind: 'job-log', clusterId, submissionId, fromByte, follow });
+  };
+
+  /** The head, or whatever of the cluster is left. All of it is on one machine. */
+  async #row(clusterId: ClusterId): Promise<HeadRow | undefined> {
+    const { rows } = await this.database.query<HeadRow>({
+      name: 'cluster-head',
+      text: `SELECT l.id AS lease_id, l.node_id, CASE WHEN l.role = 'head' AND l.desired THEN l.phase ELSE 'exited' END AS phase,
+               l.message, c.sealed_token
+             FROM leases l JOIN clusters c ON c.id = l.cluster_id
+             WHERE l.cluster_id = $1 AND l.released_at IS NULL ORDER BY l.role = 'head' DESC, l.id LIMIT 1`,
+      values: [clusterId],
+    });
+    return rows[0];
+  }
+
+  async #open(nodeId: NodeId, request: StreamRequest): Promise<Duplex> {
+    try {
+      return await this.machines.openStream(nodeId, request);
+    } catch (error) {
+      if (!(error instanceof StreamRefused)) throw error;
+      const code = error.code === 'not-found' || error.code === 'not-ready' ? error.code : 'offline';
+      throw new HeadUnavailable(code, error.message);
+    }
+  }
+
+  /** Ends the connections to a cluster's head: it has gone. */
+  close(clusterId: ClusterId): void {
+    for (const [leaseId, pool] of this.#pools) {
+      if (pool.clusterId !== clusterId) continue;
+      pool.agent.destroy();
+      this.#pools.delete(leaseId);
+    }
+  }
+
+  stop(): void {
+    for (const pool of this.#pools.values()) pool.agent.destroy();
+    this.#pools.clear();
+  }
+}

@@ -1,0 +1,9 @@
+/** Ray clusters: what each shall be, where it runs, how its head is reached, its dashboard behind our login. */
+export { type ClusterDomain, type ClusterWiring, createClusters } from './domain.js';
+export {
+  type Capacity,
+  type ClusterActivity,
+  type Clusters,
+  type ClusterView,
+  HeadUnavailable,
+} from './ports.js';

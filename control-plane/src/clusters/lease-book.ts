@@ -1,0 +1,144 @@
+/** The leases as the machines' agents see them: what each shall run, and what each reports. */
+import type { ClusterId, LeaseId, LeaseObservation, LeasePhase, NodeId, TenantId } from '@iocloud/contracts';
+import { recordEvent } from '../events/index.js';
+import type { LeaseBook } from '../inventory/index.js';
+import { type Database, type Seal, type Transaction, wake } from '../platform/index.js';
+import { wakeWaiting } from './loop.js';
+import { leased } from './room.js';
+import type { StoredLeaseSpec } from './store.js';
+
+/** What an observation may change: a lease only ever goes forward, and one that has exited stays exited. */
+export const observedNext: Record<LeasePhase, readonly LeaseObservation['phase'][]> = {
+  pending: ['starting', 'ready', 'exited'],
+  starting: ['ready', 'exited'],
+  ready: ['exited'],
+  exited: [],
+  lost: [],
+};
+
+interface LiveLease {
+  id: LeaseId;
+  tenant_id: TenantId;
+  cluster_id: ClusterId;
+  cluster_name: string;
+  role: 'head' | 'worker';
+  group_name: string;
+  ordinal: number;
+  phase: LeasePhase;
+  message: string;
+  desired: boolean;
+  undesired_revision: number | null;
+}
+
+export function createLeaseBook(
+  database: Database,
+  seal: Seal,
+  now: () => Date,
+  told: (tenantId: TenantId) => void,
+): LeaseBook {
+  return {
+    desired: async nodeId => {
+      // One statement is one snapshot: the revision is that of these leases. A worker is shown once there is a head to
+      // join, and stays shown until it shall end.
+      const { rows } = await database.query<{
+        revision: number;
+        cluster_id: ClusterId | null;
+        spec: StoredLeaseSpec;
+        sealed_token: Buffer;
+      }>(
+        `SELECT n.desired_revision AS revision, l.cluster_id, l.spec, c.sealed_token
+         FROM nodes n
+         LEFT JOIN leases l ON l.node_id = n.id AND l.released_at IS NULL AND l.desired
+           AND (l.role = 'head' OR l.phase <> 'pending' OR EXISTS (
+             SELECT 1 FROM leases h WHERE h.cluster_id = l.cluster_id AND h.role = 'head'
+               AND h.released_at IS NULL AND h.desired AND h.phase = 'ready'))
+         LEFT JOIN clusters c ON c.id = l.cluster_id
+         WHERE n.id = $1 ORDER BY l.id`,
+        [nodeId],
+      );
+      const leases = rows.flatMap(row =>
+        row.cluster_id === null ? [] : [{ ...row.spec, authToken: seal.open(row.sealed_token, row.cluster_id) }],
+      );
+      return { revision: rows[0]?.revision ?? 0, leases };
+    },
+
+    observed: async (nodeId, revision, observations) => {
+      const tenants = await database.transaction(tx => observe(tx, nodeId, revision, observations, now()));
+      for (const tenantId of tenants) told(tenantId);
+    },
+
+    leased,
+  };
+}
+
+/** Writes what changed and wakes whom it concerns. Returns the tenants of whom something changed. */
+async function observe(
+  tx: Transaction,
+  nodeId: NodeId,
+  revision: number,
+  observations: LeaseObservation[],
+  now: Date,
+): Promise<Set<TenantId>> {
+  const seen = new Map(observations.map(observation => [observation.leaseId, observation]));
+  const { rows } = await tx.query<LiveLease>(
+    `SELECT l.id, l.tenant_id, l.cluster_id, c.name AS cluster_name, l.role, l.group_name, l.ordinal, l.phase, l.message,
+       l.desired, l.undesired_revision
+     FROM leases l JOIN clusters c ON c.id = l.cluster_id
+     WHERE l.node_id = $1 AND l.released_at IS NULL ORDER BY l.id FOR UPDATE OF l`,
+    [nodeId],
+  );
+  const changed: LiveLease[] = [];
+  const ended: LeaseId[] = [];
+  for (const lease of rows) {
+    const observation = seen.get(lease.id);
+    if (observation) {
+      if (await advance(tx, lease, observation, now)) changed.push(lease);
+    } else if (!lease.desired && lease.undesired_revision !== null && revision >= lease.undesired_revision) {
+      ended.push(lease.id);
+      changed.push(lease);
+    }
+  }
+  if (ended.length > 0) {
+    await tx.query('UPDATE leases SET released_at = $2 WHERE id = ANY($1)', [ended, now]);
+    await tx.query('UPDATE lease_devices SET released = true WHERE lease_id = ANY($1)', [ended]);
+    await wakeWaiting(tx);
+    await wake(tx, 'dispatch', 'all');
+  }
+  for (const clusterId of new Set(changed.map(lease => lease.cluster_id))) await wake(tx, 'cluster', clusterId);
+  return new Set(changed.map(lease => lease.tenant_id));
+}
+
+async function advance(tx: Transaction, lease: LiveLease, observation: LeaseObservation, now: Date): Promise<boolean> {
+  const moves = observedNext[lease.phase].includes(observation.phase);
+  if (!moves && (observation.phase !== lease.phase || observation.message === lease.message)) return false;
+  await tx.query(
+    `UPDATE leases SET phase = $2, message = $3,
+       ready_at = CASE WHEN $2 = 'ready' THEN coalesce(ready_at, $4) ELSE ready_at END,
+       exited_at = CASE WHEN $2 = 'exited' THEN coalesce(exited_at, $4) ELSE exited_at END WHERE id = $1`,
+    [lease.id, observation.phase, observation.message, now],
+  );
+  if (moves) await tell(tx, lease, observation);
+  return true;
+}
+
+async function tell(tx: Transaction, lease: LiveLease, observation: LeaseObservation): Promise<void> {
+  const what = lease.role === 'head' ? 'the head' : `worker ${lease.ordinal} of group ${lease.group_name}`;
+  const kind = lease.role === 'head' ? 'Head' : 'Worker';
+  // A Ray node that was told to end says nothing new by ending, and that of a head is told as the cluster's.
+  if (!lease.desired || (kind === 'Head' && observation.phase === 'ready')) return;
+  const words = {
+    starting: { reason: `${kind}Starting`, message: `${what} of ${lease.cluster_name} is starting` },
+    ready: { reason: `${kind}Ready`, message: `${what} of ${lease.cluster_name} is ready` },
+    exited: {
+      reason: `${kind}Exited`,
+      message: `${what} of ${lease.cluster_name} has ended by itself: ${observation.message || 'no reason given'}`,
+    },
+  } as const;
+  await recordEvent(tx, {
+    tenantId: lease.tenant_id,
+    subjectKind: 'cluster',
+    subject: lease.cluster_id,
+    ...words[observation.phase],
+    severity: observation.phase === 'exited' ? 'warning' : 'info',
+  });
+}

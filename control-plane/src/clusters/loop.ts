@@ -1,0 +1,224 @@
+/**
+ * Brings one cluster towards what it shall be: reads the facts under a lock, asks the pure function, writes its whole
+ * plan in the same transaction. Killed anywhere, nothing of it has happened, and the sweep comes again.
+ */
+import { type ClusterId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
+import { recordEvent } from '../events/index.js';
+import type { Machines } from '../inventory/index.js';
+import { type Transaction, wake } from '../platform/index.js';
+import type { ClusterFacts, NewLease, Offers, Plan } from './facts.js';
+import { placesOf, wantOf } from './places.js';
+import type { ClusterActivity } from './ports.js';
+import { courseOf, reconcile } from './reconcile.js';
+import { loadOffers, lockPlacement, releaseIdle } from './room.js';
+import type { ClusterRow, LeaseRow, StoredLeaseSpec } from './store.js';
+
+export interface LoopWiring {
+  machines: Machines;
+  activity: ClusterActivity;
+  random(n: number): Uint8Array;
+  now(): Date;
+  /** Nodes that have been silent for too long; empty while this process cannot know. */
+  silentNodes(tx: Transaction): Promise<ReadonlySet<NodeId>>;
+}
+
+export interface Step {
+  tenantId: TenantId;
+  idleTimeoutSeconds: number | null;
+  plan: Plan;
+}
+
+/** One look at one cluster. Null when there is nothing to look at any more. */
+export async function step(
+  tx: Transaction,
+  wiring: LoopWiring,
+  clusterId: ClusterId,
+  idleConfirmed = false,
+): Promise<Step | null> {
+  const now = wiring.now();
+  const { rows } = await tx.query<ClusterRow>(
+    `SELECT * FROM clusters WHERE id = $1 AND phase <> 'deleted' FOR UPDATE`,
+    [clusterId],
+  );
+  const row = rows[0];
+  if (!row) return null;
+  const facts = await readFacts(tx, wiring, row, idleConfirmed);
+  let offers: Offers | null = null;
+  if (courseOf(facts, now).want.length > 0) {
+    await lockPlacement(tx);
+    offers = await loadOffers(tx, wiring.machines, row.tenant_id);
+  }
+  const plan = reconcile(facts, offers, now);
+  await write(tx, wiring, row, plan, now);
+  if (plan.refused && offers) {
+    const { nodeId, places } = plan.refused;
+    await releaseIdle(
+      tx,
+      wiring.activity,
+      offers.filter(offer => nodeId === null || offer.nodeId === nodeId),
+      { wants: places.map(wantOf), rayVersion: facts.rayVersion, forWhom: row.name, tenantId: null },
+    );
+  }
+  return { tenantId: row.tenant_id, idleTimeoutSeconds: facts.idleTimeoutSeconds, plan };
+}
+
+async function readFacts(
+  tx: Transaction,
+  wiring: LoopWiring,
+  row: ClusterRow,
+  idleConfirmed: boolean,
+): Promise<ClusterFacts> {
+  const { rows: leases } = await tx.query<LeaseRow>(
+    'SELECT * FROM leases WHERE cluster_id = $1 AND released_at IS NULL ORDER BY id FOR UPDATE',
+    [row.id],
+  );
+  const activity = (await wiring.activity.of(tx, [row.id])).get(row.id);
+  return {
+    id: row.id,
+    name: row.name,
+    origin: row.origin,
+    desired: row.desired,
+    phase: row.phase,
+    generation: row.generation,
+    rayVersion: row.spec.rayVersion,
+    places: placesOf(row.spec),
+    idleTimeoutSeconds: row.spec.idleTimeoutSeconds,
+    conditions: row.conditions,
+    retries: row.retries,
+    createdAt: row.created_at,
+    readyAt: row.ready_at,
+    directBusyAt: row.direct_busy_at,
+    leases: leases.map(lease => ({
+      id: lease.id,
+      nodeId: lease.node_id,
+      role: lease.role,
+      group: lease.group_name,
+      ordinal: lease.ordinal,
+      phase: lease.phase,
+      message: lease.message,
+      desired: lease.desired,
+      nodeIp: lease.spec.nodeIp,
+      readyAt: lease.ready_at,
+      exitedAt: lease.exited_at,
+    })),
+    silentNodes: leases.length > 0 ? await wiring.silentNodes(tx) : new Set(),
+    activity: activity ?? { live: 0, lastEndedAt: null },
+    idleConfirmed,
+  };
+}
+
+async function write(tx: Transaction, wiring: LoopWiring, row: ClusterRow, plan: Plan, now: Date): Promise<void> {
+  for (const lease of plan.start) await insertLease(tx, wiring, row, lease, now);
+  if (plan.lose.length > 0) await loseLeases(tx, plan);
+  await changeNodes(tx, wiring, row, plan);
+  await tx.query(
+    `UPDATE clusters SET desired = $2, phase = $3, conditions = $4, retries = $5, ready_at = $6, idle_since = $7,
+       look_at = $8, generation = generation + $9, observed_generation = generation + $9,
+       deleted_at = CASE WHEN $3 = 'deleted' THEN $10::timestamptz END WHERE id = $1`,
+    [
+      row.id,
+      plan.desired,
+      plan.phase,
+      JSON.stringify(plan.conditions),
+      JSON.stringify(plan.retries),
+      plan.readyAt,
+      plan.idleSince,
+      plan.lookAt,
+      plan.desired === row.desired ? 0 : 1,
+      now,
+    ],
+  );
+  for (const line of plan.lines) {
+    await recordEvent(tx, { tenantId: row.tenant_id, subjectKind: 'cluster', subject: row.id, ...line });
+  }
+  if (plan.wakeDispatch || plan.lose.length > 0) await wake(tx, 'dispatch', 'all');
+  if (plan.lose.length > 0) await wakeWaiting(tx);
+}
+
+async function insertLease(
+  tx: Transaction,
+  wiring: LoopWiring,
+  row: ClusterRow,
+  lease: NewLease,
+  now: Date,
+): Promise<void> {
+  const { place } = lease;
+  const id = newId('lease', wiring.random);
+  const spec: StoredLeaseSpec = {
+    leaseId: id,
+    clusterId: row.id,
+    role: place.role,
+    group: place.group,
+    ordinal: place.ordinal,
+    rayVersion: row.spec.rayVersion,
+    nodeIp: lease.nodeIp,
+    headIp: lease.headIp,
+    cpus: place.needs.cpus,
+    memoryBytes: lease.memoryBytes,
+    deviceIndices: lease.deviceIndices,
+    resources: place.needs.resources,
+    labels: place.needs.labels,
+  };
+  await tx.query(
+    `INSERT INTO leases (id, tenant_id, cluster_id, node_id, role, group_name, ordinal, cpus, memory_bytes, spec,
+       simulated, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+    [
+      id,
+      row.tenant_id,
+      row.id,
+      lease.nodeId,
+      place.role,
+      place.group,
+      place.ordinal,
+      place.needs.cpus,
+      lease.memoryBytes,
+      JSON.stringify(spec),
+      lease.simulated,
+      now,
+    ],
+  );
+  await tx.query('INSERT INTO lease_devices (lease_id, node_id, device_index) SELECT $1, $2, unnest($3::int[])', [
+    id,
+    lease.nodeId,
+    lease.deviceIndices,
+  ]);
+}
+
+/** A silent machine cannot confirm: its leases are given up; should it come back, it is told that they are not desired. */
+async function loseLeases(tx: Transaction, plan: Plan): Promise<void> {
+  await tx.query(
+    `UPDATE leases SET phase = 'lost', message = 'the machine went silent', desired = false, released_at = now()
+     WHERE id = ANY($1)`,
+    [plan.lose],
+  );
+  await tx.query('UPDATE lease_devices SET released = true WHERE lease_id = ANY($1)', [plan.lose]);
+}
+
+/** Tells each machine once, in the order of their ids, so that two transactions never wait for each other. */
+async function changeNodes(tx: Transaction, wiring: LoopWiring, row: ClusterRow, plan: Plan): Promise<void> {
+  const { rows } = await tx.query<{ id: string; node_id: NodeId }>(
+    'SELECT id, node_id FROM leases WHERE cluster_id = $1 AND (released_at IS NULL OR id = ANY($2))',
+    [row.id, plan.lose],
+  );
+  const changed = new Set<string>([...plan.end, ...plan.lose]);
+  const nodes = new Set<NodeId>([
+    ...plan.start.map(lease => lease.nodeId),
+    ...rows.filter(lease => changed.has(lease.id) || plan.tellWorkers).map(lease => lease.node_id),
+  ]);
+  for (const nodeId of [...nodes].sort()) {
+    const revision = await wiring.machines.changeDesired(tx, nodeId);
+    await tx.query(
+      'UPDATE leases SET desired = false, undesired_revision = $3 WHERE node_id = $1 AND id = ANY($2) AND desired',
+      [nodeId, plan.end, revision],
+    );
+  }
+}
+
+/** Room has become free: whoever waits for some looks again. */
+export async function wakeWaiting(tx: Transaction): Promise<void> {
+  await tx.query(
+    `INSERT INTO outbox (topic, key)
+     SELECT 'cluster', id FROM clusters WHERE phase <> 'deleted' AND desired = 'running'
+       AND conditions @> '[{"type": "Placed", "status": "False"}]'`,
+  );
+}

@@ -1,0 +1,219 @@
+/**
+ * From what a cluster shall be and what is there to what is to be done next. Pure: the loop reads the facts, calls this,
+ * and writes the whole plan in the same transaction.
+ */
+import type { NodeId } from '@iocloud/contracts';
+import { placeEach, placeTogether } from '../core/matching/index.js';
+import { conditionsOf } from './conditions.js';
+import {
+  type ClusterFacts,
+  type LeaseFacts,
+  type Line,
+  type NewLease,
+  type Offers,
+  type Place,
+  type Plan,
+  placeKey,
+  type Retries,
+} from './facts.js';
+import { idleness } from './idle.js';
+import { advance, type Transition } from './life.js';
+import { freeAddresses, headIp, wantOf } from './places.js';
+
+/** A Ray node that ran so long before it ended is no failed start: the next one need not wait. */
+const provenMs = 60_000;
+const longestBackoffMs = 60_000;
+/** How long a dead head's leases are kept while jobs still read the ends of their logs from its machine. */
+export const drainMs = 10_000;
+
+const isDead = (lease: LeaseFacts) => lease.phase === 'exited' || lease.phase === 'lost';
+const lives = (lease: LeaseFacts) => lease.desired && !isDead(lease);
+
+/** What is to end, what is to be placed, and when to look again. */
+interface Course {
+  end: LeaseFacts[];
+  lose: LeaseFacts[];
+  want: Place[];
+  /** Where it must be placed, when Ray nodes of the cluster run already. */
+  nodeId: NodeId | null;
+  retries: Retries;
+  lookAt: Date | null;
+}
+
+export function courseOf(cluster: ClusterFacts, now: Date): Course {
+  const lose = cluster.leases.filter(lease => cluster.silentNodes.has(lease.nodeId));
+  const leases = cluster.leases.filter(lease => !lose.includes(lease));
+  const course: Course = { end: [], lose, want: [], nodeId: null, retries: { ...cluster.retries }, lookAt: null };
+  const endAll = (): Course => ({ ...course, end: leases.filter(lease => lease.desired) });
+  if (cluster.desired !== 'running') return endAll();
+
+  for (const lease of lose) if (lease.desired) noteFailure(course.retries, lease, now);
+  const head = leases.find(lease => lease.role === 'head');
+  if (!head?.desired) {
+    if (leases.length > 0) return endAll();
+    const headPlace = cluster.places[0];
+    const due = headPlace ? retryAt(course.retries, headPlace) : null;
+    if (due && due > now) return { ...course, lookAt: due };
+    return { ...course, want: cluster.places };
+  }
+  if (isDead(head)) {
+    const drained = new Date((head.exitedAt ?? now).getTime() + drainMs);
+    if (cluster.activity.live > 0 && drained > now) return { ...course, lookAt: drained };
+    noteFailure(course.retries, head, now);
+    return endAll();
+  }
+  return workers(cluster, leases, { ...course, nodeId: head.nodeId }, now);
+}
+
+/** The head lives: a worker that is dead, or in a place that the spec no longer has, ends; a free place is filled. */
+function workers(cluster: ClusterFacts, leases: LeaseFacts[], course: Course, now: Date): Course {
+  const wanted = new Map(cluster.places.map(place => [placeKey(place), place]));
+  for (const lease of leases) {
+    if (lease.desired && lease.role === 'worker' && (isDead(lease) || !wanted.has(placeKey(lease)))) {
+      course.end.push(lease);
+      if (isDead(lease)) noteFailure(course.retries, lease, now);
+    }
+  }
+  for (const key of Object.keys(course.retries)) if (!wanted.has(key)) delete course.retries[key];
+  const taken = new Set(leases.map(placeKey));
+  for (const place of cluster.places.filter(candidate => !taken.has(placeKey(candidate)))) {
+    const due = retryAt(course.retries, place);
+    if (!due || due <= now) course.want.push(place);
+    else if (!course.lookAt || due < course.lookAt) course.lookAt = due;
+  }
+  return course;
+}
+
+function noteFailure(retries: Retries, lease: LeaseFacts, now: Date): void {
+  const key = placeKey(lease);
+  const proven = lease.readyAt !== null && (lease.exitedAt ?? now).getTime() - lease.readyAt.getTime() >= provenMs;
+  const failures = proven ? 1 : (retries[key]?.failures ?? 0) + 1;
+  const waitMs = Math.min(longestBackoffMs, 1_000 * 2 ** (failures - 1));
+  retries[key] = { failures, retryAt: new Date(now.getTime() + waitMs).toISOString() };
+}
+
+function retryAt(retries: Retries, place: Place): Date | null {
+  const retry = retries[placeKey(place)];
+  return retry ? new Date(retry.retryAt) : null;
+}
+
+/** `offers` is null while nobody has looked at the machines: needed only where `courseOf` wants something placed. */
+export function reconcile(cluster: ClusterFacts, offers: Offers | null, now: Date): Plan {
+  const idle = idleness(cluster, now);
+  const facts: ClusterFacts = idle.over ? { ...cluster, desired: 'deleted' } : cluster;
+  const course = courseOf(facts, now);
+  const { start, refused } = place(facts, course, offers ?? []);
+
+  const ending = new Set([...course.end, ...course.lose]);
+  const remaining = cluster.leases.filter(lease => !course.lose.includes(lease));
+  const head = remaining.find(lease => lease.role === 'head' && !ending.has(lease));
+  const headStarts = start.some(lease => lease.place.role === 'head');
+  const { phase, taken } = advance(cluster.phase, {
+    desired: facts.desired,
+    headLives: headStarts || (head !== undefined && lives(head)),
+    headReady: head?.phase === 'ready' && head.desired,
+    allReleased: remaining.length === 0 && start.length === 0,
+  });
+  const has = (effect: Transition['effects'][number]) => taken.some(transition => transition.effects.includes(effect));
+
+  const live = remaining.filter(lease => lives(lease) && !ending.has(lease));
+  const conditions = conditionsOf({ ...facts, phase }, { live, start, refused, offers }, now);
+  return {
+    desired: facts.desired,
+    phase,
+    conditions,
+    retries: has('forgetFailures') ? {} : course.retries,
+    readyAt: phase === 'ready' ? (cluster.phase === 'ready' ? cluster.readyAt : now) : null,
+    idleSince: idle.since,
+    lookAt: earliest(course.lookAt, idle.lookAt),
+    end: course.end.map(lease => lease.id),
+    lose: course.lose.map(lease => lease.id),
+    start,
+    refused,
+    askIdle: idle.ask,
+    tellWorkers: has('tellWorkers'),
+    wakeDispatch: has('wakeDispatch'),
+    lines: [
+      ...idle.lines,
+      ...taken.map(transition => lineOf(cluster, transition, start, offers)),
+      ...news(cluster, refused),
+    ],
+  };
+}
+
+function place(cluster: ClusterFacts, course: Course, offers: Offers): Pick<Plan, 'start' | 'refused'> {
+  if (course.want.length === 0) return { start: [], refused: null };
+  const wants = course.want.map(wantOf);
+  const refuse = (message: string): Plan['refused'] => ({ places: course.want, nodeId: course.nodeId, message });
+  if (course.nodeId === null) {
+    const placement = placeTogether(wants, cluster.rayVersion, offers);
+    if ('refused' in placement) return { start: [], refused: refuse(placement.refused) };
+    return { start: newLeases(cluster, course, offers, placement), refused: null };
+  }
+  const machine = offers.find(offer => offer.nodeId === course.nodeId);
+  if (!machine) return { start: [], refused: refuse(`the machine ${course.nodeId} is offline`) };
+  const { assignments, refused } = placeEach(wants, cluster.rayVersion, machine);
+  const start = newLeases(cluster, course, offers, { nodeId: machine.nodeId, assignments });
+  return { start, refused: refused === null ? null : refuse(refused) };
+}
+
+function newLeases(
+  cluster: ClusterFacts,
+  course: Course,
+  offers: Offers,
+  placement: { nodeId: NodeId; assignments: { key: string; memoryBytes: number; deviceIndices: number[] }[] },
+): NewLease[] {
+  const machine = offers.find(offer => offer.nodeId === placement.nodeId);
+  const nextAddress = freeAddresses(new Set(cluster.leases.map(lease => lease.nodeIp)));
+  const wanted = new Map(course.want.map(candidate => [placeKey(candidate), candidate]));
+  return placement.assignments.flatMap(({ key, memoryBytes, deviceIndices }) => {
+    const target = wanted.get(key);
+    if (!target) return [];
+    return {
+      place: target,
+      nodeId: placement.nodeId,
+      nodeIp: target.role === 'head' ? headIp : nextAddress(),
+      headIp,
+      memoryBytes,
+      deviceIndices,
+      simulated: machine?.devices.some(device => device.simulated && deviceIndices.includes(device.index)) ?? false,
+    };
+  });
+}
+
+function lineOf(cluster: ClusterFacts, transition: Transition, start: NewLease[], offers: Offers | null): Line {
+  const { name } = cluster;
+  const machine = offers?.find(offer => offer.nodeId === start[0]?.nodeId)?.name ?? 'a machine';
+  const cpus = start.reduce((total, lease) => total + lease.place.needs.cpus, 0);
+  const devices = start.flatMap(lease => lease.deviceIndices);
+  const withDevices = devices.length > 0 ? `, accelerators ${devices.join(', ')}` : '';
+  const lost = cluster.leases.find(lease => lease.role === 'head');
+  const why = lost && cluster.silentNodes.has(lost.nodeId) ? 'its machine went silent' : lost?.message;
+  const words: Record<string, string> = {
+    ClusterPlaced: `${name} is placed on ${machine}: ${start.length} Ray nodes, ${cpus} CPUs${withDevices}`,
+    HeadReady: `${name} is ready for jobs`,
+    HeadLost: `the head of ${name} is lost (${why || 'no reason given'}); it will be started anew`,
+    ClusterStopping: `${name} is being stopped`,
+    ClusterStopped: `${name} is stopped`,
+    ClusterStarting: `${name} is being started`,
+    ClusterDeleting: `${name} is being deleted`,
+    ClusterDeleted: `${name} is deleted, all that it held is free`,
+  };
+  return {
+    reason: transition.reason,
+    message: words[transition.reason] ?? transition.reason,
+    severity: transition.reason === 'HeadLost' ? 'warning' : 'info',
+  };
+}
+
+/** A refusal is told once, not at each look. */
+function news(cluster: ClusterFacts, refused: Plan['refused']): Line[] {
+  const before = cluster.conditions.find(condition => condition.type === 'Placed');
+  if (!refused || before?.message === refused.message) return [];
+  return [{ reason: 'NoCapacity', message: `${cluster.name} waits for room: ${refused.message}`, severity: 'warning' }];
+}
+
+function earliest(a: Date | null, b: Date | null): Date | null {
+  if (!a || !b) return a ?? b;
+  return a < b ? a : b;
+}

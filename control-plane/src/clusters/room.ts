@@ -1,0 +1,147 @@
+/** What the machines offer and what of it is taken; and making room by releasing idle clusters that jobs brought up. */
+import type { ClusterId, NodeId, TenantId } from '@iocloud/contracts';
+import { type Candidate, makeRoom, type Use, type Want } from '../core/matching/index.js';
+import { recordEvent } from '../events/index.js';
+import type { Machines } from '../inventory/index.js';
+import { type Queryable, type Transaction, wake } from '../platform/index.js';
+import type { Offers } from './facts.js';
+import type { ClusterActivity } from './ports.js';
+
+/** Any constant will do, as long as every replica takes the same. */
+const placementLock = 7_265_003;
+
+/** Until the transaction ends nobody else places anything: what looks free stays free. */
+export async function lockPlacement(tx: Transaction): Promise<void> {
+  await tx.query('SELECT pg_advisory_xact_lock($1)', [placementLock]);
+}
+
+interface UseRow {
+  node_id: NodeId;
+  cluster_id: ClusterId;
+  ending: boolean;
+  cpus: number;
+  memory_bytes: number;
+  devices: number[];
+}
+
+/** What each cluster holds on each of the nodes. */
+async function uses(db: Queryable, nodeIds: NodeId[]): Promise<UseRow[]> {
+  const { rows } = await db.query<UseRow>(
+    `SELECT l.node_id, l.cluster_id, NOT l.desired AS ending, sum(l.cpus)::float8 AS cpus,
+       sum(l.memory_bytes)::bigint AS memory_bytes,
+       coalesce((SELECT array_agg(d.device_index ORDER BY d.device_index) FROM lease_devices d JOIN leases o
+         ON o.id = d.lease_id WHERE o.node_id = l.node_id AND o.cluster_id = l.cluster_id
+         AND o.desired = l.desired AND NOT d.released), '{}') AS devices
+     FROM leases l WHERE l.node_id = ANY($1) AND l.released_at IS NULL
+     GROUP BY l.node_id, l.cluster_id, l.desired ORDER BY l.node_id, l.cluster_id`,
+    [nodeIds],
+  );
+  return rows;
+}
+
+const add = (a: Use, b: Use): Use => ({
+  cpus: a.cpus + b.cpus,
+  memoryBytes: a.memoryBytes + b.memoryBytes,
+  devices: [...a.devices, ...b.devices],
+});
+const useOf = (row: UseRow): Use => ({ cpus: row.cpus, memoryBytes: row.memory_bytes, devices: row.devices });
+const nothing: Use = { cpus: 0, memoryBytes: 0, devices: [] };
+
+/** What is taken on each node, for show and for placement. */
+export async function leased(db: Queryable, nodeIds: NodeId[]): Promise<Map<NodeId, Use>> {
+  const taken = new Map<NodeId, Use>(nodeIds.map(id => [id, nothing]));
+  for (const row of await uses(db, nodeIds)) taken.set(row.node_id, add(taken.get(row.node_id) ?? nothing, useOf(row)));
+  return taken;
+}
+
+export async function loadOffers(db: Queryable, machines: Machines, tenantId: TenantId): Promise<Offers> {
+  const available = await machines.available(db, tenantId);
+  const taken = await leased(
+    db,
+    available.map(machine => machine.nodeId),
+  );
+  return available.map(machine => ({ ...machine, used: taken.get(machine.nodeId) ?? nothing }));
+}
+
+interface IdleRow {
+  id: ClusterId;
+  name: string;
+  tenant_id: TenantId;
+  idle_since: Date;
+}
+
+/**
+ * Marks idle clusters that jobs brought up as deleted, so that `wants` will fit once they have ended: the least recently
+ * used first, and no more than are needed. True when there will be room, whether or not anything had to go for it.
+ */
+export async function releaseIdle(
+  tx: Transaction,
+  activity: ClusterActivity,
+  offers: Offers,
+  need: { wants: Want[]; rayVersion: string; forWhom: string; tenantId: TenantId | null },
+): Promise<boolean> {
+  const rows = await uses(
+    tx,
+    offers.map(offer => offer.nodeId),
+  );
+  // What is ending is as good as free: nothing more need go for what it will give.
+  const machines = offers.map(offer => ({
+    ...offer,
+    used: rows
+      .filter(row => row.node_id === offer.nodeId && !row.ending)
+      .reduce((total, row) => add(total, useOf(row)), nothing),
+  }));
+  const idle = await idleClusters(tx, activity, [...new Set(rows.map(row => row.cluster_id))], need.tenantId);
+  const candidates = rows.flatMap((row): Candidate[] => {
+    const cluster = idle.get(row.cluster_id);
+    if (!cluster || row.ending) return [];
+    return [
+      { clusterId: row.cluster_id, nodeId: row.node_id, use: useOf(row), idleSince: cluster.idle_since.getTime() },
+    ];
+  });
+  const chosen = makeRoom(need.wants, need.rayVersion, machines, candidates);
+  for (const id of chosen ?? []) {
+    const cluster = idle.get(id);
+    if (!cluster) continue;
+    await tx.query(`UPDATE clusters SET desired = 'deleted', generation = generation + 1 WHERE id = $1`, [id]);
+    await recordEvent(tx, {
+      tenantId: cluster.tenant_id,
+      subjectKind: 'cluster',
+      subject: id,
+      reason: 'ClusterReleased',
+      // Whose need it was is the other tenant's business where tenants share a machine.
+      message: `${cluster.name} is idle and is released to make room for ${need.tenantId === null ? 'another cluster' : need.forWhom}`,
+    });
+    await wake(tx, 'cluster', id);
+  }
+  return chosen !== null;
+}
+
+/** A cluster that is ready for no longer than this has been brought up for jobs that are just being sent there. */
+const freshSeconds = 10;
+
+/** Locked against a job that is being dispatched there; one that is locked already is not idle, whatever holds it. */
+async function idleClusters(
+  tx: Transaction,
+  activity: ClusterActivity,
+  among: ClusterId[],
+  tenantId: TenantId | null,
+): Promise<Map<ClusterId, IdleRow>> {
+  const { rows } = await tx.query<IdleRow & { fresh: boolean }>(
+    `SELECT id, name, tenant_id, coalesce(idle_since, ready_at) AS idle_since,
+       ready_at > now() - make_interval(secs => $3) AS fresh FROM clusters
+     WHERE id = ANY($1) AND origin = 'job' AND desired = 'running' AND phase = 'ready' AND ready_at IS NOT NULL
+       AND ($2::text IS NULL OR tenant_id = $2) AND (direct_busy_at IS NULL OR direct_busy_at < now() - interval '30 s')
+     ORDER BY id FOR UPDATE SKIP LOCKED`,
+    [among, tenantId, freshSeconds],
+  );
+  const active = await activity.of(
+    tx,
+    rows.map(row => row.id),
+  );
+  const isIdle = ({ id, fresh }: { id: ClusterId; fresh: boolean }) => {
+    const { live = 0, lastEndedAt = null } = active.get(id) ?? {};
+    return live === 0 && (lastEndedAt !== null || !fresh);
+  };
+  return new Map(rows.filter(isIdle).map(row => [row.id, row]));
+}

@@ -1,0 +1,161 @@
+import { api, type ClusterSpec, newId } from '@iocloud/contracts';
+import { once } from '../accounts/index.js';
+import { recordEvent } from '../events/index.js';
+import type { Machines } from '../inventory/index.js';
+import {
+  type Caller,
+  type Config,
+  type Database,
+  Failure,
+  type Http,
+  type Seal,
+  type Transaction,
+  wake,
+} from '../platform/index.js';
+import { headGroup } from './facts.js';
+import * as store from './store.js';
+import { newToken } from './token.js';
+
+interface Wiring {
+  config: Pick<Config, 'rayVersion'>;
+  database: Database;
+  machines: Machines;
+  seal: Seal;
+  random(n: number): Uint8Array;
+  now(): Date;
+}
+
+export function clusterRoutes(http: Http, wiring: Wiring): void {
+  const { database, config, random, seal } = wiring;
+
+  http.handle(api.createCluster, async ({ caller, body, idempotency }) =>
+    database.transaction(tx =>
+      once(tx, caller, idempotency, async () => {
+        const spec = { ...body, rayVersion: body.rayVersion ?? config.rayVersion };
+        await refuseImpossible(tx, wiring.machines, caller, spec);
+        const id = newId('cluster', random);
+        const sealedToken = seal.seal(newToken(random), id);
+        const { tenantId } = caller;
+        const row = await store.insertCluster(tx, {
+          id,
+          tenantId,
+          spec,
+          origin: 'user',
+          sealedToken,
+          now: wiring.now(),
+        });
+        await tell(tx, caller, row, 'ClusterCreated', `created ${spec.name}: ${inWords(spec)}`);
+        await wake(tx, 'cluster', id);
+        return store.toCluster(tx, row);
+      }),
+    ),
+  );
+
+  http.handle(api.listClusters, async ({ caller, query }) => {
+    const rows = await store.listClusters(database, caller.tenantId, {
+      after: query.after,
+      limit: query.limit,
+      deleted: query.deleted,
+    });
+    const items = await store.toClusters(database, rows);
+    return { items, next: items.length === query.limit ? (items.at(-1)?.id ?? null) : null };
+  });
+
+  http.handle(api.getCluster, async ({ caller, params }) =>
+    store.toCluster(database, await store.getCluster(database, caller.tenantId, params.clusterId)),
+  );
+
+  http.handle(api.scaleCluster, async ({ caller, params, body, idempotency }) =>
+    database.transaction(tx =>
+      once(tx, caller, idempotency, async () => {
+        const row = await store.lockCluster(tx, caller.tenantId, params.clusterId);
+        refuseDeleted(row);
+        const group = row.spec.workerGroups.find(candidate => candidate.name === body.group);
+        if (!group) {
+          const names = row.spec.workerGroups.map(candidate => candidate.name).join(', ') || '(none)';
+          throw new Failure('bad-request', `${row.name} has no worker group ${body.group}; it has ${names}`);
+        }
+        if (group.count === body.count) return store.toCluster(tx, row);
+        const workerGroups = row.spec.workerGroups.map(candidate =>
+          candidate === group ? { ...group, count: body.count } : candidate,
+        );
+        const spec = { ...row.spec, workerGroups };
+        const changed = await store.setWish(tx, row.id, { desired: row.desired, spec });
+        const words = `scaled group ${group.name} of ${row.name} from ${group.count} to ${body.count} workers`;
+        await tell(tx, caller, row, 'ClusterScaled', words);
+        await wake(tx, 'cluster', row.id);
+        return store.toCluster(tx, changed);
+      }),
+    ),
+  );
+
+  const wish = (desired: store.ClusterRow['desired'], reason: string, verb: string) => {
+    return async ({
+      caller,
+      params,
+      idempotency,
+    }: {
+      caller: Caller;
+      params: { clusterId: store.ClusterRow['id'] };
+      idempotency: Parameters<typeof once>[2];
+    }) =>
+      database.transaction(tx =>
+        once(tx, caller, idempotency, async () => {
+          const row = await store.lockCluster(tx, caller.tenantId, params.clusterId);
+          if (row.desired === desired) return store.toCluster(tx, row);
+          refuseDeleted(row);
+          const changed = await store.setWish(tx, row.id, { desired, spec: row.spec });
+          await tell(tx, caller, row, reason, `${verb} ${row.name}`);
+          await wake(tx, 'cluster', row.id);
+          return store.toCluster(tx, changed);
+        }),
+      );
+  };
+  http.handle(api.stopCluster, wish('stopped', 'StopAsked', 'asked to stop'));
+  http.handle(api.startCluster, wish('running', 'StartAsked', 'asked to start'));
+  http.handle(api.deleteCluster, wish('deleted', 'DeleteAsked', 'asked to delete'));
+}
+
+function refuseDeleted(row: store.ClusterRow): void {
+  if (row.desired === 'deleted') throw new Failure('conflict', `${row.name} is ${row.phase}; create a new cluster`);
+}
+
+/** What no machine of the tenant offers is refused at once; what is only taken now is waited for. */
+async function refuseImpossible(
+  tx: Transaction,
+  machines: Machines,
+  caller: Caller,
+  spec: ClusterSpec & { rayVersion: string },
+): Promise<void> {
+  if (spec.workerGroups.some(group => group.name === headGroup)) {
+    throw new Failure('bad-request', `body.workerGroups: a group cannot be named ${headGroup}; that is the head's`);
+  }
+  const offered = new Set((await machines.available(tx, caller.tenantId)).flatMap(machine => machine.rayVersions));
+  if (offered.size > 0 && !offered.has(spec.rayVersion)) {
+    const versions = [...offered].sort().join(', ');
+    throw new Failure('unsatisfiable', `no machine offers Ray ${spec.rayVersion}; offered are ${versions}`);
+  }
+}
+
+function inWords(spec: ClusterSpec): string {
+  const size = (needs: { cpus: number; gpus: number }) =>
+    `${needs.cpus} CPUs${needs.gpus > 0 ? `, ${needs.gpus} accelerators` : ''}`;
+  const groups = spec.workerGroups.map(group => `${group.count} workers in ${group.name} (${size(group)} each)`);
+  return [`a head (${size(spec.head)})`, ...groups].join(', ');
+}
+
+async function tell(
+  tx: Transaction,
+  caller: Caller,
+  row: store.ClusterRow,
+  reason: string,
+  words: string,
+): Promise<void> {
+  await recordEvent(tx, {
+    tenantId: row.tenant_id,
+    subjectKind: 'cluster',
+    subject: row.id,
+    reason,
+    message: `${caller.userId} ${words}`,
+  });
+}

@@ -1,0 +1,236 @@
+/** For this domain's tests: a real database, the real domain, and machines whose agents do what the test says. */
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { type RunningServer, startPostgres } from '@iocloud/cli';
+import {
+  type Cluster,
+  type ClusterId,
+  type ClusterSpec,
+  clusterSpec,
+  type Inventory,
+  type LeaseId,
+  type LeaseObservation,
+  type LeaseSpec,
+  type NodeId,
+  newId,
+  rolePermissions,
+  type StreamRequest,
+  type TenantId,
+  type UserId,
+} from '@iocloud/contracts';
+import * as inventoryStore from '../../inventory/store.js';
+import { type Caller, createLogger, Database, migrate, Seal, Signer, type Transaction } from '../../platform/index.js';
+import { type ClusterDomain, createClusters } from '../domain.js';
+import type { ClusterActivity } from '../ports.js';
+import { insertCluster, setWish, toCluster } from '../store.js';
+import { newToken } from '../token.js';
+
+const migrations = new URL('../../../migrations/', import.meta.url);
+
+export const log = createLogger('error');
+
+/** One machine's agent: keeps what it has started, and reports it with the revision that it has seen. */
+export class SimulatedAgent {
+  readonly running = new Map<LeaseId, LeaseObservation['phase']>();
+  revision = 0;
+  leases: LeaseSpec[] = [];
+
+  constructor(
+    readonly nodeId: NodeId,
+    readonly trial: Trial,
+  ) {}
+
+  /** Hears what it shall run, ends what is not named, and takes up what is new. Does not report. */
+  async hear(): Promise<void> {
+    const { revision, leases } = await this.trial.domain.leaseBook.desired(this.nodeId);
+    this.revision = revision;
+    this.leases = leases;
+    const named = new Set(leases.map(lease => lease.leaseId));
+    for (const id of this.running.keys()) if (!named.has(id)) this.running.delete(id);
+    for (const id of named) if (!this.running.has(id)) this.running.set(id, 'starting');
+  }
+
+  /** All that is starting becomes ready. */
+  becomeReady(): void {
+    for (const [id, phase] of this.running) if (phase === 'starting') this.running.set(id, 'ready');
+  }
+
+  exit(pick: (lease: LeaseSpec) => boolean): void {
+    for (const lease of this.leases.filter(pick)) this.running.set(lease.leaseId, 'exited');
+  }
+
+  async report(): Promise<void> {
+    const observed = [...this.running].map(([leaseId, phase]) => ({ leaseId, phase, message: '', rayNodeId: null }));
+    await this.trial.domain.leaseBook.observed(this.nodeId, this.revision, observed);
+  }
+
+  /** Hears, starts everything, reports, until nothing changes any more: a machine where all goes well. */
+  async obey(): Promise<void> {
+    for (let round = 0; round < 6; round += 1) {
+      await this.hear();
+      await this.report();
+      this.becomeReady();
+      await this.report();
+      await this.trial.settle();
+    }
+  }
+}
+
+export class Trial {
+  domain: ClusterDomain;
+  readonly activity = new Map<ClusterId, { live: number; lastEndedAt: Date | null }>();
+  readonly seal = new Seal(randomBytes(32));
+  readonly signer = new Signer(randomBytes(32));
+  now = () => new Date();
+  openStream: (nodeId: NodeId, request: StreamRequest) => Promise<Duplex> = () =>
+    Promise.reject(new Error('this trial has no streams'));
+  /** Sees every statement of a look before it runs; may throw in its place. */
+  beforeStatement: (text: string) => void = () => undefined;
+
+  private constructor(
+    readonly postgres: RunningServer,
+    readonly database: Database,
+    readonly config: { rayVersion: string; idleTimeoutSeconds: number; nodeLostSeconds: number; publicUrl: undefined },
+  ) {
+    this.domain = this.makeDomain();
+  }
+
+  static async start(): Promise<Trial> {
+    const dataDir = mkdtempSync(join(tmpdir(), 'iocloud-clusters-'));
+    const postgres = await startPostgres({ dataDir });
+    const database = new Database(postgres.url, log);
+    await migrate(database, migrations, log);
+    return new Trial(postgres, database, {
+      rayVersion: '2.60.0',
+      idleTimeoutSeconds: 600,
+      nodeLostSeconds: 60,
+      publicUrl: undefined,
+    });
+  }
+
+  /** As after a restart of the process: nothing is remembered but what PostgreSQL says. */
+  makeDomain(): ClusterDomain {
+    const { database } = this;
+    const watched = Object.create(database) as Database;
+    watched.transaction = work =>
+      database.transaction(tx => {
+        const query: Transaction['query'] = (text, values) => {
+          this.beforeStatement(typeof text === 'string' ? text : text.text);
+          return tx.query(text, values);
+        };
+        return work({ query, transaction: true });
+      });
+    const activity: ClusterActivity = { of: async () => this.activity };
+    return createClusters({
+      config: this.config,
+      database: watched,
+      machines: {
+        available: inventoryStore.availableMachines,
+        changeDesired: inventoryStore.changeDesired,
+        silentSince: inventoryStore.silentSince,
+        openStream: (nodeId, request) => this.openStream(nodeId, request),
+      },
+      activity,
+      signals: { send: () => undefined },
+      seal: this.seal,
+      signer: this.signer,
+      log,
+      random: randomBytes,
+      now: () => this.now(),
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.domain.stop();
+    await this.database.close();
+    await this.postgres.stop();
+  }
+
+  async tenant(): Promise<Caller> {
+    const tenantId = newId('tenant', randomBytes);
+    await this.database.query('INSERT INTO tenants (id, name) VALUES ($1, $1)', [tenantId]);
+    return {
+      tenantId,
+      userId: newId('user', randomBytes) as UserId,
+      keyId: newId('apiKey', randomBytes),
+      permissions: new Set(rolePermissions.owner),
+    };
+  }
+
+  async machine(tenantId: TenantId, offer: Partial<Inventory> = {}, shared = false): Promise<SimulatedAgent> {
+    const id = newId('node', randomBytes);
+    const inventory: Inventory = {
+      hostname: 'trial',
+      os: 'Linux',
+      arch: 'x64',
+      cpuModel: 'simulated',
+      cpus: 8,
+      memoryBytes: 32 * 2 ** 30,
+      diskFreeBytes: 2 ** 40,
+      devices: [],
+      rayVersions: ['2.60.0'],
+      pythonVersion: '3.11.2',
+      isolation: 'namespace',
+      isolationReason: '',
+      ...offer,
+    };
+    await this.database.query(
+      `INSERT INTO nodes (id, tenant_id, name, public_key, shared, inventory, online, last_heartbeat_at)
+       VALUES ($1, $2, $1, $1, $3, $4, true, now())`,
+      [id, tenantId, shared, JSON.stringify(inventory)],
+    );
+    return new SimulatedAgent(id, this);
+  }
+
+  async create(tenantId: TenantId, input: { name: string } & Record<string, unknown>): Promise<ClusterId> {
+    const spec = { ...clusterSpec.parse(input), rayVersion: '2.60.0' };
+    const id = newId('cluster', randomBytes);
+    const sealedToken = this.seal.seal(newToken(randomBytes), id);
+    await this.database.transaction(tx =>
+      insertCluster(tx, { id, tenantId, spec, origin: 'user', sealedToken, now: this.now() }),
+    );
+    await this.domain.cluster.handle(id);
+    return id;
+  }
+
+  async wish(id: ClusterId, wish: { desired?: Cluster['desired']; spec?: Partial<ClusterSpec> }): Promise<void> {
+    const before = await this.show(id);
+    await this.database.transaction(tx =>
+      setWish(tx, id, { desired: wish.desired ?? before.desired, spec: { ...before.spec, ...wish.spec } }),
+    );
+    await this.domain.cluster.handle(id);
+  }
+
+  async show(id: ClusterId): Promise<Cluster> {
+    const { rows } = await this.database.query('SELECT * FROM clusters WHERE id = $1', [id]);
+    return toCluster(this.database, rows[0] as never);
+  }
+
+  /** Does what the wake-ups ask for, until none is left. */
+  async settle(): Promise<void> {
+    for (;;) {
+      const { rows } = await this.database.query<{ topic: string; key: string }>(
+        'DELETE FROM outbox RETURNING topic, key',
+      );
+      const keys = new Set(rows.filter(row => row.topic === 'cluster').map(row => row.key));
+      if (keys.size === 0) return;
+      for (const key of keys) await this.domain.cluster.handle(key);
+    }
+  }
+
+  async sweep(): Promise<void> {
+    for (const key of await this.domain.cluster.sweep()) await this.domain.cluster.handle(key);
+    await this.settle();
+  }
+
+  async reasons(id: ClusterId): Promise<string[]> {
+    const { rows } = await this.database.query<{ reason: string }>(
+      'SELECT reason FROM events WHERE subject = $1 ORDER BY sequence',
+      [id],
+    );
+    return rows.map(row => row.reason);
+  }
+}
