@@ -1,0 +1,17 @@
+/** What clusters ask of jobs: is anything running there, since when is nothing? */
+import type { ClusterId } from '@iocloud/contracts';
+import type { ClusterActivity } from '../clusters/ports.js';
+
+/** The end of the last job is known even when the job itself has been deleted. */
+export const clusterActivity: ClusterActivity = {
+  async of(db, clusterIds) {
+    const { rows } = await db.query<{ id: ClusterId; live: number; last_ended_at: Date | null }>(
+      `SELECT c.id,
+         (SELECT count(*)::int FROM job_attempts a WHERE a.cluster_id = c.id AND a.phase <> 'ended') AS live,
+         (SELECT max(r.ended_at) FROM ray_submission_ids r WHERE r.cluster_id = c.id) AS last_ended_at
+       FROM unnest($1::text[]) AS c (id)`,
+      [clusterIds],
+    );
+    return new Map(rows.map(row => [row.id, { live: row.live, lastEndedAt: row.last_ended_at }]));
+  },
+};

@@ -1,0 +1,266 @@
+/**
+ * Sees one attempt through: hands the job to its head, follows its status and its log, and ends it. Everything that it
+ * does can be done again, so it may be killed anywhere and started anew: what has been done is read from PostgreSQL and
+ * from the head.
+ */
+import type { AttemptId, ClusterId, RayJobDetails } from '@iocloud/contracts';
+import type { Clusters } from '../../clusters/ports.js';
+import type { Database, Logger, Signals } from '../../platform/index.js';
+import { type Heads, HeadTrouble } from '../head.js';
+import { LogCopier } from '../logs/index.js';
+import { handOver, type PackageStore } from '../packages/index.js';
+import { isInfrastructureError } from '../states.js';
+import { type JobRow, loadJob, type RandomBytes } from '../store.js';
+import { pollIntervalMs } from './polling.js';
+import {
+  type AttemptEnd,
+  type AttemptRow,
+  advanceAttempt,
+  endAttempt,
+  loadAttempt,
+  renameAttempt,
+  reportEnd,
+} from './store.js';
+
+export interface MonitorWiring {
+  database: Database;
+  clusters: Clusters;
+  heads: Heads;
+  packages: PackageStore;
+  signals: Signals;
+  log: Logger;
+  random: RandomBytes;
+  maxJobLogBytes: number;
+  now(): number;
+  /** How many attempts this process follows on a cluster. */
+  followedOn(clusterId: ClusterId): number;
+}
+
+const attemptKey = 'io.attempt';
+const troubleIntervalMs = 500;
+const unreachableIntervalMs = 1_000;
+const stopIntervalMs = 3_000;
+/** A head that has not taken the job after so long, though it is up, is given up. */
+const startLimitMs = 120_000;
+/** So many answers "no such job" in a row before it is believed. */
+const maxMissing = 3;
+/** So often the rest of a log is asked for after its head has gone. */
+const maxRestTries = 6;
+/** Ray writes the reason of some failures into the log just after it has reported them. */
+const lateWordMs = 400;
+
+/** `wait`: look again after so long; `done`: the attempt has ended. */
+type Step = { wait: number } | 'done';
+
+export class AttemptMonitor {
+  clusterId: ClusterId | undefined;
+  #copier: LogCopier | undefined;
+  #stopped = false;
+  #poked = false;
+  #wakeUp: () => void = () => undefined;
+  #startedAtMs: number;
+  #statusSinceMs: number;
+  #stopAskedAtMs = 0;
+  #missing = 0;
+  #restTries = 0;
+  #seen = '';
+
+  constructor(
+    readonly wiring: MonitorWiring,
+    readonly id: AttemptId,
+  ) {
+    this.#startedAtMs = wiring.now();
+    this.#statusSinceMs = wiring.now();
+  }
+
+  /** Resolves when the attempt has ended, or after `stop`. Never throws. */
+  async run(): Promise<void> {
+    while (!this.#stopped) {
+      let step: Step;
+      try {
+        step = await this.#step();
+      } catch (error) {
+        const { log } = this.wiring;
+        if (error instanceof HeadTrouble)
+          log.debug({ attempt: this.id, error: error.message }, 'the head is in trouble');
+        else log.warn({ attempt: this.id, err: error }, 'an attempt could not be followed and will be tried again');
+        step = { wait: troubleIntervalMs };
+      }
+      if (step === 'done') break;
+      await this.#pause(step.wait);
+    }
+    await this.#copier?.stop().catch(error => this.wiring.log.warn({ err: error }, 'a log copy ended badly'));
+  }
+
+  /** There is news: look at once. */
+  poke(): void {
+    this.#poked = true;
+    this.#wakeUp();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#wakeUp();
+  }
+
+  async #step(): Promise<Step> {
+    const { database, clusters, heads } = this.wiring;
+    const attempt = await loadAttempt(database, this.id);
+    const job = attempt && attempt.phase !== 'ended' ? await loadJob(database, attempt.job_id) : null;
+    if (!attempt || !job) return 'done';
+    this.clusterId = attempt.cluster_id;
+    if (attempt.reported) return this.#finish(attempt, endOf(attempt.reported), false);
+    const head = await clusters.headState(database, attempt.head_lease_id);
+    if (head === 'gone') {
+      const message = 'the head of its cluster has ended.';
+      return this.#finish(attempt, { outcome: 'lost', message, errorType: null, details: null }, true);
+    }
+    if (head === 'unreachable') return { wait: unreachableIntervalMs };
+    if (attempt.phase === 'assigned') return this.#start(attempt, job);
+    this.#copierOf(attempt).follow();
+    if (job.phase === 'stopping') await this.#askToStop(attempt);
+    const details = await heads.job(attempt.cluster_id, attempt.ray_submission_id);
+    return details ? this.#heard(attempt, job, details) : this.#unknown(attempt);
+  }
+
+  async #start(attempt: AttemptRow, job: JobRow): Promise<Step> {
+    const { heads, packages, random, database } = this.wiring;
+    const end = (outcome: AttemptEnd['outcome'], message: string, errorType: string | null = null) =>
+      this.#finish(attempt, { outcome, message, errorType, details: null }, false);
+    if (job.phase === 'stopping') {
+      const known = await heads.job(attempt.cluster_id, attempt.ray_submission_id);
+      return known?.metadata?.[attemptKey] === attempt.id
+        ? this.#accepted(attempt)
+        : end('stopped', 'Job was intentionally stopped.');
+    }
+    try {
+      const refusal = await handOver(heads, packages, attempt.cluster_id, job.tenant_id, job.packages);
+      if (refusal) return end('failed', refusal, 'RUNTIME_ENV_SETUP_FAILURE');
+      const result = await heads.submit(attempt.cluster_id, {
+        ...job.submission,
+        submission_id: attempt.ray_submission_id,
+        metadata: { ...job.submission.metadata, [attemptKey]: attempt.id },
+      });
+      if (result === 'accepted') return this.#accepted(attempt);
+      if (result !== 'exists') return end('failed', result.refused);
+    } catch (error) {
+      if (!(error instanceof HeadTrouble) || this.wiring.now() - this.#startedAtMs < startLimitMs) throw error;
+      return end('lost', `the head would not take it within ${startLimitMs / 1000} s: ${error.message}`);
+    }
+    // Sent before a crash, by us; or somebody's own job of this id, which is left alone.
+    const known = await heads.job(attempt.cluster_id, attempt.ray_submission_id);
+    if (known?.metadata?.[attemptKey] === attempt.id) return this.#accepted(attempt);
+    await renameAttempt(database, attempt, `${job.submission_id}.${attempt.number}-${random(4).toString('hex')}`);
+    return { wait: 0 };
+  }
+
+  async #accepted(attempt: AttemptRow): Promise<Step> {
+    await advanceAttempt(this.wiring.database, attempt, 'accepted', null, this.#date());
+    this.#statusSinceMs = this.wiring.now();
+    return { wait: 0 };
+  }
+
+  async #askToStop(attempt: AttemptRow): Promise<void> {
+    if (this.wiring.now() - this.#stopAskedAtMs < stopIntervalMs) return;
+    this.#stopAskedAtMs = this.wiring.now();
+    await this.wiring.heads.stop(attempt.cluster_id, attempt.ray_submission_id);
+  }
+
+  async #heard(attempt: AttemptRow, job: JobRow, details: RayJobDetails): Promise<Step> {
+    this.#missing = 0;
+    if (details.status === 'SUCCEEDED' || details.status === 'FAILED' || details.status === 'STOPPED') {
+      await reportEnd(this.wiring.database, attempt.id, details);
+      return this.#finish(attempt, endOf(details), false);
+    }
+    const seen = JSON.stringify([details.status, details.job_id, details.driver_info, details.driver_node_id]);
+    if (details.status === 'RUNNING' && (attempt.phase !== 'running' || seen !== this.#seen)) {
+      await advanceAttempt(this.wiring.database, attempt, 'started', details, this.#date());
+      this.#seen = seen;
+      this.#tell(job);
+    }
+    const ageMs = this.wiring.now() - this.#statusSinceMs;
+    return { wait: pollIntervalMs(ageMs, this.wiring.followedOn(attempt.cluster_id)) };
+  }
+
+  async #unknown(attempt: AttemptRow): Promise<Step> {
+    this.#missing += 1;
+    if (this.#missing < maxMissing) return { wait: troubleIntervalMs };
+    const message = 'the head of its cluster no longer knows it.';
+    return this.#finish(attempt, { outcome: 'lost', message, errorType: null, details: null }, false);
+  }
+
+  /** The log is read to its end first, as far as it can be had; then the attempt ends. */
+  async #finish(attempt: AttemptRow, end: AttemptEnd, headGone: boolean): Promise<Step> {
+    const copier = this.#copierOf(attempt);
+    // The machine may drop the log of a cluster that has ended: what is on its way is waited for first.
+    if (headGone) await copier.quiet(300, 3_000);
+    else if (end.errorType !== null && end.errorType !== 'JOB_ENTRYPOINT_COMMAND_ERROR') await this.#sleep(lateWordMs);
+    await copier.stop();
+    const rest = await copier.copyToEnd().catch((error: unknown) => {
+      this.wiring.log.debug({ attempt: attempt.id, error: String(error) }, 'the rest of a log cannot be had yet');
+      return 'unreachable' as const;
+    });
+    if (rest === 'unreachable') {
+      this.#restTries += 1;
+      const gone =
+        headGone || (await this.wiring.clusters.headState(this.wiring.database, attempt.head_lease_id)) === 'gone';
+      if (!gone || this.#restTries < maxRestTries) return { wait: troubleIntervalMs };
+      this.wiring.log.warn({ attempt: attempt.id }, 'the rest of its log is lost with its machine');
+    }
+    const job = await endAttempt(this.wiring.database, attempt, end, this.#date());
+    if (job) this.#tell(job);
+    return 'done';
+  }
+
+  #copierOf(attempt: AttemptRow): LogCopier {
+    const { clusters, database, log, maxJobLogBytes, signals } = this.wiring;
+    this.#copier ??= new LogCopier({
+      database,
+      log,
+      attemptId: attempt.id,
+      source: {
+        open: (fromByte, follow) => clusters.jobLog(attempt.cluster_id, attempt.ray_submission_id, fromByte, follow),
+      },
+      maxBytes: maxJobLogBytes,
+      onAppended: () => signals.send(`log:${attempt.job_id}`),
+    });
+    return this.#copier;
+  }
+
+  #tell(job: JobRow): void {
+    this.wiring.signals.send(`job:${job.id}`);
+    this.wiring.signals.send(`log:${job.id}`);
+    this.wiring.signals.send(`events:${job.tenant_id}`);
+  }
+
+  #date(): Date {
+    return new Date(this.wiring.now());
+  }
+
+  /** Until the time has passed, or somebody pokes or stops. */
+  async #pause(ms: number): Promise<void> {
+    if (!this.#poked && !this.#stopped && ms > 0) {
+      await new Promise<void>(resolve => {
+        const timer = setTimeout(resolve, ms);
+        this.#wakeUp = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.#poked = false;
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise(resolve => setTimeout(resolve, ms));
+  }
+}
+
+/** How an attempt ends whose job has ended on the head. */
+export function endOf(details: RayJobDetails): AttemptEnd {
+  const message = details.message ?? '';
+  const common = { message, errorType: details.error_type, details };
+  if (details.status === 'SUCCEEDED') return { outcome: 'succeeded', ...common };
+  if (details.status === 'STOPPED') return { outcome: 'stopped', ...common };
+  return { outcome: isInfrastructureError(details.error_type, message) ? 'lost' : 'failed', ...common };
+}

@@ -1,0 +1,220 @@
+/** The table `job_attempts`: the tries of a job, of which at most one lives, and how each of them ends, once. */
+import type { AttemptId, AttemptPhase, ClusterId, JobId, LeaseId, RayJobDetails } from '@iocloud/contracts';
+import { type Amounts, add, nothing } from '../../core/queueing/index.js';
+import { type Database, type Queryable, type Transaction, wake } from '../../platform/index.js';
+import type { RayFacts } from '../ray-view.js';
+import { type JobEvent, nextAttemptPhase, nextJobPhase } from '../states.js';
+import { changeJob, type JobRow, lockJob, recordJobEvent, withoutNul } from '../store.js';
+
+export interface AttemptRow {
+  id: AttemptId;
+  job_id: JobId;
+  number: number;
+  cluster_id: ClusterId;
+  head_lease_id: LeaseId;
+  ray_submission_id: string;
+  phase: AttemptPhase;
+  reported: RayJobDetails | null;
+}
+
+export interface NewAttempt {
+  id: AttemptId;
+  jobId: JobId;
+  number: number;
+  clusterId: ClusterId;
+  headLeaseId: LeaseId;
+  raySubmissionId: string;
+  reserved: Amounts;
+}
+
+export async function insertAttempt(tx: Transaction, attempt: NewAttempt): Promise<void> {
+  await tx.query({
+    name: 'insert-attempt',
+    text: `INSERT INTO job_attempts (id, job_id, number, cluster_id, head_lease_id, ray_submission_id, phase, reserved)
+           VALUES ($1, $2, $3, $4, $5, $6, 'assigned', $7)`,
+    values: [
+      attempt.id,
+      attempt.jobId,
+      attempt.number,
+      attempt.clusterId,
+      attempt.headLeaseId,
+      attempt.raySubmissionId,
+      JSON.stringify(attempt.reserved),
+    ],
+  });
+}
+
+/** Reserves an id on a cluster for good. False when it has been used there. */
+export async function takeRaySubmissionId(tx: Transaction, clusterId: ClusterId, id: string): Promise<boolean> {
+  const { rowCount } = await tx.query({
+    name: 'take-ray-submission-id',
+    text: `INSERT INTO ray_submission_ids (cluster_id, ray_submission_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
+    values: [clusterId, id],
+  });
+  return rowCount === 1;
+}
+
+export async function loadAttempt(db: Queryable, id: AttemptId): Promise<AttemptRow | null> {
+  const { rows } = await db.query<AttemptRow>({
+    name: 'load-attempt',
+    text: `SELECT id, job_id, number, cluster_id, head_lease_id, ray_submission_id, phase, reported
+           FROM job_attempts WHERE id = $1`,
+    values: [id],
+  });
+  return rows[0] ?? null;
+}
+
+export async function liveAttempts(db: Queryable): Promise<AttemptId[]> {
+  const { rows } = await db.query<{ id: AttemptId }>(`SELECT id FROM job_attempts WHERE phase <> 'ended'`);
+  return rows.map(row => row.id);
+}
+
+/** What live attempts hold of each cluster. */
+export async function reservations(db: Queryable): Promise<Map<ClusterId, { reserved: Amounts; live: number }>> {
+  const { rows } = await db.query<{ cluster_id: ClusterId; reserved: Amounts }>(
+    `SELECT cluster_id, reserved FROM job_attempts WHERE phase <> 'ended'`,
+  );
+  const held = new Map<ClusterId, { reserved: Amounts; live: number }>();
+  for (const row of rows) {
+    const before = held.get(row.cluster_id) ?? { reserved: nothing, live: 0 };
+    held.set(row.cluster_id, { reserved: add(before.reserved, row.reserved), live: before.live + 1 });
+  }
+  return held;
+}
+
+/** Another id for an attempt whose own is taken on the head by a job that is not ours. */
+export async function renameAttempt(db: Database, attempt: AttemptRow, raySubmissionId: string): Promise<boolean> {
+  return db.transaction(async tx => {
+    if (!(await takeRaySubmissionId(tx, attempt.cluster_id, raySubmissionId))) return false;
+    const { rowCount } = await tx.query(
+      `UPDATE job_attempts SET ray_submission_id = $2 WHERE id = $1 AND phase = 'assigned'`,
+      [attempt.id, raySubmissionId],
+    );
+    return rowCount === 1;
+  });
+}
+
+/** The head's last word; it outlives this process and the head while the log is still being read. */
+export async function reportEnd(db: Queryable, id: AttemptId, details: RayJobDetails): Promise<void> {
+  await db.query(`UPDATE job_attempts SET reported = $2 WHERE id = $1 AND phase <> 'ended'`, [
+    id,
+    JSON.stringify(details),
+  ]);
+}
+
+/** The head has the job, and perhaps runs it. False when the attempt has ended meanwhile. */
+export async function advanceAttempt(
+  db: Database,
+  attempt: AttemptRow,
+  event: 'accepted' | 'started',
+  details: RayJobDetails | null,
+  now: Date,
+): Promise<boolean> {
+  return db.transaction(async tx => {
+    const job = await lockJob(tx, attempt.job_id);
+    const current = await loadAttempt(tx, attempt.id);
+    const phase = current ? nextAttemptPhase(current.phase, event) : null;
+    if (!job || !current || phase === null) return false;
+    await tx.query('UPDATE job_attempts SET phase = $2 WHERE id = $1', [attempt.id, phase]);
+    const facts = details ? factsOf(details) : job.ray_facts;
+    const jobPhase = event === 'started' ? nextJobPhase(job.phase, 'start') : job.phase;
+    const begins = event === 'started' && job.phase === 'assigned' && jobPhase === 'running';
+    await changeJob(tx, job, {
+      phase: jobPhase ?? job.phase,
+      ray_facts: facts,
+      ray_job_id: facts?.job_id ?? job.ray_job_id,
+      ...(details?.message && job.phase !== 'stopping' ? { message: details.message } : {}),
+      ...(event === 'started' ? { started_at: job.started_at ?? now } : {}),
+    });
+    if (begins) await recordJobEvent(tx, job, 'JobStarted', `attempt ${attempt.number} runs on ${attempt.cluster_id}`);
+    return true;
+  });
+}
+
+export interface AttemptEnd {
+  outcome: 'succeeded' | 'failed' | 'stopped' | 'lost';
+  message: string;
+  errorType: string | null;
+  details: RayJobDetails | null;
+}
+
+/** A cluster that has just lost a job may be failing: its next attempt waits a moment. Milliseconds. */
+const retryDelayMs = 2_000;
+
+/**
+ * Ends an attempt and moves its job on, in one transaction that only one of all who try can commit. Returns the job as
+ * it is then, or null when the attempt had ended before.
+ */
+export async function endAttempt(
+  db: Database,
+  attempt: AttemptRow,
+  end: AttemptEnd,
+  now: Date,
+): Promise<JobRow | null> {
+  return db.transaction(async tx => {
+    const job = await lockJob(tx, attempt.job_id);
+    if (!job) return null;
+    const ended = await tx.query(
+      `UPDATE job_attempts SET phase = 'ended', outcome = $2, message = $3, ended_at = $4, log_complete = true
+       WHERE id = $1 AND phase <> 'ended'`,
+      [attempt.id, end.outcome, withoutNul(end.message), now],
+    );
+    if (ended.rowCount !== 1) return null;
+    await tx.query('UPDATE ray_submission_ids SET ended_at = $3 WHERE cluster_id = $1 AND ray_submission_id = $2', [
+      attempt.cluster_id,
+      attempt.ray_submission_id,
+      now,
+    ]);
+    const event = jobEventOf(end.outcome, job);
+    const phase = nextJobPhase(job.phase, event);
+    if (phase === null) throw new Error(`job ${job.id} cannot have '${event}' while it is ${job.phase}`);
+    const facts = end.details ? factsOf(end.details) : job.ray_facts;
+    const again = phase === 'queued';
+    const next = await changeJob(tx, job, {
+      phase,
+      message: messageOf(phase, end, job),
+      error_type: phase === 'failed' ? end.errorType : null,
+      ray_facts: again ? null : facts,
+      ray_job_id: again ? null : (facts?.job_id ?? job.ray_job_id),
+      started_at: again ? null : job.started_at,
+      not_before: again ? new Date(now.getTime() + retryDelayMs) : job.not_before,
+      ended_at: again ? null : now,
+    });
+    await recordJobEvent(tx, job, eventReason[phase] ?? 'JobChanged', next.message, again ? 'warning' : 'info');
+    await wake(tx, 'dispatch', 'all');
+    // Its idle time may begin.
+    await wake(tx, 'cluster', attempt.cluster_id);
+    return next;
+  });
+}
+
+const eventReason: Partial<Record<JobRow['phase'], string>> = {
+  queued: 'JobRequeued',
+  succeeded: 'JobSucceeded',
+  failed: 'JobFailed',
+  stopped: 'JobStopped',
+};
+
+function jobEventOf(outcome: AttemptEnd['outcome'], job: JobRow): JobEvent {
+  if (outcome === 'succeeded') return 'succeed';
+  if (outcome === 'failed') return 'fail';
+  if (outcome === 'stopped') return 'stopped';
+  return job.attempt_count < job.max_attempts ? 'attemptLost' : 'attemptsExhausted';
+}
+
+function messageOf(phase: JobRow['phase'], end: AttemptEnd, job: JobRow): string {
+  if (end.outcome !== 'lost') return end.message;
+  const which = `Attempt ${job.attempt_count} of ${job.max_attempts} was lost: ${end.message}`;
+  if (phase === 'queued') return `${which} The job waits to run again.`;
+  return phase === 'stopped' ? 'Job was intentionally stopped.' : which;
+}
+
+function factsOf(details: RayJobDetails): RayFacts {
+  return {
+    job_id: details.job_id,
+    driver_info: details.driver_info,
+    driver_agent_http_address: details.driver_agent_http_address,
+    driver_node_id: details.driver_node_id,
+    driver_exit_code: details.driver_exit_code,
+  };
+}

@@ -1,0 +1,86 @@
+/**
+ * Jobs: the Ray Jobs API in front, a durable queue behind it, and the attempts that run on clusters.
+ *
+ * - submission.ts, routes.ts, listing.ts   what comes in over HTTP and how it is answered
+ * - dispatch.ts                            gives queued jobs their places (decided in core/queueing)
+ * - attempts/                              sees each attempt through on its head
+ * - logs/, packages/                       what jobs say, and what they bring along
+ * - states.ts, ray-view.ts                 the lives of jobs as tables, and as Ray shows them
+ */
+import type { ClusterActivity, Clusters } from '../clusters/ports.js';
+import type { Config, Database, Http, Logger, Signals, TopicHandler } from '../platform/index.js';
+import { clusterActivity } from './activity.js';
+import { AttemptMonitors } from './attempts/index.js';
+import { Dispatcher } from './dispatch.js';
+import { Heads } from './head.js';
+import { jobListingRoutes } from './listing.js';
+import { LogTails } from './logs/index.js';
+import { PackageStore, packageRoutes } from './packages/index.js';
+import { rayCommit, sessionName } from './ray-release.js';
+import { rayJobRoutes } from './routes.js';
+import type { RandomBytes } from './store.js';
+
+export { attemptTransitions, jobTransitions } from './states.js';
+
+export interface JobsWiring {
+  config: Pick<
+    Config,
+    'dataDir' | 'rayVersion' | 'maxPackageBytes' | 'packageTtlSeconds' | 'maxJobLogBytes' | 'maxJobsPerCluster'
+  >;
+  database: Database;
+  signals: Signals;
+  log: Logger;
+  clusters: Clusters;
+  random: RandomBytes;
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
+
+export interface Jobs {
+  /** Binds all Ray routes and /v1/jobs. */
+  routes(http: Http): void;
+  dispatch: TopicHandler;
+  attempt: TopicHandler;
+  activity: ClusterActivity;
+  /** Stops following attempts and logs; the jobs go on where they run. */
+  stop(): Promise<void>;
+}
+
+const packageSweepIntervalMs = 600_000;
+
+export function createJobs(wiring: JobsWiring): Jobs {
+  const { config, database, log, random, signals, clusters, now } = wiring;
+  const heads = new Heads(clusters);
+  const packages = new PackageStore(database, config.dataDir, config.maxPackageBytes, random);
+  const tails = new LogTails(database, signals, log);
+  const dispatch = new Dispatcher({ ...wiring, maxJobsPerCluster: config.maxJobsPerCluster });
+  const attempt = new AttemptMonitors({ ...wiring, heads, packages, maxJobLogBytes: config.maxJobLogBytes });
+  const sweepPackages = () =>
+    void packages
+      .sweep(config.packageTtlSeconds, now())
+      .catch((error: unknown) => log.warn({ err: error }, 'unused packages could not be swept; it is tried again'));
+  const sweeper = setInterval(sweepPackages, packageSweepIntervalMs);
+  sweeper.unref();
+  const version = {
+    version: '4',
+    ray_version: config.rayVersion,
+    ray_commit: rayCommit(config.rayVersion),
+    session_name: sessionName(new Date(now()), process.pid),
+  };
+  return {
+    routes: http => {
+      rayJobRoutes(http, { database, clusters, heads, signals, log, random, now, version });
+      packageRoutes(http, packages);
+      tails.bind(http);
+      jobListingRoutes(http, database);
+    },
+    dispatch,
+    attempt,
+    activity: clusterActivity,
+    stop: async () => {
+      clearInterval(sweeper);
+      tails.stop();
+      await attempt.stop();
+    },
+  };
+}

@@ -1,0 +1,106 @@
+/** The log endpoints of Ray's API: the whole log as JSON, and the tail as a WebSocket. */
+import { once } from 'node:events';
+import { api, type JobId, type TenantId } from '@iocloud/contracts';
+import { WebSocket, WebSocketServer } from 'ws';
+import { type Database, Failure, type Http, type Logger, type Signals } from '../../platform/index.js';
+import { findJob } from '../store.js';
+import { JobLogReader } from './reader.js';
+
+/** A signal can be lost: a follower looks by itself so often. */
+const lookIntervalMs = 1_000;
+/** Keeps proxies from closing the connection of a job that says nothing. */
+const pingIntervalMs = 30_000;
+const maxReadFailures = 60;
+const normalClosure = 1000;
+const internalError = 1011;
+
+export class LogTails {
+  readonly #server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: 64 * 2 ** 10 });
+
+  constructor(
+    readonly database: Database,
+    readonly signals: Signals,
+    readonly log: Logger,
+  ) {}
+
+  bind(http: Http): void {
+    http.handle(api.rayJobLogs, async ({ caller, params, response }) => {
+      const reader = new JobLogReader(this.database, await this.#jobId(caller.tenantId, params.submissionId));
+      response.writeHead(200, { 'Content-Type': 'application/json; charset=utf-8' });
+      let room = response.write('{"logs": "');
+      for (;;) {
+        const piece = await reader.next();
+        // A client that has gone is no reason to read on.
+        if (piece === 'idle' || piece === 'end' || response.destroyed) break;
+        for (const text of piece.text) room = response.write(JSON.stringify(text).slice(1, -1));
+        if (!room) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      }
+      response.end('"}');
+      return undefined as never;
+    });
+
+    http.handle(api.rayTailJobLogs, async ({ caller, params }) => {
+      await this.#jobId(caller.tenantId, params.submissionId);
+      throw new Failure('bad-request', 'this is a WebSocket: it needs "Connection: Upgrade" and "Upgrade: websocket"');
+    });
+    http.handleUpgrade(api.rayTailJobLogs, async ({ caller, params, request, socket, head }) => {
+      const jobId = await this.#jobId(caller.tenantId, params.submissionId);
+      this.#server.handleUpgrade(request, socket, head, ws => void this.#tail(ws, jobId));
+    });
+  }
+
+  async #tail(ws: WebSocket, jobId: JobId): Promise<void> {
+    const waiter = this.signals.waiter(`log:${jobId}`);
+    const ping = setInterval(() => ws.ping(), pingIntervalMs);
+    ws.on('close', () => waiter.close());
+    ws.on('error', error => this.log.debug({ error: error.message }, 'a log follower broke off'));
+    try {
+      const reader = new JobLogReader(this.database, jobId);
+      while (ws.readyState === WebSocket.OPEN) {
+        const piece = await this.#read(ws, reader);
+        if (piece === 'end') {
+          ws.close(normalClosure);
+          return;
+        }
+        if (piece === 'idle') await waiter.next(lookIntervalMs);
+        // One frame at a time: the next is read when the follower's connection has taken this one.
+        else for (const text of piece.text) if (text !== '') await sent(ws, text);
+      }
+    } catch (error) {
+      this.log.warn({ job: jobId, err: error }, 'a log could not be followed');
+      ws.close(internalError, 'the log cannot be read');
+    } finally {
+      clearInterval(ping);
+      waiter.close();
+    }
+  }
+
+  /** A database that is being restarted ends no follower: the reader stands where it stood, and tries again. */
+  async #read(ws: WebSocket, reader: JobLogReader): ReturnType<JobLogReader['next']> {
+    for (let failures = 1; ; failures += 1) {
+      try {
+        return await reader.next();
+      } catch (error) {
+        if (failures >= maxReadFailures || ws.readyState !== WebSocket.OPEN) throw error;
+        await new Promise(resolve => setTimeout(resolve, lookIntervalMs));
+      }
+    }
+  }
+
+  async #jobId(tenantId: TenantId, id: string): Promise<JobId> {
+    const job = await findJob(this.database, tenantId, id);
+    if (!job) throw new Failure('not-found', `Job ${id} does not exist`);
+    return job.id;
+  }
+
+  /** Cuts the followers off without a close frame: a clean close would tell them that the job has ended. */
+  stop(): void {
+    for (const client of this.#server.clients) client.terminate();
+    this.#server.close();
+  }
+}
+
+/** Resolves when the frame has left this process, or cannot any more. */
+function sent(ws: WebSocket, text: string): Promise<void> {
+  return new Promise(resolve => ws.send(text, () => resolve()));
+}

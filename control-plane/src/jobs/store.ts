@@ -1,0 +1,249 @@
+/** The table `jobs`: each change of a row renders what Ray's list says of it in the same statement. */
+import {
+  type ClusterId,
+  type JobId,
+  type JobPhase,
+  newId,
+  type RayJobSubmission,
+  type TenantId,
+} from '@iocloud/contracts';
+import type { Needs } from '../core/queueing/index.js';
+import { recordEvent } from '../events/index.js';
+import { type Queryable, type Transaction, wake } from '../platform/index.js';
+import { type RayFacts, renderRayView } from './ray-view.js';
+import type { Submission } from './submission.js';
+
+export type RandomBytes = (n: number) => Buffer;
+
+export interface JobRow {
+  id: JobId;
+  tenant_id: TenantId;
+  submission_id: string;
+  submission: RayJobSubmission;
+  needs: Needs;
+  wanted_cluster: string | null;
+  packages: string[];
+  phase: JobPhase;
+  message: string;
+  error_type: string | null;
+  max_attempts: number;
+  attempt_count: number;
+  cluster_id: ClusterId | null;
+  ray_job_id: string | null;
+  ray_facts: RayFacts | null;
+  submitted_at: Date;
+  not_before: Date;
+  started_at: Date | null;
+  ended_at: Date | null;
+}
+
+const columns = `id, tenant_id, submission_id, submission, needs, wanted_cluster, packages, phase, message, error_type,
+  max_attempts, attempt_count, cluster_id, ray_job_id, ray_facts, submitted_at, not_before, started_at, ended_at`;
+
+export function viewOf(row: JobRow): string {
+  return renderRayView({
+    submissionId: row.submission_id,
+    phase: row.phase,
+    started: row.started_at !== null,
+    entrypoint: row.submission.entrypoint,
+    message: row.message,
+    errorType: row.error_type,
+    metadata: row.submission.metadata ?? null,
+    runtimeEnv: row.submission.runtime_env ?? null,
+    submittedAt: row.submitted_at,
+    endedAt: row.ended_at,
+    facts: row.ray_facts,
+  });
+}
+
+/** PostgreSQL's text has no NUL, and a message may carry any byte that a program wrote. */
+export const withoutNul = (text: string) => text.replaceAll('\0', '\uFFFD');
+
+/** The message of a job that nobody has looked at yet. */
+const freshMessage = 'Waiting in the queue.';
+
+/**
+ * Inserts a job with its event and its wake-up. False when the tenant has a job with this submission id; then the
+ * transaction has done nothing.
+ */
+export async function insertJob(
+  tx: Transaction,
+  tenantId: TenantId,
+  submissionId: string,
+  submission: Submission,
+  packages: string[],
+  now: Date,
+  random: RandomBytes,
+): Promise<boolean> {
+  const row: JobRow = {
+    id: newId('job', random),
+    tenant_id: tenantId,
+    submission_id: submissionId,
+    submission: submission.body,
+    needs: submission.needs,
+    wanted_cluster: submission.wantedCluster,
+    packages,
+    phase: 'queued',
+    message: freshMessage,
+    error_type: null,
+    max_attempts: submission.maxAttempts,
+    attempt_count: 0,
+    cluster_id: null,
+    ray_job_id: null,
+    ray_facts: null,
+    submitted_at: now,
+    not_before: now,
+    started_at: null,
+    ended_at: null,
+  };
+  const inserted = await tx.query({
+    name: 'insert-job',
+    text: `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, wanted_cluster, packages, phase, message,
+             max_attempts, ray_view, submitted_at, not_before)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, $9, $10, $11, $11)
+           ON CONFLICT (tenant_id, submission_id) DO NOTHING`,
+    values: [
+      row.id,
+      tenantId,
+      submissionId,
+      JSON.stringify(row.submission),
+      JSON.stringify(row.needs),
+      row.wanted_cluster,
+      packages,
+      row.message,
+      row.max_attempts,
+      viewOf(row),
+      now,
+    ],
+  });
+  if (inserted.rowCount !== 1) return false;
+  await recordJobEvent(tx, row, 'JobSubmitted', `submitted: ${row.submission.entrypoint}`);
+  await wake(tx, 'dispatch', 'all');
+  return true;
+}
+
+/** By its submission id, or by the hex id that a Ray head gave it (the newest: heads count anew). */
+export async function findJob(db: Queryable, tenantId: TenantId, id: string): Promise<JobRow | null> {
+  const { rows } = await db.query<JobRow>({
+    name: 'find-job',
+    text: `SELECT ${columns} FROM jobs WHERE tenant_id = $1 AND (submission_id = $2 OR ray_job_id = $2)
+           ORDER BY submission_id = $2 DESC, submitted_at DESC LIMIT 1`,
+    values: [tenantId, id],
+  });
+  return rows[0] ?? null;
+}
+
+export async function findRayView(db: Queryable, tenantId: TenantId, id: string): Promise<string | null> {
+  const { rows } = await db.query<{ ray_view: string }>({
+    name: 'find-ray-view',
+    text: `SELECT ray_view FROM jobs WHERE tenant_id = $1 AND (submission_id = $2 OR ray_job_id = $2)
+           ORDER BY submission_id = $2 DESC, submitted_at DESC LIMIT 1`,
+    values: [tenantId, id],
+  });
+  return rows[0]?.ray_view ?? null;
+}
+
+/** Newest first. */
+export async function listJobs(
+  db: Queryable,
+  tenantId: TenantId,
+  page: { limit: number; after: { submittedAt: Date; id: string } | null; phase: JobPhase | null },
+): Promise<JobRow[]> {
+  const { rows } = await db.query<JobRow>({
+    name: 'list-jobs',
+    text: `SELECT ${columns} FROM jobs
+           WHERE tenant_id = $1 AND ($2::text IS NULL OR phase = $2)
+             AND ($3::timestamptz IS NULL OR (submitted_at, id) < ($3, $4))
+           ORDER BY submitted_at DESC, id DESC LIMIT $5`,
+    values: [tenantId, page.phase, page.after?.submittedAt ?? null, page.after?.id ?? null, page.limit],
+  });
+  return rows;
+}
+
+/** The whole list of the tenant as JSON text, put together by the database: no job of it is parsed on the way. */
+export async function listRayViews(db: Queryable, tenantId: TenantId): Promise<string> {
+  const { rows } = await db.query<{ list: string | null }>({
+    name: 'list-ray-views',
+    text: `SELECT string_agg(ray_view, ', ' ORDER BY submitted_at, id) AS list FROM jobs WHERE tenant_id = $1`,
+    values: [tenantId],
+  });
+  return `[${rows[0]?.list ?? ''}]`;
+}
+
+export async function loadJob(db: Queryable, id: JobId): Promise<JobRow | null> {
+  const { rows } = await db.query<JobRow>({
+    name: 'load-job',
+    text: `SELECT ${columns} FROM jobs WHERE id = $1`,
+    values: [id],
+  });
+  return rows[0] ?? null;
+}
+
+export async function lockJob(tx: Transaction, id: JobId): Promise<JobRow | null> {
+  const { rows } = await tx.query<JobRow>({
+    name: 'lock-job',
+    text: `SELECT ${columns} FROM jobs WHERE id = $1 FOR UPDATE`,
+    values: [id],
+  });
+  return rows[0] ?? null;
+}
+
+/** Several at once, in one order for all who lock several. */
+export async function lockQueuedJobs(tx: Transaction, ids: JobId[]): Promise<Map<JobId, JobRow>> {
+  const { rows } = await tx.query<JobRow>({
+    name: 'lock-queued-jobs',
+    text: `SELECT ${columns} FROM jobs WHERE id = ANY($1) AND phase = 'queued' ORDER BY id FOR UPDATE`,
+    values: [ids],
+  });
+  return new Map(rows.map(row => [row.id, row]));
+}
+
+type Changes = Partial<Omit<JobRow, 'id' | 'tenant_id' | 'submission_id' | 'submission' | 'submitted_at'>>;
+
+/** Writes a locked row's changes. Returns the row as it is now. */
+export async function changeJob(tx: Transaction, row: JobRow, changes: Changes): Promise<JobRow> {
+  const next: JobRow = { ...row, ...changes };
+  next.message = withoutNul(next.message);
+  await tx.query({
+    name: 'change-job',
+    text: `UPDATE jobs SET phase = $2, message = $3, error_type = $4, attempt_count = $5, cluster_id = $6,
+             ray_view = $7, ray_job_id = $8, ray_facts = $9, not_before = $10, started_at = $11, ended_at = $12
+           WHERE id = $1`,
+    values: [
+      next.id,
+      next.phase,
+      next.message,
+      next.error_type,
+      next.attempt_count,
+      next.cluster_id,
+      viewOf(next),
+      next.ray_job_id,
+      next.ray_facts === null ? null : JSON.stringify(next.ray_facts),
+      next.not_before,
+      next.started_at,
+      next.ended_at,
+    ],
+  });
+  return next;
+}
+
+export async function deleteJob(tx: Transaction, id: JobId): Promise<void> {
+  await tx.query({ name: 'delete-job', text: 'DELETE FROM jobs WHERE id = $1', values: [id] });
+}
+
+export function recordJobEvent(
+  tx: Transaction,
+  job: Pick<JobRow, 'tenant_id' | 'submission_id'>,
+  reason: string,
+  message: string,
+  severity: 'info' | 'warning' = 'info',
+): Promise<void> {
+  return recordEvent(tx, {
+    tenantId: job.tenant_id,
+    subjectKind: 'job',
+    subject: job.submission_id,
+    reason,
+    message: withoutNul(message),
+    severity,
+  });
+}

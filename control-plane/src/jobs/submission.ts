@@ -1,0 +1,208 @@
+/**
+ * The body of POST /api/jobs/, checked as Ray checks it (ray.dashboard.modules.job.common.JobSubmitRequest), in Ray's own
+ * words but without its traceback. Pure.
+ */
+import { ioMetadata, type RayJobSubmission } from '@iocloud/contracts';
+import { type Needs, parseLabelCondition } from '../core/queueing/index.js';
+
+export interface Submission {
+  entrypoint: string;
+  /** Null: the server makes one. */
+  submissionId: string | null;
+  runtimeEnv: Record<string, unknown> | null;
+  metadata: Record<string, string> | null;
+  needs: Needs;
+  wantedCluster: string | null;
+  maxAttempts: number;
+  /** What a head is sent, less the id and our own metadata. */
+  body: RayJobSubmission;
+}
+
+/** Answered with status 400. The message is one line such as Ray's last one. */
+export class InvalidSubmission extends Error {}
+
+const fields = new Set([
+  'entrypoint',
+  'submission_id',
+  'job_id',
+  'runtime_env',
+  'metadata',
+  'entrypoint_num_cpus',
+  'entrypoint_num_gpus',
+  'entrypoint_memory',
+  'entrypoint_resources',
+  'entrypoint_label_selector',
+]);
+const defaultMaxAttempts = 3;
+/** A head keeps the log in `job-driver-<id>.log`; what we append for later attempts must fit a file name too. */
+const maxSubmissionIdBytes = 200;
+
+/** Throws InvalidSubmission. */
+export function parseSubmission(text: string): Submission {
+  const given = parseObject(text);
+  const entrypoint = given.entrypoint;
+  if (entrypoint === undefined) {
+    throw typeError("JobSubmitRequest.__init__() missing 1 required positional argument: 'entrypoint'");
+  }
+  if (typeof entrypoint !== 'string') throw wrongType('entrypoint must be a string', entrypoint);
+  for (const name of ['submission_id', 'job_id'] as const) {
+    if (given[name] !== undefined && typeof given[name] !== 'string') {
+      throw wrongType(`${name} must be a string${name === 'submission_id' ? ' if provided' : ''}`, given[name]);
+    }
+  }
+  const runtimeEnv = dictionary(given, 'runtime_env');
+  const metadata = dictionaryOf<string>(given, 'metadata', 'strings', value => typeof value === 'string');
+  const resources = dictionaryOf<number>(given, 'entrypoint_resources', 'numbers', isNumber);
+  const labelSelector = dictionaryOf<string>(
+    given,
+    'entrypoint_label_selector',
+    'strings',
+    value => typeof value === 'string',
+  );
+  for (const [key, value] of Object.entries(labelSelector ?? {})) {
+    if (!parseLabelCondition(key, value)) {
+      throw valueError(`entrypoint_label_selector: '${key}': '${value}' is no label selector`);
+    }
+  }
+  const io = parseIoMetadata(metadata);
+  const submissionId = parseSubmissionId((given.submission_id || given.job_id || null) as string | null);
+  const body = Object.fromEntries(
+    Object.entries(given).filter(([name]) => name !== 'submission_id' && name !== 'job_id'),
+  ) as unknown as RayJobSubmission;
+  return {
+    entrypoint,
+    submissionId,
+    runtimeEnv,
+    metadata,
+    needs: {
+      cpus: amount(given, 'entrypoint_num_cpus', 'a number') ?? null,
+      gpus: amount(given, 'entrypoint_num_gpus', 'a number') ?? 0,
+      memoryBytes: amount(given, 'entrypoint_memory', 'an integer') ?? 0,
+      resources: nonNegative(resources ?? {}),
+      labelSelector: labelSelector ?? {},
+    },
+    wantedCluster: io['io.cluster'] ?? null,
+    maxAttempts: io['io.max_attempts'] === undefined ? defaultMaxAttempts : Number(io['io.max_attempts']),
+    body,
+  };
+}
+
+function parseObject(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new InvalidSubmission(`json.decoder.JSONDecodeError: the body is no JSON: ${(error as Error).message}`);
+  }
+  if (!isObject(value)) throw wrongType('the body must be a JSON object', value);
+  // As Ray does it: a null counts as absent, so that newer clients work with older servers.
+  const given = Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
+  for (const name of Object.keys(given)) {
+    if (!fields.has(name)) throw typeError(`JobSubmitRequest.__init__() got an unexpected keyword argument '${name}'`);
+  }
+  return given;
+}
+
+function parseSubmissionId(id: string | null): string | null {
+  if (id === null) return null;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be in it
+  if (/[/\\\u0000-\u001f\u007f]/.test(id) || id === '.' || id === '..' || Buffer.from(id).toString() !== id) {
+    throw valueError(`submission_id ${JSON.stringify(id)} cannot be an id: it names a file and a path of the API`);
+  }
+  if (Buffer.byteLength(id) > maxSubmissionIdBytes) {
+    throw valueError(`submission_id must not be longer than ${maxSubmissionIdBytes} bytes`);
+  }
+  return id;
+}
+
+function parseIoMetadata(metadata: Record<string, string> | null) {
+  const own = Object.fromEntries(Object.entries(metadata ?? {}).filter(([key]) => key.startsWith('io.')));
+  const known = Object.keys(ioMetadata.shape);
+  for (const key of Object.keys(own)) {
+    if (!known.includes(key)) {
+      throw valueError(`metadata key ${key} is unknown; of those that start with "io." there are ${known.join(', ')}`);
+    }
+  }
+  const parsed = ioMetadata.safeParse(own);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw valueError(`metadata key ${issue?.path.join('.')}: ${issue?.message}`);
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+
+function dictionary(given: Record<string, unknown>, name: string): Record<string, unknown> | null {
+  const value = given[name];
+  if (value === undefined) return null;
+  if (!isObject(value)) throw wrongType(`${name} must be a dict`, value);
+  return value;
+}
+
+function dictionaryOf<T>(
+  given: Record<string, unknown>,
+  name: string,
+  kind: string,
+  check: (value: unknown) => boolean,
+): Record<string, T> | null {
+  const value = dictionary(given, name);
+  for (const item of Object.values(value ?? {})) {
+    if (!check(item)) throw wrongType(`${name} values must be ${kind}`, item);
+  }
+  return value as Record<string, T> | null;
+}
+
+function amount(given: Record<string, unknown>, name: string, kind: string): number | undefined {
+  const value = given[name];
+  if (value === undefined) return undefined;
+  if (!isNumber(value) || (kind === 'an integer' && !Number.isInteger(value))) {
+    throw wrongType(`${name} must be ${kind}`, value);
+  }
+  if (value < 0) throw valueError(`${name} must not be negative, got ${value}`);
+  return value;
+}
+
+function nonNegative(resources: Record<string, number>): Record<string, number> {
+  for (const [name, value] of Object.entries(resources)) {
+    if (value < 0) throw valueError(`entrypoint_resources: ${name} must not be negative, got ${value}`);
+  }
+  return resources;
+}
+
+const typeError = (message: string) => new InvalidSubmission(`TypeError: ${message}`);
+const valueError = (message: string) => new InvalidSubmission(`ValueError: ${message}`);
+const wrongType = (message: string, value: unknown) => typeError(`${message}, got ${pythonType(value)}`);
+
+/** Python's name of a JSON value's type, since the words are Python's. */
+function pythonType(value: unknown): string {
+  if (typeof value === 'string') return "<class 'str'>";
+  if (typeof value === 'boolean') return "<class 'bool'>";
+  if (typeof value === 'number') return Number.isInteger(value) ? "<class 'int'>" : "<class 'float'>";
+  if (Array.isArray(value)) return "<class 'list'>";
+  return value === null ? "<class 'NoneType'>" : "<class 'dict'>";
+}
+
+/** Names of the uploaded packages that a runtime env refers to (`gcs://…`): its working_dir, py_modules and jars. */
+export function packageNames(runtimeEnv: Record<string, unknown> | null): string[] {
+  const uris = [runtimeEnv?.working_dir, runtimeEnv?.py_modules, runtimeEnv?.java_jars].flat();
+  const names = uris
+    .filter((uri): uri is string => typeof uri === 'string' && uri.startsWith('gcs://'))
+    .map(uri => uri.slice('gcs://'.length));
+  return [...new Set(names)];
+}
+
+/** Ray leaves out the characters that people confuse (job_manager.generate_job_id). */
+const idCharacters = 'ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz123456789';
+
+/** A submission id as Ray makes it: `raysubmit_` and 16 characters. */
+export function newSubmissionId(randomBytes: (n: number) => Uint8Array): string {
+  let id = '';
+  while (id.length < 16) {
+    for (const byte of randomBytes(24)) {
+      const character = idCharacters[byte & 63];
+      if (character !== undefined && id.length < 16) id += character;
+    }
+  }
+  return `raysubmit_${id}`;
+}
