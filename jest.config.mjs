@@ -10,6 +10,7 @@ const shared = {
     ],
   },
   moduleNameMapper: {
+    '^@iocloud/contracts/wire$': '<rootDir>/contracts/src/wire/index.ts',
     '^@iocloud/(contracts|control-plane|worker-bootstrap|cli)$': '<rootDir>/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

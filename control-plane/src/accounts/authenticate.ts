@@ -20,34 +20,37 @@ interface KeyRow {
 const missing = new Failure('unauthenticated', 'Unauthorized: Missing authentication token');
 const invalid = new Failure('unauthenticated', 'Unauthorized: Invalid authentication token');
 
-export function authenticator(db: Queryable, signer: Signer): Authenticate {
-  const load = async (keyId: string): Promise<KeyRow | undefined> => {
-    const { rows } = await db.query<KeyRow>({
-      name: 'authenticate',
-      text: `SELECT k.tenant_id, k.user_id, k.secret_hash, k.scopes, u.role
-             FROM api_keys k JOIN users u ON u.tenant_id = k.tenant_id AND u.id = k.user_id
-             WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`,
-      values: [keyId],
-    });
-    return rows[0];
-  };
+async function load(db: Queryable, keyId: string): Promise<KeyRow | undefined> {
+  const { rows } = await db.query<KeyRow>({
+    name: 'authenticate',
+    text: `SELECT k.tenant_id, k.user_id, k.secret_hash, k.scopes, u.role
+           FROM api_keys k JOIN users u ON u.tenant_id = k.tenant_id AND u.id = k.user_id
+           WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`,
+    values: [keyId],
+  });
+  return rows[0];
+}
 
+/** Whom an API key stands for. Throws Failure 'unauthenticated'. */
+export async function callerOfKey(db: Queryable, text: string): Promise<Caller> {
+  const key = parseApiKey(text);
+  const row = key ? await load(db, key.id) : undefined;
+  // The hash is computed for unknown keys too, so that time does not tell which ids exist.
+  const hash = hashSecret(key?.secret ?? '');
+  if (!key || !row || !timingSafeEqual(hash, row.secret_hash)) throw invalid;
+  return toCaller(key.id, row);
+}
+
+export function authenticator(db: Queryable, signer: Signer): Authenticate {
   return async (request, { cookies }) => {
     const token = bearerToken(request);
-    if (token !== null) {
-      const key = parseApiKey(token);
-      const row = key ? await load(key.id) : undefined;
-      // The hash is computed for unknown keys too, so that time does not tell which ids exist.
-      const hash = hashSecret(key?.secret ?? '');
-      if (!key || !row || !timingSafeEqual(hash, row.secret_hash)) throw invalid;
-      return toCaller(key.id, row);
-    }
+    if (token !== null) return callerOfKey(db, token);
     const session = cookies ? readCookie(request, sessionCookie) : null;
     if (session === null) throw missing;
     refuseForeignOrigin(request);
     const keyId = signer.verify('session', session)?.keyId;
     // The session ends with its key: a revoked key's cookie opens nothing.
-    const row = typeof keyId === 'string' ? await load(keyId) : undefined;
+    const row = typeof keyId === 'string' ? await load(db, keyId) : undefined;
     if (!row) throw invalid;
     return toCaller(keyId as string, row);
   };
@@ -74,7 +77,7 @@ function bearerToken(request: IncomingMessage): string | null {
 export function readCookie(request: IncomingMessage, name: string): string | null {
   for (const part of (request.headers.cookie ?? '').split(';')) {
     const [key, ...value] = part.trim().split('=');
-    if (key === name) return decodeURIComponent(value.join('='));
+    if (key === name) return value.join('=');
   }
   return null;
 }

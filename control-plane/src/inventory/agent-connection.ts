@@ -11,9 +11,9 @@ import {
   streamAnswer,
   streamForwardPath,
 } from '@iocloud/contracts';
+import { ChannelStream, firstLine, lines } from '@iocloud/contracts/wire';
 import type { Connection, ServerChannel } from 'ssh2';
 import type { Logger } from '../platform/index.js';
-import { firstLine, lines } from './lines.js';
 import { StreamRefused } from './ports.js';
 
 /** An agent that has not answered a stream request by then is taken for stuck. Milliseconds. */
@@ -77,23 +77,25 @@ export class AgentConnection {
   /** Opens a stream on the machine. Throws StreamRefused. */
   async openStream(request: StreamRequest): Promise<Duplex> {
     if (!this.#forwarding) throw new StreamRefused('offline', 'the agent is connecting and carries no streams yet');
-    const channel = await new Promise<ServerChannel>((resolve, reject) => {
-      this.connection.openssh_forwardOutStreamLocal(streamForwardPath, (error, opened) => {
+    const opened = await new Promise<ServerChannel>((resolve, reject) => {
+      this.connection.openssh_forwardOutStreamLocal(streamForwardPath, (error, channel) => {
         if (error) reject(new StreamRefused('offline', `the agent opened no stream: ${error.message}`));
-        else resolve(opened as ServerChannel);
+        else resolve(channel as ServerChannel);
       });
     });
+    const stream = new ChannelStream(opened);
     // Whoever takes the stream hears of its errors by itself; before and after that nobody would.
-    channel.on('error', (error: Error) =>
+    stream.on('error', (error: Error) =>
       this.log.debug({ nodeId: this.nodeId, error: error.message }, 'a stream broke'),
     );
     try {
-      channel.write(`${JSON.stringify(request)}\n`);
-      const answer = streamAnswer.parse(JSON.parse(await firstLine(channel, maxAnswerBytes, streamAnswerTimeoutMs)));
+      stream.write(`${JSON.stringify(request)}\n`);
+      const answer = streamAnswer.parse(JSON.parse(await firstLine(stream, maxAnswerBytes, streamAnswerTimeoutMs)));
       if (!answer.ok) throw new StreamRefused(answer.code, answer.message);
-      return channel;
+      if (answer.bytes !== undefined) stream.expect(answer.bytes);
+      return stream;
     } catch (error) {
-      channel.destroy();
+      stream.destroy();
       if (error instanceof StreamRefused) throw error;
       throw new StreamRefused('offline', `the agent gave no answer to a stream request: ${String(error)}`);
     }

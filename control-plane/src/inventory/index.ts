@@ -1,6 +1,5 @@
 /** Machines: enrolment, the agents' connections, what each machine offers, streams to it. */
 export { Inventory } from './inventory.js';
-export { firstLine, lines } from './lines.js';
 export { type LeaseBook, type Machine, type Machines, StreamRefused } from './ports.js';
 export { nodeRoutes } from './routes.js';
 export { ensureNode } from './store.js';

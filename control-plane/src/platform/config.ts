@@ -4,6 +4,12 @@ import { z } from 'zod';
 const seconds = (fallback: number) => z.coerce.number().min(0).default(fallback);
 const bytes = (fallback: number) => z.coerce.number().int().positive().default(fallback);
 
+/**
+ * A Ray head takes no request body of 100 MiB or more (ray_constants.DASHBOARD_CLIENT_MAX_SIZE; no setting changes it):
+ * a larger package could be stored here but never be handed on.
+ */
+const headPackageLimitBytes = 100 * 2 ** 20 - 1;
+
 const schema = z.object({
   DATABASE_URL: z.url().describe('PostgreSQL, postgres://user:password@host:port/database'),
   REDIS_URL: z.url().describe('Redis, redis://[:password@]host:port'),
@@ -17,7 +23,13 @@ const schema = z.object({
   IOCLOUD_PUBLIC_URL: z.url().optional().describe('how browsers reach this server, when not by host and port'),
   IOCLOUD_RAY_VERSION: z.string().default('2.60.0').describe('Ray release of clusters that name none'),
   IOCLOUD_IDLE_TIMEOUT_SECONDS: seconds(600).describe('life of an idle cluster that a job brought up'),
-  IOCLOUD_MAX_PACKAGE_BYTES: bytes(500 * 2 ** 20).describe('largest runtime-env package'),
+  IOCLOUD_MAX_PACKAGE_BYTES: z.coerce
+    .number()
+    .int()
+    .positive()
+    .max(headPackageLimitBytes, `a Ray head takes no more than ${headPackageLimitBytes}`)
+    .default(headPackageLimitBytes)
+    .describe('largest runtime-env package'),
   IOCLOUD_PACKAGE_TTL_SECONDS: seconds(7 * 86_400).describe('life of a package that no job uses'),
   IOCLOUD_MAX_JOB_LOG_BYTES: bytes(4 * 2 ** 30).describe('log kept of one attempt; what follows is dropped and said'),
   IOCLOUD_MAX_JOBS_PER_CLUSTER: z.coerce.number().int().min(1).default(32).describe('jobs at once on one cluster'),

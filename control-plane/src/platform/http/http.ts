@@ -61,8 +61,8 @@ export type Authenticate = (request: IncomingMessage, options: { cookies: boolea
 const operationIds = new Map<Route, string>(Object.entries(api).map(([id, route]) => [route as Route, id]));
 const jsonLimit = '8mb';
 
-/** Express 5 path: `{name}` → `:name`, a last `/*` → `/*rest`. */
-const expressPath = (path: string) => path.replace(/\{(\w+)\}/g, ':$1').replace(/\/\*$/, '/*rest');
+/** Express 5 path: `{name}` → `:name`, a last `/*` → `/{*rest}`, which matches the empty rest too. */
+const expressPath = (path: string) => path.replace(/\{(\w+)\}/g, ':$1').replace(/\/\*$/, '/{*rest}');
 const pathPattern = (path: string) =>
   new RegExp(`^${path.replace(/\{(\w+)\}/g, '(?<$1>[^/]+)').replace(/\/\*$/, '/.*')}$`);
 

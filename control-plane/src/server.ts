@@ -1,0 +1,139 @@
+/** One control plane process: joins the domains, starts them in order, stops them in the reverse one. */
+import { randomBytes } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { accountRoutes, authenticator, bootstrapAccounts } from './accounts/index.js';
+import { createClusters } from './clusters/index.js';
+import { eventRoutes } from './events/index.js';
+import { ensureNode, Inventory, nodeRoutes } from './inventory/index.js';
+import { createJobs } from './jobs/index.js';
+import { pageRoutes } from './pages/index.js';
+import {
+  type Config,
+  Database,
+  Http,
+  type Logger,
+  loadSecrets,
+  migrate,
+  Seal,
+  Signals,
+  Signer,
+  Wakeups,
+} from './platform/index.js';
+import { version } from './version.js';
+
+export interface RunningServer {
+  httpPort: number;
+  sshPort: number;
+  stop(): Promise<void>;
+}
+
+const migrations = new URL('../migrations/', import.meta.url);
+
+export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
+  const secrets = await loadSecrets(config.secretsDir);
+  const database = new Database(config.databaseUrl, log);
+  await migrate(database, migrations, log);
+  const seal = new Seal(secrets.sealKey);
+  const signer = new Signer(secrets.sessionSecret);
+  const signals = new Signals(config.redisUrl, randomBytes(8).toString('hex'), log);
+  const now = () => new Date();
+
+  // Clusters, machines and jobs know each other only by the interfaces in ports.ts; each is reached late, by a closure.
+  const clusterDomain = createClusters({
+    config,
+    database,
+    signals,
+    seal,
+    signer,
+    log,
+    random: randomBytes,
+    now,
+    machines: {
+      available: (db, tenantId) => inventory.machines.available(db, tenantId),
+      changeDesired: (tx, nodeId) => inventory.machines.changeDesired(tx, nodeId),
+      silentSince: (db, seconds) => inventory.machines.silentSince(db, seconds),
+      openStream: (nodeId, request) => inventory.machines.openStream(nodeId, request),
+    },
+    activity: { of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds) },
+  });
+  const inventory = new Inventory({
+    database,
+    leaseBook: clusterDomain.leaseBook,
+    log,
+    ssh: { host: config.sshHost, port: config.sshPort, hostKey: secrets.sshHostKey },
+  });
+  const jobDomain = createJobs({
+    config,
+    database,
+    signals,
+    log,
+    clusters: clusterDomain.clusters,
+    random: randomBytes,
+    now: Date.now,
+  });
+  const wakeups = new Wakeups({
+    database,
+    redisUrl: config.redisUrl,
+    log,
+    handlers: {
+      cluster: clusterDomain.cluster,
+      node: inventory.node,
+      dispatch: jobDomain.dispatch,
+      attempt: jobDomain.attempt,
+    },
+  });
+
+  if (config.bootstrapFile) {
+    const { tenantId, nodes } = await bootstrapAccounts(database, config.bootstrapFile, randomBytes);
+    await database.transaction(async tx => {
+      for (const node of nodes) await ensureNode(tx, { ...node, tenantId });
+    });
+  }
+
+  const http = new Http(authenticator(database, signer), log);
+  accountRoutes(http, database, randomBytes);
+  eventRoutes(http, database, signals);
+  nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
+  clusterDomain.routes(http);
+  jobDomain.routes(http);
+  pageRoutes(http, {
+    config,
+    signer,
+    database,
+    version,
+    clustersOf: tenantId => clusterDomain.list(tenantId),
+    healthy: {
+      database: () =>
+        database.query('SELECT 1').then(
+          () => true,
+          () => false,
+        ),
+      redis: () => wakeups.healthy(),
+    },
+  });
+  http.seal();
+
+  const sshPort = await inventory.listen();
+  await wakeups.start();
+  await new Promise<void>((resolve, reject) => {
+    http.server.once('error', reject);
+    http.server.listen(config.httpPort, config.httpHost, () => resolve());
+  });
+  const httpPort = (http.server.address() as AddressInfo).port;
+  log.info({ httpPort, sshPort, version }, 'the control plane is ready');
+
+  return {
+    httpPort,
+    sshPort,
+    stop: async () => {
+      http.server.close();
+      http.server.closeAllConnections();
+      await wakeups.stop();
+      await jobDomain.stop();
+      await clusterDomain.stop();
+      await inventory.stop();
+      signals.close();
+      await database.close();
+    },
+  };
+}
