@@ -58,9 +58,13 @@ export function ensureIdentity(home: string): Identity {
   };
 }
 
+export function agentConfigFile(home: string): string {
+  return join(home, 'agent.json');
+}
+
 /** The agent's configuration file; returns its path. */
 export function writeAgentConfig(settings: Settings, identity: Identity, sshPort: number): string {
-  const file = join(settings.home, 'agent.json');
+  const file = agentConfigFile(settings.home);
   const config = {
     controlPlane: { host: '127.0.0.1', port: sshPort, hostKey: identity.hostPublicKey },
     nodeId: identity.nodeId,

@@ -6,6 +6,7 @@ import { LaunchError, type Settings } from './settings.js';
 
 const program =
   'import ray; ray.init(); f = ray.remote(lambda n: n * n); print("squares from Ray:", ray.get([f.remote(n) for n in range(5)]))';
+const deadlineMs = 180_000;
 const expected = 'squares from Ray: [0, 1, 4, 9, 16]';
 
 /** Prints the job's output and its time. Throws LaunchError with all that the client printed when it fails. */
@@ -17,7 +18,7 @@ export async function runSelfCheck(
 ): Promise<void> {
   say('  self-check: a Ray job through the front door …');
   const started = Date.now();
-  const child = spawn(join(settings.venv, 'bin', 'ray'), ['job', 'submit', '--', 'python', '-c', `'${program}'`], {
+  const child = spawn(join(settings.venv, 'bin', 'ray'), ['job', 'submit', '--', 'python', '-c', program], {
     env: {
       ...process.env,
       RAY_ADDRESS: address,
@@ -34,7 +35,9 @@ export async function runSelfCheck(
   child.stderr.on('data', (chunk: Buffer) => {
     output += chunk.toString();
   });
+  const deadline = setTimeout(() => child.kill('SIGTERM'), deadlineMs);
   const [code] = await once(child, 'close');
+  clearTimeout(deadline);
   if (code !== 0 || !output.includes(expected)) {
     throw new LaunchError(`the self-check failed; the job said:\n${output}`);
   }

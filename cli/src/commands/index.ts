@@ -1,0 +1,23 @@
+/** The commands that call the API: login, whoami, cluster, job, node, events, key, user, tenant. */
+import type { Command } from 'commander';
+import { accountCommands } from './account.js';
+import { clusterCommands } from './cluster.js';
+import { eventCommands } from './events.js';
+import { exitCodes } from './exit.js';
+import { jobCommands } from './job.js';
+import { nodeCommands } from './node.js';
+import { processTerminal, type Terminal } from './terminal.js';
+
+export { CliError, exitCodes } from './exit.js';
+export { processTerminal, type Terminal } from './terminal.js';
+
+/** To be called before other commands are added: they inherit that a usage error ends with exit code 2. */
+export function registerCommands(program: Command, terminal: Terminal = processTerminal()): void {
+  // --help and --version end well; commander has said what was wrong with anything else.
+  program.exitOverride(error => terminal.exit(error.exitCode === 0 ? exitCodes.ok : exitCodes.usage));
+  accountCommands(program, terminal);
+  clusterCommands(program, terminal);
+  jobCommands(program, terminal);
+  nodeCommands(program, terminal);
+  eventCommands(program, terminal);
+}

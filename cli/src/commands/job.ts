@@ -1,0 +1,70 @@
+/** `iocloud job …`. Submitting is the Ray client's: `ray job submit` packs working directories as Ray wants them. */
+import type { Command } from 'commander';
+import { collect } from '../client.js';
+import { CliError } from './exit.js';
+import { followJobLog } from './job-log.js';
+import { jobDetails, jobTable } from './job-render.js';
+import { parseCount } from './quantities.js';
+import { argument, type CommonOptions, type Context, run, withCommonOptions } from './run.js';
+import type { Terminal } from './terminal.js';
+
+export function jobCommands(program: Command, terminal: Terminal): void {
+  const group = program.command('job').description('jobs (submit them with `ray job submit`)');
+  const leaf = (name: string, description: string) => withCommonOptions(group.command(name).description(description));
+
+  leaf('list', 'jobs, newest first')
+    .option('--phase <phase>', 'queued, assigned, running, stopping, succeeded, failed or stopped')
+    .option('--limit <n>', 'at most so many', argument(parseCount), 100)
+    .action((options: CommonOptions & { phase?: string; limit: number }) =>
+      run(terminal, options, async ({ client, show }) => {
+        const query = { phase: options.phase, limit: Math.min(Math.max(options.limit, 1), 1000) };
+        const jobs = await collect(client.list('listJobs', query, options.limit));
+        show(jobs, () => jobTable(jobs, terminal.now(), client.address));
+      }),
+    );
+
+  leaf('show <job>', 'one job with its attempts').action((submissionId: string, options: CommonOptions) =>
+    run(terminal, options, async ({ client, show }) => {
+      const job = await client.call('getJob', { params: { submissionId } });
+      show(job, () => jobDetails(job, terminal.now()));
+    }),
+  );
+
+  leaf('logs <job>', 'the log of a job, also after its cluster is gone')
+    .option('-f, --follow', 'go on until it has ended; exit code 9 when it did not succeed')
+    .action((submissionId: string, options: CommonOptions & { follow?: boolean }) =>
+      run(terminal, options, async context => {
+        if (options.follow) return follow(context, submissionId);
+        const answer = await context.client.call('rayJobLogs', { params: { submissionId } });
+        if (context.json) context.show(answer, () => '');
+        else terminal.out(answer.logs);
+      }),
+    );
+
+  leaf('stop <job>', 'stop a job').action((submissionId: string, options: CommonOptions) =>
+    run(terminal, options, async ({ client, show }) => {
+      const answer = await client.call('rayStopJob', { params: { submissionId } });
+      show(answer, () => (answer.stopped ? `${submissionId} is being stopped` : `${submissionId} had ended already`));
+    }),
+  );
+
+  leaf('delete <job>', 'delete a job that has ended, with its log').action(
+    (submissionId: string, options: CommonOptions) =>
+      run(terminal, options, async ({ client, show }) => {
+        const answer = await client.call('rayDeleteJob', { params: { submissionId } });
+        show(answer, () => `${submissionId} and its log are deleted`);
+      }),
+  );
+}
+
+async function follow({ client, terminal, json, progress }: Context, submissionId: string): Promise<void> {
+  await followJobLog(client, submissionId, {
+    signal: terminal.signal,
+    pause: terminal.pause,
+    write: bytes => terminal.write(json ? Buffer.from(`${JSON.stringify({ log: bytes.toString('utf8') })}\n`) : bytes),
+  });
+  const job = await client.call('getJob', { params: { submissionId } });
+  if (json) terminal.out(`${JSON.stringify({ job })}\n`);
+  if (job.phase === 'succeeded') progress(`${submissionId} succeeded`);
+  else throw new CliError('jobUnsuccessful', `${submissionId} is ${job.phase}${job.message ? `: ${job.message}` : ''}`);
+}

@@ -1,0 +1,98 @@
+/** `iocloud node …` */
+import type { Node } from '@iocloud/contracts';
+import type { Command } from 'commander';
+import { type Client, collect } from '../client.js';
+import { age, bytes, facts, table } from '../output.js';
+import { CliError } from './exit.js';
+import { type CommonOptions, run, withCommonOptions } from './run.js';
+import type { Terminal } from './terminal.js';
+
+/** `2 × NVIDIA H100 80GB HBM3`, with [simulated] where it is so. */
+export function devicesInWords(node: Node): string {
+  const counts = new Map<string, number>();
+  for (const device of node.inventory?.devices ?? []) {
+    const name = `${device.model}${device.simulated ? ' [simulated]' : ''}`;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return [...counts].map(([name, count]) => `${count} × ${name}`).join(', ');
+}
+
+export function nodeTable(nodes: readonly Node[], nowMs: number): string {
+  if (nodes.length === 0) {
+    return 'no machines yet. `make up` in the checkout enrols this one; others join with an agent of their own.';
+  }
+  return table(
+    ['name', 'state', 'cpus', 'memory', 'devices', 'heartbeat', 'id'],
+    nodes.map(node => [
+      node.name,
+      node.state,
+      node.inventory ? `${node.cpusLeased}/${node.inventory.cpus}` : '-',
+      node.inventory ? `${bytes(node.memoryBytesLeased)}/${bytes(node.inventory.memoryBytes)}` : '-',
+      devicesInWords(node),
+      age(node.lastHeartbeatAt, nowMs),
+      node.id,
+    ]),
+  );
+}
+
+export function nodeDetails(node: Node, nowMs: number): string {
+  const { inventory } = node;
+  const base: [string, string][] = [
+    ['name', node.name],
+    ['id', node.id],
+    ['state', node.lastHeartbeatAt ? `${node.state}, heard of ${age(node.lastHeartbeatAt, nowMs)} ago` : node.state],
+    ['offered to', node.shared ? 'other tenants too' : 'its own tenant'],
+  ];
+  if (!inventory) return `${facts(base)}\n\nits agent has never connected`;
+  const parts = [
+    facts([
+      ...base,
+      ['machine', `${inventory.hostname}, ${inventory.os} ${inventory.arch}, ${inventory.cpuModel}`],
+      ['cpus', `${node.cpusLeased} of ${inventory.cpus} leased`],
+      ['memory', `${bytes(node.memoryBytesLeased)} of ${bytes(inventory.memoryBytes)} leased`],
+      ['disk', `${bytes(inventory.diskFreeBytes)} free`],
+      ['ray', inventory.rayVersions.join(', ') || 'none installed'],
+      ['python', inventory.pythonVersion],
+      ['isolation', `${inventory.isolation}${inventory.isolationReason ? ` (${inventory.isolationReason})` : ''}`],
+    ]),
+  ];
+  if (inventory.devices.length > 0) {
+    parts.push(
+      table(
+        ['device', 'model', 'memory', 'leased', 'real'],
+        inventory.devices.map(device => [
+          String(device.index),
+          device.model,
+          bytes(device.memoryBytes),
+          node.devicesLeased.includes(device.index) ? 'yes' : 'no',
+          device.simulated ? 'no, SIMULATED' : 'yes',
+        ]),
+      ),
+    );
+  }
+  return parts.join('\n\n');
+}
+
+async function findNode(client: Client, reference: string): Promise<Node> {
+  if (/^nd_[0-9a-z]{20}$/.test(reference)) return client.call('getNode', { params: { nodeId: reference } });
+  for await (const node of client.list('listNodes')) if (node.name === reference) return node;
+  throw new CliError('notFound', `no machine is named ${reference}; \`iocloud node list\` shows those there are`);
+}
+
+export function nodeCommands(program: Command, terminal: Terminal): void {
+  const group = program.command('node').description('machines');
+  withCommonOptions(group.command('list').description('machines with what is leased of them')).action(
+    (options: CommonOptions) =>
+      run(terminal, options, async ({ client, show }) => {
+        const nodes = await collect(client.list('listNodes'));
+        show(nodes, () => nodeTable(nodes, terminal.now()));
+      }),
+  );
+  withCommonOptions(group.command('show <node>').description('one machine (name or id)')).action(
+    (reference: string, options: CommonOptions) =>
+      run(terminal, options, async ({ client, show }) => {
+        const node = await findNode(client, reference);
+        show(node, () => nodeDetails(node, terminal.now()));
+      }),
+  );
+}

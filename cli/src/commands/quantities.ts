@@ -1,0 +1,112 @@
+/** Amounts as people type them: 8GiB, 10m, name=workers,count=2,cpus=4. Pure; throws CliError 'usage'. */
+
+import type { nodeResources, workerGroup } from '@iocloud/contracts';
+import type { z } from 'zod';
+import { CliError } from './exit.js';
+
+const memoryUnits: Record<string, number> = {
+  '': 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  t: 1e12,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+  ti: 2 ** 40,
+};
+
+/** `8GiB`, `8Gi`, `512MB`, or plain bytes. */
+export function parseMemory(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?$/i.exec(text.trim());
+  const unit = memoryUnits[(match?.[2] ?? '').toLowerCase()];
+  if (!match?.[1] || unit === undefined) throw new CliError('usage', `"${text}" is no amount of memory such as 8GiB`);
+  return Math.round(Number(match[1]) * unit);
+}
+
+const timeUnits: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** `90s`, `10m`, `1h30m`, or plain seconds. In seconds. */
+export function parseSeconds(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text);
+  const parts = [...text.matchAll(/(\d+)([smhd])/g)];
+  if (parts.length === 0 || parts.map(part => part[0]).join('') !== text) {
+    throw new CliError('usage', `"${text}" is no time such as 90s, 10m or 1h30m`);
+  }
+  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (timeUnits[unit ?? ''] ?? 0), 0);
+}
+
+export function parseCount(text: string): number {
+  if (!/^\d+$/.test(text)) throw new CliError('usage', `"${text}" is no whole number`);
+  return Number(text);
+}
+
+export function parseAmount(text: string): number {
+  if (!/^\d+(\.\d+)?$/.test(text)) throw new CliError('usage', `"${text}" is no number`);
+  return Number(text);
+}
+
+type WorkerGroupInput = z.input<typeof workerGroup>;
+type Resources = z.input<typeof nodeResources>;
+
+const groupKeys: Record<string, (group: Partial<WorkerGroupInput>, value: string) => void> = {
+  name: (group, value) => {
+    group.name = value;
+  },
+  count: (group, value) => {
+    group.count = parseCount(value);
+  },
+  cpus: (group, value) => {
+    group.cpus = parseAmount(value);
+  },
+  gpus: (group, value) => {
+    group.gpus = parseCount(value);
+  },
+  memory: (group, value) => {
+    group.memoryBytes = parseMemory(value);
+  },
+  accelerator: (group, value) => {
+    group.accelerator = value;
+  },
+};
+
+const groupHelp =
+  'expected such as name=workers,count=2,cpus=4,gpus=1,memory=8GiB,accelerator=H100,label.zone=a,resource.disk=1';
+
+/** One --group: `key=value` pairs with commas; `label.KEY=…` and `resource.NAME=…` add to those. */
+export function parseGroup(text: string): WorkerGroupInput {
+  const group: Partial<WorkerGroupInput> = { count: 1 };
+  const seen = new Set<string>();
+  for (const pair of text.split(',')) {
+    const at = pair.indexOf('=');
+    const key = pair.slice(0, at).trim();
+    const value = pair.slice(at + 1).trim();
+    if (at < 1 || value === '') throw new CliError('usage', `"${pair}" is no key=value; ${groupHelp}`);
+    if (seen.has(key)) throw new CliError('usage', `${key} is given twice in "${text}"`);
+    seen.add(key);
+    if (key.startsWith('label.')) {
+      group.labels = { ...group.labels, [key.slice('label.'.length)]: value };
+    } else if (key.startsWith('resource.')) {
+      group.resources = { ...group.resources, [key.slice('resource.'.length)]: parseAmount(value) };
+    } else {
+      const set = Object.hasOwn(groupKeys, key) ? groupKeys[key] : undefined;
+      if (!set) throw new CliError('usage', `unknown key ${key}; ${groupHelp}`);
+      set(group, value);
+    }
+  }
+  const { name, cpus, count } = group;
+  if (name === undefined || cpus === undefined || count === undefined) {
+    throw new CliError('usage', `a group needs at least name and cpus; ${groupHelp}`);
+  }
+  return { ...group, name, cpus, count };
+}
+
+/** What a Ray node has, for a table: `4 CPU, 1 GPU (H100), 8 GiB`. */
+export function resourcesInWords(resources: Resources, bytes: (count: number) => string): string {
+  const { cpus, gpus = 0, accelerator, memoryBytes } = resources;
+  return [
+    `${cpus} CPU`,
+    ...(gpus > 0 ? [`${gpus} GPU${accelerator ? ` (${accelerator})` : ''}`] : []),
+    ...(memoryBytes === undefined ? [] : [bytes(memoryBytes)]),
+  ].join(', ');
+}
