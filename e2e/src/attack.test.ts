@@ -28,7 +28,7 @@ beforeAll(async () => {
     })
   ).body.secret;
 });
-afterAll(() => stack.stop());
+afterAll(() => stack?.stop());
 
 const protectedRoutes = Object.entries<Route>(api).filter(([, route]) => route.access !== 'public');
 const pathOf = (route: Route) =>
@@ -53,6 +53,20 @@ async function bare(method: string, path: string, key?: string, body?: unknown) 
   return { status: response.status, text: await response.text() };
 }
 
+/** What a WebSocket handshake is answered: a status, or 'open'. */
+function upgrade(path: string, key?: string): Promise<number | 'open' | undefined> {
+  const headers = key ? { authorization: `Bearer ${key}` } : {};
+  const socket = new WebSocket(`${stack.address.replace('http', 'ws')}${path}`, { headers });
+  return new Promise(resolve => {
+    socket.on('unexpected-response', (_request, response) => resolve(response.statusCode));
+    socket.on('open', () => {
+      socket.terminate();
+      resolve('open');
+    });
+    socket.on('error', () => undefined);
+  });
+}
+
 describe('without a key', () => {
   test.each(protectedRoutes.map(([name, route]) => [name, route] as const))('%s answers 401', async (_name, route) => {
     const { status, text } = await bare(methodOf(route), pathOf(route));
@@ -69,13 +83,8 @@ describe('without a key', () => {
   );
 
   test('a log tail is refused before the WebSocket opens', async () => {
-    const socket = new WebSocket(`${stack.address.replace('http', 'ws')}/api/jobs/mine/logs/tail`);
-    const status = await new Promise(resolve => {
-      socket.on('unexpected-response', (_request, response) => resolve(response.statusCode));
-      socket.on('open', () => resolve('open'));
-      socket.on('error', () => undefined);
-    });
-    expect(status).toBe(401);
+    expect(await upgrade('/api/jobs/mine/logs/tail')).toBe(401);
+    expect(await upgrade(`/clusters/${cluster.id}/dashboard/api/jobs/mine/logs/tail`)).toBe(401);
   });
 });
 
@@ -107,6 +116,12 @@ describe('with the key of another tenant', () => {
     const { status, text } = await bare(methodOf(route), pathOf(route), stranger, body);
     expect([403, 404]).toContain(status);
     expect(text).not.toContain('secret');
+  });
+
+  test('a log tail of ours answers 404, to us it opens', async () => {
+    expect(await upgrade('/api/jobs/mine/logs/tail', stranger)).toBe(404);
+    expect(await upgrade(`/clusters/${cluster.id}/dashboard/api/jobs/mine/logs/tail`, stranger)).toBe(404);
+    expect(await upgrade('/api/jobs/mine/logs/tail', stack.apiKey)).toBe('open');
   });
 
   test('a package of ours is not theirs, and theirs does not become ours', async () => {

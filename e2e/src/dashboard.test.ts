@@ -92,9 +92,10 @@ describe('a browser', () => {
 
   test('cannot use the session anywhere but under /clusters/', async () => {
     const page = await context.newPage();
-    await page.goto(`${stack.address}/`);
-    const status = await page.evaluate(() => fetch('/v1/whoami').then(response => response.status));
-    expect(status).toBe(401);
+    expect((await page.goto(`${stack.address}${cluster.dashboardPath}`))?.status()).toBe(200);
+    for (const path of ['/v1/whoami', '/api/jobs/', '/v1/clusters']) {
+      expect((await page.goto(`${stack.address}${path}`))?.status()).toBe(401);
+    }
     await page.close();
   });
 });

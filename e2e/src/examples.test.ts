@@ -10,7 +10,7 @@ let stack: Stack;
 beforeAll(async () => {
   stack = await Stack.start();
 });
-afterAll(() => stack.stop());
+afterAll(() => stack?.stop());
 
 const examples = readdirSync(join(repository, 'examples'), { withFileTypes: true })
   .filter(entry => entry.isDirectory())

@@ -26,7 +26,7 @@ let stack: Stack;
 beforeAll(async () => {
   stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '4' } });
 });
-afterAll(() => stack.stop());
+afterAll(() => stack?.stop());
 
 /** Submits until it is acknowledged: a client whose call broke asks again under the same id, as a user would. */
 async function submitted(id: string, entrypoint: string): Promise<void> {
@@ -40,7 +40,7 @@ async function submitted(id: string, entrypoint: string): Promise<void> {
 }
 
 test('200 jobs of 20 clients, ten kills: 200 acknowledged, 200 finished, none twice', async () => {
-  const ledger = join(stack.home, 'runs');
+  const ledger = join(stack.shared, 'runs');
   appendFileSync(ledger, '');
   const ids: string[] = [];
   const client = async (number: number) => {

@@ -60,7 +60,8 @@ describe('ray job, newest client', () => {
     const submit = () => stack.ray('job', 'submit', '--no-wait', '--submission-id', 'again', '--', 'echo', 'spoken');
     expect((await submit()).code).toBe(0);
     await stack.ended('again');
-    expect((await stack.ray('job', 'status', 'again')).stderr).toContain('succeeded');
+    const status = await stack.ray('job', 'status', 'again');
+    expect(status.stdout + status.stderr).toContain('succeeded');
     expect((await stack.ray('job', 'logs', 'again')).stdout).toContain('spoken');
     expect((await stack.ray('job', 'list')).stdout).toContain("submission_id='again'");
     expect((await stack.ray('job', 'delete', 'again')).code).toBe(0);
@@ -78,14 +79,8 @@ describe('ray job, newest client', () => {
   });
 
   test('a failing entrypoint fails the job with its exit code, once', async () => {
-    const result = await stack.ray(
-      'job',
-      'submit',
-      '--submission-id',
-      'fails',
-      '--',
-      'python -c "import sys; sys.exit(3)"',
-    );
+    const entrypoint = ['python', '-c', 'import sys; sys.exit(3)'];
+    const result = await stack.ray('job', 'submit', '--submission-id', 'fails', '--', ...entrypoint);
     expect(result.code).not.toBe(0);
     expect(await stack.job('fails')).toMatchObject({ status: 'FAILED', driver_exit_code: 3 });
     expect((await stack.call('GET', '/v1/jobs/fails')).body.attempts).toHaveLength(1);
@@ -174,42 +169,5 @@ describe('a job outlives its cluster', () => {
     expect(await stack.log(id)).toContain('kept');
     expect((await stack.job(id)).status).toBe('SUCCEEDED');
     expect((await stack.ended(await stack.submit('echo anew'))).status).toBe('SUCCEEDED');
-  });
-});
-
-describe('bad input', () => {
-  test('an unknown submission id is a plain 404', async () => {
-    const { status, body } = await stack.call('GET', '/api/jobs/nope');
-    expect([status, body]).toEqual([404, 'Job nope does not exist']);
-  });
-
-  test('malformed JSON is a 400 that says so', async () => {
-    const response = await fetch(`${stack.address}/api/jobs/`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${stack.apiKey}`, 'content-type': 'application/json' },
-      body: '{"entrypoint": ',
-    });
-    expect(response.status).toBe(400);
-    expect(await response.text()).toMatch(/JSON/i);
-  });
-
-  test('a package over the limit is refused before it is sent', async () => {
-    const { request } = await import('node:http');
-    const status = await new Promise<number>((resolve, reject) => {
-      const call = request(`${stack.address}/api/packages/gcs/_ray_pkg_0123456789abcdef.zip`, {
-        method: 'PUT',
-        headers: { authorization: `Bearer ${stack.apiKey}`, 'content-length': String(2 * 2 ** 30) },
-      });
-      call.on('response', response => resolve(response.statusCode ?? 0));
-      call.on('error', reject);
-      call.flushHeaders();
-    });
-    expect(status).toBe(413);
-  });
-
-  test('a wrong token gets 401 and nothing else', async () => {
-    const wrong = { authorization: `Bearer ${stack.apiKey.slice(0, -4)}AAAA` };
-    const { status, body } = await stack.call('GET', '/api/jobs/', undefined, wrong);
-    expect([status, body]).toEqual([401, 'Unauthorized: Invalid authentication token']);
   });
 });
