@@ -2,13 +2,14 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type Permission, type Role, rolePermissions, type TenantId, type UserId } from '@iocloud/contracts';
-import { type Authenticate, type Caller, Failure, type Queryable, type Signer } from '../platform/index.js';
+import { type Authenticate, Batcher, type Caller, Failure, type Queryable, type Signer } from '../platform/index.js';
 import { hashSecret, parseApiKey } from './api-key.js';
 
 /** Sent to /clusters/ alone, and honoured there alone: a page that a cluster serves can never reach /v1 with it. */
 export const sessionCookie = 'iocloud_session';
 
 interface KeyRow {
+  id: string;
   tenant_id: TenantId;
   user_id: UserId;
   secret_hash: Buffer;
@@ -20,21 +21,28 @@ interface KeyRow {
 const missing = new Failure('unauthenticated', 'Unauthorized: Missing authentication token');
 const invalid = new Failure('unauthenticated', 'Unauthorized: Invalid authentication token');
 
-async function load(db: Queryable, keyId: string): Promise<KeyRow | undefined> {
+async function load(db: Queryable, keyIds: string[]): Promise<(KeyRow | undefined)[]> {
   const { rows } = await db.query<KeyRow>({
     name: 'authenticate',
-    text: `SELECT k.tenant_id, k.user_id, k.secret_hash, k.scopes, u.role
+    text: `SELECT k.id, k.tenant_id, k.user_id, k.secret_hash, k.scopes, u.role
            FROM api_keys k JOIN users u ON u.tenant_id = k.tenant_id AND u.id = k.user_id
-           WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`,
-    values: [keyId],
+           WHERE k.id = ANY($1) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`,
+    values: [keyIds],
   });
-  return rows[0];
+  const byId = new Map(rows.map(row => [row.id, row]));
+  return keyIds.map(id => byId.get(id));
 }
 
+type FindKey = (keyId: string) => Promise<KeyRow | undefined>;
+const maxKeysAtOnce = 100;
+
 /** Whom an API key stands for. Throws Failure 'unauthenticated'. */
-export async function callerOfKey(db: Queryable, text: string): Promise<Caller> {
+export const callerOfKey = (db: Queryable, text: string): Promise<Caller> =>
+  identify(async keyId => (await load(db, [keyId]))[0], text);
+
+async function identify(find: FindKey, text: string): Promise<Caller> {
   const key = parseApiKey(text);
-  const row = key ? await load(db, key.id) : undefined;
+  const row = key ? await find(key.id) : undefined;
   // The hash is computed for unknown keys too, so that time does not tell which ids exist.
   const hash = hashSecret(key?.secret ?? '');
   if (!key || !row || !timingSafeEqual(hash, row.secret_hash)) throw invalid;
@@ -42,15 +50,18 @@ export async function callerOfKey(db: Queryable, text: string): Promise<Caller> 
 }
 
 export function authenticator(db: Queryable, signer: Signer): Authenticate {
+  // Calls that come at the same time share a query; each is made after its call came, so a revoked key is one at once.
+  const lookUps = new Batcher<string, KeyRow | undefined>(keyIds => load(db, keyIds), maxKeysAtOnce);
+  const find: FindKey = keyId => lookUps.add(keyId);
   return async (request, { cookies }) => {
     const token = bearerToken(request);
-    if (token !== null) return callerOfKey(db, token);
+    if (token !== null) return identify(find, token);
     const session = cookies ? readCookie(request, sessionCookie) : null;
     if (session === null) throw missing;
     refuseForeignOrigin(request);
     const keyId = signer.verify('session', session)?.keyId;
     // The session ends with its key: a revoked key's cookie opens nothing.
-    const row = typeof keyId === 'string' ? await load(db, keyId) : undefined;
+    const row = typeof keyId === 'string' ? await find(keyId) : undefined;
     if (!row) throw invalid;
     return toCaller(keyId as string, row);
   };

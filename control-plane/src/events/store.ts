@@ -11,22 +11,24 @@ export interface EventRecord {
   severity?: Event['severity'];
 }
 
-/** Writes an event in the transaction of what it tells. */
-export async function recordEvent(tx: Transaction, event: EventRecord): Promise<void> {
+/** Writes events in the transaction of what they tell. */
+export async function recordEvents(tx: Transaction, events: EventRecord[]): Promise<void> {
   await tx.query({
-    name: 'record-event',
+    name: 'record-events',
     text: `INSERT INTO events (tenant_id, subject_kind, subject, reason, message, severity)
-           VALUES ($1, $2, $3, $4, $5, $6)`,
+           SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])`,
     values: [
-      event.tenantId,
-      event.subjectKind,
-      event.subject,
-      event.reason,
-      event.message.slice(0, 4096),
-      event.severity ?? 'info',
+      events.map(event => event.tenantId),
+      events.map(event => event.subjectKind),
+      events.map(event => event.subject),
+      events.map(event => event.reason),
+      events.map(event => event.message.slice(0, 4096)),
+      events.map(event => event.severity ?? 'info'),
     ],
   });
 }
+
+export const recordEvent = (tx: Transaction, event: EventRecord): Promise<void> => recordEvents(tx, [event]);
 
 interface Row {
   sequence: number;

@@ -5,15 +5,15 @@ import type { Response } from 'express';
 import type { Clusters } from '../clusters/ports.js';
 import { type Database, Failure, type Http, type Logger, type Signals, wake } from '../platform/index.js';
 import type { Heads } from './head.js';
+import { JobIntake } from './intake.js';
+import { JobList } from './job-list.js';
 import { isTerminal, nextJobPhase } from './states.js';
 import {
   changeJob,
   deleteJob,
   findJob,
   findRayView,
-  insertJob,
   type JobRow,
-  listRayViews,
   lockJob,
   type RandomBytes,
   recordJobEvent,
@@ -36,11 +36,13 @@ const maxBodyBytes = 8 * 2 ** 20;
 
 export function rayJobRoutes(http: Http, wiring: Wiring): void {
   const { database, signals } = wiring;
+  const intake = new JobIntake(wiring);
+  const list = new JobList(database);
 
   http.handle(api.rayVersion, async () => wiring.version);
 
   http.handle(api.rayListJobs, async ({ caller, response }) => {
-    sendJson(response, await listRayViews(database, caller.tenantId));
+    sendJson(response, await list.of(caller.tenantId));
     return undefined as never;
   });
 
@@ -56,16 +58,12 @@ export function rayJobRoutes(http: Http, wiring: Wiring): void {
     await refuseUnknownCluster(wiring, caller.tenantId, submission);
     const submissionId = submission.submissionId ?? newSubmissionId(wiring.random);
     const packages = packageNames(submission.runtimeEnv);
-    const inserted = await database.transaction(tx =>
-      insertJob(tx, caller.tenantId, submissionId, submission, packages, new Date(wiring.now()), wiring.random),
-    );
-    if (!inserted) {
+    if (!(await intake.take({ tenantId: caller.tenantId, submissionId, submission, packages }))) {
       throw new Failure(
         'bad-request',
         `ValueError: Job with submission_id ${submissionId} already exists. Please use a different submission_id.`,
       );
     }
-    signals.send(`events:${caller.tenantId}`);
     return { job_id: submissionId, submission_id: submissionId };
   });
 
@@ -190,8 +188,8 @@ async function deleteOnHeads(wiring: Wiring, tenantId: TenantId, copies: Copy[])
   }
 }
 
-function sendJson(response: Response, text: string): void {
-  const body = Buffer.from(text);
+function sendJson(response: Response, json: string | Buffer): void {
+  const body = typeof json === 'string' ? Buffer.from(json) : json;
   response.writeHead(200, { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': body.length });
   response.end(body);
 }

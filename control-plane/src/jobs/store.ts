@@ -1,17 +1,9 @@
 /** The table `jobs`: each change of a row renders what Ray's list says of it in the same statement. */
-import {
-  type ClusterId,
-  type JobId,
-  type JobPhase,
-  newId,
-  type RayJobSubmission,
-  type TenantId,
-} from '@iocloud/contracts';
+import type { ClusterId, JobId, JobPhase, RayJobSubmission, TenantId } from '@iocloud/contracts';
 import type { Needs } from '../core/queueing/index.js';
 import { recordEvent } from '../events/index.js';
-import { type Queryable, type Transaction, wake } from '../platform/index.js';
+import type { Queryable, Transaction } from '../platform/index.js';
 import { type RayFacts, renderRayView } from './ray-view.js';
-import type { Submission } from './submission.js';
 
 export type RandomBytes = (n: number) => Buffer;
 
@@ -40,7 +32,20 @@ export interface JobRow {
 const columns = `id, tenant_id, submission_id, submission, needs, wanted_cluster, packages, phase, message, error_type,
   max_attempts, attempt_count, cluster_id, ray_job_id, ray_facts, submitted_at, not_before, started_at, ended_at`;
 
-export function viewOf(row: JobRow): string {
+export function viewOf(
+  row: Pick<
+    JobRow,
+    | 'submission_id'
+    | 'submission'
+    | 'phase'
+    | 'message'
+    | 'error_type'
+    | 'ray_facts'
+    | 'submitted_at'
+    | 'started_at'
+    | 'ended_at'
+  >,
+): string {
   return renderRayView({
     submissionId: row.submission_id,
     phase: row.phase,
@@ -60,67 +65,7 @@ export function viewOf(row: JobRow): string {
 export const withoutNul = (text: string) => text.replaceAll('\0', '\uFFFD');
 
 /** The message of a job that nobody has looked at yet. */
-const freshMessage = 'Waiting in the queue.';
-
-/**
- * Inserts a job with its event and its wake-up. False when the tenant has a job with this submission id; then the
- * transaction has done nothing.
- */
-export async function insertJob(
-  tx: Transaction,
-  tenantId: TenantId,
-  submissionId: string,
-  submission: Submission,
-  packages: string[],
-  now: Date,
-  random: RandomBytes,
-): Promise<boolean> {
-  const row: JobRow = {
-    id: newId('job', random),
-    tenant_id: tenantId,
-    submission_id: submissionId,
-    submission: submission.body,
-    needs: submission.needs,
-    wanted_cluster: submission.wantedCluster,
-    packages,
-    phase: 'queued',
-    message: freshMessage,
-    error_type: null,
-    max_attempts: submission.maxAttempts,
-    attempt_count: 0,
-    cluster_id: null,
-    ray_job_id: null,
-    ray_facts: null,
-    submitted_at: now,
-    not_before: now,
-    started_at: null,
-    ended_at: null,
-  };
-  const inserted = await tx.query({
-    name: 'insert-job',
-    text: `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, wanted_cluster, packages, phase, message,
-             max_attempts, ray_view, submitted_at, not_before)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, $9, $10, $11, $11)
-           ON CONFLICT (tenant_id, submission_id) DO NOTHING`,
-    values: [
-      row.id,
-      tenantId,
-      submissionId,
-      JSON.stringify(row.submission),
-      JSON.stringify(row.needs),
-      row.wanted_cluster,
-      packages,
-      row.message,
-      row.max_attempts,
-      viewOf(row),
-      now,
-    ],
-  });
-  if (inserted.rowCount !== 1) return false;
-  await recordJobEvent(tx, row, 'JobSubmitted', `submitted: ${row.submission.entrypoint}`);
-  await wake(tx, 'dispatch', 'all');
-  return true;
-}
+export const freshMessage = 'Waiting in the queue.';
 
 /** By its submission id, or by the hex id that a Ray head gave it (the newest: heads count anew). */
 export async function findJob(db: Queryable, tenantId: TenantId, id: string): Promise<JobRow | null> {
@@ -158,16 +103,6 @@ export async function listJobs(
     values: [tenantId, page.phase, page.after?.submittedAt ?? null, page.after?.id ?? null, page.limit],
   });
   return rows;
-}
-
-/** The whole list of the tenant as JSON text, put together by the database: no job of it is parsed on the way. */
-export async function listRayViews(db: Queryable, tenantId: TenantId): Promise<string> {
-  const { rows } = await db.query<{ list: string | null }>({
-    name: 'list-ray-views',
-    text: `SELECT string_agg(ray_view, ', ' ORDER BY submitted_at, id) AS list FROM jobs WHERE tenant_id = $1`,
-    values: [tenantId],
-  });
-  return `[${rows[0]?.list ?? ''}]`;
 }
 
 export async function loadJob(db: Queryable, id: JobId): Promise<JobRow | null> {

@@ -25,6 +25,13 @@ function parseInt8(text: string): number {
   return value;
 }
 
+/**
+ * PostgreSQL has refused a statement for what it says (data exception, broken constraint): its transaction has changed
+ * nothing, which a broken connection does not tell.
+ */
+export const isRefusedStatement = (error: unknown): boolean =>
+  error instanceof pg.DatabaseError && /^2[23]/.test(error.code ?? '');
+
 export class Database implements Queryable {
   readonly pool: pg.Pool;
 

@@ -1,0 +1,43 @@
+/**
+ * Joins the calls that come while an earlier batch is on its way into one batch: the busier the process, the fewer its
+ * round trips and commits. A call that finds nothing under way goes at once, alone; there is no timer. A call never joins
+ * a batch that has begun, so what it reads is never older than itself.
+ */
+export class Batcher<In, Out> {
+  readonly #waiting: { item: In; resolve: (result: Out) => void; reject: (error: unknown) => void }[] = [];
+  #busy = false;
+
+  /**
+   * `work` gives one result for each item, in their order, or throws for all of them. Where `separable` says of such a
+   * failure that it has changed nothing and that one item may be its cause, each is tried alone.
+   */
+  constructor(
+    readonly work: (items: In[]) => Promise<Out[]>,
+    readonly maxSize: number,
+    readonly separable: (error: unknown) => boolean = () => false,
+  ) {}
+
+  add(item: In): Promise<Out> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ item, resolve, reject });
+      if (!this.#busy) void this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    this.#busy = true;
+    while (this.#waiting.length > 0) await this.#settle(this.#waiting.splice(0, this.maxSize));
+    this.#busy = false;
+  }
+
+  async #settle(batch: { item: In; resolve: (result: Out) => void; reject: (error: unknown) => void }[]) {
+    try {
+      const results = await this.work(batch.map(({ item }) => item));
+      if (results.length !== batch.length) throw new Error(`${results.length} results for ${batch.length} items`);
+      for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Out);
+    } catch (error) {
+      if (batch.length > 1 && this.separable(error)) for (const entry of batch) await this.#settle([entry]);
+      else for (const { reject } of batch) reject(error);
+    }
+  }
+}
