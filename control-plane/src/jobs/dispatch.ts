@@ -26,6 +26,9 @@ const schedulerLock = 7_265_010;
 const windowSize = 200;
 /** How many kinds of needs a run may bring clusters up for or be refused; what is left comes in a later run. */
 const maxProvisionRounds = 64;
+/** At most a quarter of the time is spent on runs, however many ask for one, and nobody waits longer than this for one. */
+const restFactor = 3;
+const maxRestMs = 500;
 const minNodeMemoryBytes = 512 * 2 ** 20;
 
 interface Wiring {
@@ -56,6 +59,14 @@ export class Dispatcher implements TopicHandler {
   }
 
   async handle(): Promise<void> {
+    const startedMs = performance.now();
+    await this.#run();
+    // Every submission asks for a run, and a run reads the whole queue: the longer that takes, the rarer it is done.
+    const restMs = Math.min(maxRestMs, restFactor * (performance.now() - startedMs));
+    await new Promise(resolve => setTimeout(resolve, restMs));
+  }
+
+  async #run(): Promise<void> {
     await this.wiring.database.transaction(async tx => {
       // Waited for, not tried: whoever holds it may have read the queue before our job was in it.
       await tx.query('SELECT pg_advisory_xact_lock($1)', [schedulerLock]);

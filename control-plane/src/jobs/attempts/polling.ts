@@ -4,6 +4,7 @@
 const questionMs = 25;
 
 const steps = [
+  { youngerThanMs: 5_000, intervalMs: 60 },
   { youngerThanMs: 10_000, intervalMs: 150 },
   { youngerThanMs: 60_000, intervalMs: 500 },
   { youngerThanMs: Number.POSITIVE_INFINITY, intervalMs: 2_000 },
