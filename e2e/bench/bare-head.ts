@@ -28,18 +28,18 @@ export class BareHead {
   static async start(venv: string, cpus: number): Promise<BareHead> {
     // Short: Ray puts UNIX sockets below it, whose paths may have 107 bytes.
     const directory = mkdtempSync(join(tmpdir(), 'bh-'));
-    const [port, dashboard, agent] = await Promise.all([freePort(), freePort(), freePort()]);
+    const [port, dashboard, agent, client] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
     const started = performance.now();
     const child = spawn(
       join(venv, 'bin', 'ray'),
       [
         ...['start', '--head', '--block', `--temp-dir=${directory}`, `--num-cpus=${cpus}`, '--disable-usage-stats'],
         ...[`--port=${port}`, `--dashboard-port=${dashboard}`, `--dashboard-agent-listen-port=${agent}`],
-        '--ray-client-server-port=0',
+        `--ray-client-server-port=${client}`,
       ],
       {
         detached: true,
-        stdio: 'ignore',
+        stdio: ['ignore', 'ignore', 'inherit'],
         env: {
           ...process.env,
           PYTHONDONTWRITEBYTECODE: '',
@@ -53,7 +53,10 @@ export class BareHead {
     await until(
       'the bare head answers',
       60_000,
-      async () => (await fetch(`${head.address}/api/version`)).status === 200,
+      async () => {
+        if (child.exitCode !== null) throw new Error(`ray start ended with ${child.exitCode}`);
+        return (await fetch(`${head.address}/api/version`)).status === 200;
+      },
       20,
     );
     head.startMs = performance.now() - started;

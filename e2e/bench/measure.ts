@@ -1,5 +1,8 @@
 /** Calls that both sides of a comparison get alike, and the one line of JSON that a benchmark prints. */
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { cpus, release, totalmem } from 'node:os';
+import { text } from 'node:stream/consumers';
 import { until } from '../src/harness/index.js';
 
 /** Where a Jobs API answers, and the headers that it wants. */
@@ -16,19 +19,45 @@ export const median = (values: number[]): number => {
     : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 };
 
-export async function submit(to: JobsAddress, entrypoint: string): Promise<string> {
-  const response = await fetch(`${to.address}/api/jobs/`, {
-    method: 'POST',
-    headers: { ...to.headers, 'content-type': 'application/json' },
-    body: JSON.stringify({ entrypoint }),
+/** Nearest rank. */
+export const percentile = (values: number[], rank: number): number =>
+  [...values].sort((a, b) => a - b)[Math.max(0, Math.ceil((rank / 100) * values.length) - 1)] ?? Number.NaN;
+
+const agent = new Agent({ keepAlive: true });
+
+/** Over kept connections. Not by `fetch`: a head takes what that sends for a browser's and refuses it. */
+export async function call(
+  at: JobsAddress,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<{ status: number; text: string }> {
+  const payload = body === undefined ? undefined : JSON.stringify(body);
+  const sent = request(`${at.address}${path}`, {
+    method,
+    agent,
+    headers: {
+      ...at.headers,
+      ...(payload === undefined
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+    },
   });
-  if (response.status !== 200) throw new Error(`submission: ${response.status} ${await response.text()}`);
-  return ((await response.json()) as { submission_id: string }).submission_id;
+  sent.end(payload);
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  return { status: response.statusCode ?? 0, text: await text(response) };
+}
+
+export async function submit(to: JobsAddress, entrypoint: string): Promise<string> {
+  const answer = await call(to, 'POST', '/api/jobs/', { entrypoint });
+  if (answer.status !== 200) throw new Error(`submission: ${answer.status} ${answer.text}`);
+  return (JSON.parse(answer.text) as { submission_id: string }).submission_id;
 }
 
 export async function status(at: JobsAddress, id: string): Promise<string> {
-  const response = await fetch(`${at.address}/api/jobs/${id}`, { headers: at.headers });
-  return ((await response.json()) as { status: string }).status;
+  const answer = await call(at, 'GET', `/api/jobs/${id}`);
+  if (answer.status !== 200) throw new Error(`job ${id}: ${answer.status} ${answer.text}`);
+  return (JSON.parse(answer.text) as { status: string }).status;
 }
 
 /** Asks every 20 ms until the job has succeeded. */
