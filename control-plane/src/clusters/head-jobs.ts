@@ -2,6 +2,7 @@
 import { request } from 'node:http';
 import type { ClusterId } from '@iocloud/contracts';
 import { z } from 'zod';
+import { collectAnswer } from '../platform/index.js';
 import type { Heads } from './heads.js';
 
 const timeoutMs = 5_000;
@@ -11,27 +12,9 @@ const answerShape = z.array(z.object({ status: z.string() }));
 /** True when the head lists a job that has not ended. Rejects when it cannot be asked or answers nonsense. */
 export async function runsJobs(heads: Heads, clusterId: ClusterId): Promise<boolean> {
   const { agent, host, headers } = await heads.head(clusterId);
-  const text = await new Promise<string>((resolve, reject) => {
-    const call = request(
-      { agent, host, path: '/api/jobs/', headers, signal: AbortSignal.timeout(timeoutMs) },
-      response => {
-        const chunks: Buffer[] = [];
-        let bytes = 0;
-        response.on('data', (chunk: Buffer) => {
-          chunks.push(chunk);
-          bytes += chunk.length;
-          if (bytes > maxAnswerBytes) call.destroy(new Error('the list of jobs is too long'));
-        });
-        response.on('error', reject);
-        response.on('end', () =>
-          response.statusCode === 200
-            ? resolve(Buffer.concat(chunks).toString('utf8'))
-            : reject(new Error(`the head answered ${response.statusCode}`)),
-        );
-      },
-    );
-    call.on('error', reject);
-    call.end();
-  });
+  const call = request({ agent, host, path: '/api/jobs/', headers, signal: AbortSignal.timeout(timeoutMs) });
+  call.end();
+  const { status, text } = await collectAnswer(call, maxAnswerBytes);
+  if (status !== 200) throw new Error(`the head answered ${status}`);
   return answerShape.parse(JSON.parse(text)).some(job => job.status === 'PENDING' || job.status === 'RUNNING');
 }

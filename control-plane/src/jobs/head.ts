@@ -4,11 +4,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ClusterId, RayJobDetails, RayJobSubmission } from '@iocloud/contracts';
 import { type Clusters, HeadUnavailable } from '../clusters/ports.js';
-
-export interface HeadAnswer {
-  status: number;
-  text: string;
-}
+import { type Answer, collectAnswer } from '../platform/index.js';
 
 /** The head could not be asked, or did not answer as one: to be tried again. */
 export class HeadTrouble extends Error {}
@@ -29,7 +25,7 @@ export class Heads {
   constructor(readonly clusters: Clusters) {}
 
   /** Throws HeadTrouble. */
-  async call(clusterId: ClusterId, call: HeadRequest): Promise<HeadAnswer> {
+  async call(clusterId: ClusterId, call: HeadRequest): Promise<Answer> {
     try {
       return await this.#call(clusterId, call);
     } catch (error) {
@@ -44,37 +40,24 @@ export class Heads {
   async #call(clusterId: ClusterId, { method, path, json, body, timeoutMs = defaultTimeoutMs }: HeadRequest) {
     const { agent, host, headers } = await this.clusters.head(clusterId);
     const text = json === undefined ? undefined : JSON.stringify(json);
-    return await new Promise<HeadAnswer>((resolve, reject) => {
-      const call = request({
-        agent,
-        host,
-        method,
-        path,
-        timeout: timeoutMs,
-        headers: {
-          ...headers,
-          ...(text === undefined ? {} : { 'Content-Type': 'application/json' }),
-          'Content-Length': text === undefined ? (body?.sizeBytes ?? 0) : Buffer.byteLength(text),
-        },
-      });
-      call.on('timeout', () => call.destroy(new Error(`no answer within ${timeoutMs} ms`)));
-      call.on('error', reject);
-      call.on('response', response => {
-        const chunks: Buffer[] = [];
-        let bytes = 0;
-        response.on('data', (chunk: Buffer) => {
-          bytes += chunk.length;
-          if (bytes > maxAnswerBytes) call.destroy(new Error(`the answer is longer than ${maxAnswerBytes} bytes`));
-          else chunks.push(chunk);
-        });
-        response.on('error', reject);
-        response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
-        );
-      });
-      if (body) pipeline(body.stream, call as unknown as NodeJS.WritableStream).catch(reject);
-      else call.end(text);
+    const call = request({
+      agent,
+      host,
+      method,
+      path,
+      timeout: timeoutMs,
+      headers: {
+        ...headers,
+        ...(text === undefined ? {} : { 'Content-Type': 'application/json' }),
+        'Content-Length': text === undefined ? (body?.sizeBytes ?? 0) : Buffer.byteLength(text),
+      },
     });
+    call.on('timeout', () => call.destroy(new Error(`no answer within ${timeoutMs} ms`)));
+    const answer = collectAnswer(call, maxAnswerBytes);
+    if (body) {
+      pipeline(body.stream, call as unknown as NodeJS.WritableStream).catch((error: Error) => call.destroy(error));
+    } else call.end(text);
+    return answer;
   }
 
   /** Null when the head does not know the job. Throws HeadTrouble. */
@@ -122,12 +105,12 @@ export class Heads {
 
 const jobPath = (raySubmissionId: string) => `/api/jobs/${encodeURIComponent(raySubmissionId)}`;
 
-function expectOk(answer: HeadAnswer): HeadAnswer {
+function expectOk(answer: Answer): Answer {
   if (answer.status === 200) return answer;
   throw new HeadTrouble(`the head answered ${answer.status}: ${lastLine(answer.text)}`);
 }
 
-function parsed<T>(answer: HeadAnswer): T {
+function parsed<T>(answer: Answer): T {
   try {
     return JSON.parse(answer.text) as T;
   } catch {

@@ -1,4 +1,5 @@
 /** HTTP: the binding of the route table, failures and their documents. */
+export { type Answer, collectAnswer } from './collect-answer.js';
 export { Failure, toProblem } from './failure.js';
 export {
   type Authenticate,
