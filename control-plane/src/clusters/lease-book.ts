@@ -5,7 +5,7 @@ import type { LeaseBook } from '../inventory/index.js';
 import { type Database, type Seal, type Transaction, wake } from '../platform/index.js';
 import { wakeWaiting } from './loop.js';
 import { leased } from './room.js';
-import type { StoredLeaseSpec } from './store.js';
+import type { LeaseRow, StoredLeaseSpec } from './store.js';
 
 /** What an observation may change: a lease only ever goes forward, and one that has exited stays exited. */
 export const observedNext: Record<LeasePhase, readonly LeaseObservation['phase'][]> = {
@@ -16,19 +16,19 @@ export const observedNext: Record<LeasePhase, readonly LeaseObservation['phase']
   lost: [],
 };
 
-interface LiveLease {
-  id: LeaseId;
-  tenant_id: TenantId;
-  cluster_id: ClusterId;
-  cluster_name: string;
-  role: 'head' | 'worker';
-  group_name: string;
-  ordinal: number;
-  phase: LeasePhase;
-  message: string;
-  desired: boolean;
-  undesired_revision: number | null;
-}
+type LiveLease = Pick<
+  LeaseRow,
+  | 'id'
+  | 'tenant_id'
+  | 'cluster_id'
+  | 'role'
+  | 'group_name'
+  | 'ordinal'
+  | 'phase'
+  | 'message'
+  | 'desired'
+  | 'undesired_revision'
+> & { cluster_name: string };
 
 export function createLeaseBook(
   database: Database,

@@ -158,6 +158,7 @@ export class Dispatcher implements TopicHandler {
     if (decisions.length === 0) return;
     const views = new Map<ClusterId, ClusterView>(clusters.map(({ view }) => [view.id, view]));
     const idle = new Set<ClusterId>(clusters.filter(({ liveJobs }) => liveJobs === 0).map(({ id }) => id));
+    const held = new Set<ClusterId>();
     // A job may have been stopped or deleted since it was read.
     const queued = await lockQueuedJobs(
       tx,
@@ -178,12 +179,15 @@ export class Dispatcher implements TopicHandler {
         reserved: decision.reserve,
       };
       await insertAttempt(tx, attempt);
-      // The insert holds the cluster's row against its deletion; was it already being deleted when we came?
-      const still = (await this.wiring.clusters.live(tx, job.tenant_id)).find(({ id }) => id === view.id);
-      if (still?.headLeaseId !== view.headLeaseId) {
-        await tx.query('ROLLBACK TO SAVEPOINT assign');
-        await wake(tx, 'dispatch', 'all');
-        continue;
+      // The first insert holds the cluster's row against its deletion until we commit; was it being deleted before?
+      if (!held.has(view.id)) {
+        const still = (await this.wiring.clusters.live(tx, job.tenant_id)).find(({ id }) => id === view.id);
+        if (still?.headLeaseId !== view.headLeaseId) {
+          await tx.query('ROLLBACK TO SAVEPOINT assign');
+          await wake(tx, 'dispatch', 'all');
+          continue;
+        }
+        held.add(view.id);
       }
       await changeJob(tx, job, {
         phase: 'assigned',

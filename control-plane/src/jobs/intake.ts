@@ -2,8 +2,12 @@
 import { type JobId, newId, type TenantId } from '@iocloud/contracts';
 import { recordEvents } from '../events/index.js';
 import { Batcher, type Database, isRefusedStatement, type Signals, wake } from '../platform/index.js';
-import { freshMessage, type RandomBytes, viewOf, withoutNul } from './store.js';
+import { renderRayView } from './ray-view.js';
+import { type RandomBytes, withoutNul } from './store.js';
 import type { Submission } from './submission.js';
+
+/** The message of a job that nobody has looked at yet. */
+const freshMessage = 'Waiting in the queue.';
 
 /** Submissions that are committed together at most; a few hundred bytes each as a rule. */
 const maxBatch = 64;
@@ -63,7 +67,7 @@ export class JobIntake {
           jobs.map(job => JSON.stringify(job.packages)),
           freshMessage,
           jobs.map(job => job.submission.maxAttempts),
-          jobs.map(fresh => viewOf(rowOf(fresh))),
+          jobs.map(viewOfNew),
           jobs.map(job => job.submittedAt),
         ],
       });
@@ -87,15 +91,17 @@ const submitted = ({ tenantId, submissionId, submission }: NewJob) => ({
   message: withoutNul(`submitted: ${submission.entrypoint}`),
 });
 
-/** What the view of a job that nobody has looked at yet is made of. */
-const rowOf = ({ submissionId, submission, submittedAt }: NewJob) => ({
-  submission_id: submissionId,
-  submission: submission.body,
-  phase: 'queued' as const,
-  message: freshMessage,
-  error_type: null,
-  ray_facts: null,
-  submitted_at: submittedAt,
-  started_at: null,
-  ended_at: null,
-});
+const viewOfNew = ({ submissionId, submission, submittedAt }: NewJob) =>
+  renderRayView({
+    submissionId,
+    phase: 'queued',
+    started: false,
+    entrypoint: submission.entrypoint,
+    message: freshMessage,
+    errorType: null,
+    metadata: submission.metadata,
+    runtimeEnv: submission.runtimeEnv,
+    submittedAt,
+    endedAt: null,
+    facts: null,
+  });

@@ -20,7 +20,6 @@ export class JobList {
     // Before the list: one that changes in between is put together again at the next call.
     const version = await this.#version(tenantId);
     const kept = this.#kept.get(tenantId);
-    this.#drop(tenantId);
     const body = kept?.version === version ? kept.body : await this.#read(tenantId);
     this.#keep(tenantId, { version, body });
     return body;

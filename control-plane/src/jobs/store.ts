@@ -32,20 +32,7 @@ export interface JobRow {
 const columns = `id, tenant_id, submission_id, submission, needs, wanted_cluster, packages, phase, message, error_type,
   max_attempts, attempt_count, cluster_id, ray_job_id, ray_facts, submitted_at, not_before, started_at, ended_at`;
 
-export function viewOf(
-  row: Pick<
-    JobRow,
-    | 'submission_id'
-    | 'submission'
-    | 'phase'
-    | 'message'
-    | 'error_type'
-    | 'ray_facts'
-    | 'submitted_at'
-    | 'started_at'
-    | 'ended_at'
-  >,
-): string {
+function viewOf(row: JobRow): string {
   return renderRayView({
     submissionId: row.submission_id,
     phase: row.phase,
@@ -63,9 +50,6 @@ export function viewOf(
 
 /** PostgreSQL's text has no NUL, and a message may carry any byte that a program wrote. */
 export const withoutNul = (text: string) => text.replaceAll('\0', '\uFFFD');
-
-/** The message of a job that nobody has looked at yet. */
-export const freshMessage = 'Waiting in the queue.';
 
 /** By its submission id, or by the hex id that a Ray head gave it (the newest: heads count anew). */
 export async function findJob(db: Queryable, tenantId: TenantId, id: string): Promise<JobRow | null> {

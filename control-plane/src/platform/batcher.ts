@@ -1,10 +1,16 @@
+interface Call<In, Out> {
+  item: In;
+  resolve(result: Out): void;
+  reject(error: unknown): void;
+}
+
 /**
  * Joins the calls that come while an earlier batch is on its way into one batch: the busier the process, the fewer its
  * round trips and commits. A call that finds nothing under way goes at once, alone; there is no timer. A call never joins
  * a batch that has begun, so what it reads is never older than itself.
  */
 export class Batcher<In, Out> {
-  readonly #waiting: { item: In; resolve: (result: Out) => void; reject: (error: unknown) => void }[] = [];
+  readonly #waiting: Call<In, Out>[] = [];
   #busy = false;
 
   /**
@@ -30,7 +36,7 @@ export class Batcher<In, Out> {
     this.#busy = false;
   }
 
-  async #settle(batch: { item: In; resolve: (result: Out) => void; reject: (error: unknown) => void }[]) {
+  async #settle(batch: Call<In, Out>[]): Promise<void> {
     try {
       const results = await this.work(batch.map(({ item }) => item));
       if (results.length !== batch.length) throw new Error(`${results.length} results for ${batch.length} items`);
