@@ -64,16 +64,3 @@ export async function newTenantKey(
     return { tenantId: tenant.id, userId: user.id, keyId: made.id, apiKey: made.secret };
   });
 }
-
-/** Resolves once `holds` is true; throws when it is not within the time. */
-export async function eventually(
-  holds: () => boolean | Promise<boolean>,
-  what: string,
-  timeoutMs = 10_000,
-): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise(resolve => setTimeout(resolve, 20));
-  }
-}

@@ -97,10 +97,7 @@ describe('a cluster', () => {
     await trial.settle();
     await agent.obey();
     expect(await trial.show(id)).toMatchObject({ phase: 'pending', leases: [] });
-    const later = Date.now() + 2_000;
-    trial.now = () => new Date(later);
-    await trial.sweep();
-    trial.now = () => new Date();
+    await trial.sweepAfter(2_000);
     await agent.obey();
     const after = await trial.show(id);
     expect(after.phase).toBe('ready');
@@ -140,10 +137,7 @@ describe('a cluster', () => {
       message: '1 of 2 workers are not ready: w/1',
     });
     await agent.obey();
-    const later = Date.now() + 2_000;
-    trial.now = () => new Date(later);
-    await trial.sweep();
-    trial.now = () => new Date();
+    await trial.sweepAfter(2_000);
     await agent.obey();
     const after = await trial.show(id);
     expect(after.phase).toBe('ready');

@@ -1,10 +1,5 @@
 /** For this domain's tests: a real database, the real domain, and machines whose agents do what the test says. */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
-import { type RunningServer, startPostgres } from '@iocloud/cli';
 import {
   type Cluster,
   type ClusterId,
@@ -16,21 +11,14 @@ import {
   type LeaseSpec,
   type NodeId,
   newId,
-  rolePermissions,
-  type StreamRequest,
   type TenantId,
-  type UserId,
 } from '@iocloud/contracts';
 import * as inventoryStore from '../../inventory/store.js';
-import { type Caller, createLogger, Database, migrate, Seal, Signer, type Transaction } from '../../platform/index.js';
+import { type Database, Seal, Signer } from '../../platform/index.js';
+import { type Ground, newTenantKey, startGround, type TestKey } from '../../test-ground.js';
 import { type ClusterDomain, createClusters } from '../domain.js';
-import type { ClusterActivity } from '../ports.js';
 import { insertCluster, setWish, toCluster } from '../store.js';
 import { newToken } from '../token.js';
-
-const migrations = new URL('../../../migrations/', import.meta.url);
-
-export const log = createLogger('error');
 
 /** One machine's agent: keeps what it has started, and reports it with the revision that it has seen. */
 export class SimulatedAgent {
@@ -80,84 +68,46 @@ export class SimulatedAgent {
 }
 
 export class Trial {
-  domain: ClusterDomain;
   readonly activity = new Map<ClusterId, { live: number; lastEndedAt: Date | null }>();
   readonly seal = new Seal(randomBytes(32));
-  readonly signer = new Signer(randomBytes(32));
   now = () => new Date();
-  openStream: (nodeId: NodeId, request: StreamRequest) => Promise<Duplex> = () =>
-    Promise.reject(new Error('this trial has no streams'));
-  /** Sees every statement of a look before it runs; may throw in its place. */
-  beforeStatement: (text: string) => void = () => undefined;
+  readonly domain: ClusterDomain;
 
-  private constructor(
-    readonly postgres: RunningServer,
-    readonly database: Database,
-    readonly config: { rayVersion: string; idleTimeoutSeconds: number; nodeLostSeconds: number; publicUrl: undefined },
-  ) {
-    this.domain = this.makeDomain();
-  }
-
-  static async start(): Promise<Trial> {
-    const dataDir = mkdtempSync(join(tmpdir(), 'iocloud-clusters-'));
-    const postgres = await startPostgres({ dataDir });
-    const database = new Database(postgres.url, log);
-    await migrate(database, migrations, log);
-    return new Trial(postgres, database, {
-      rayVersion: '2.60.0',
-      idleTimeoutSeconds: 600,
-      nodeLostSeconds: 60,
-      publicUrl: undefined,
-    });
-  }
-
-  /** As after a restart of the process: nothing is remembered but what PostgreSQL says. */
-  makeDomain(): ClusterDomain {
-    const { database } = this;
-    const watched = Object.create(database) as Database;
-    watched.transaction = work =>
-      database.transaction(tx => {
-        const query: Transaction['query'] = (text, values) => {
-          this.beforeStatement(typeof text === 'string' ? text : text.text);
-          return tx.query(text, values);
-        };
-        return work({ query, transaction: true });
-      });
-    const activity: ClusterActivity = { of: async () => this.activity };
-    return createClusters({
-      config: this.config,
-      database: watched,
+  private constructor(readonly ground: Ground) {
+    this.domain = createClusters({
+      config: { rayVersion: '2.60.0', idleTimeoutSeconds: 600, nodeLostSeconds: 60, publicUrl: undefined },
+      database: ground.database,
       machines: {
         available: inventoryStore.availableMachines,
         changeDesired: inventoryStore.changeDesired,
         silentSince: inventoryStore.silentSince,
-        openStream: (nodeId, request) => this.openStream(nodeId, request),
+        openStream: () => Promise.reject(new Error('this trial has no streams')),
       },
-      activity,
+      activity: { of: async () => this.activity },
       signals: { send: () => undefined },
       seal: this.seal,
-      signer: this.signer,
-      log,
+      signer: new Signer(randomBytes(32)),
+      log: ground.log,
       random: randomBytes,
       now: () => this.now(),
     });
   }
 
-  async stop(): Promise<void> {
-    await this.domain.stop();
-    await this.database.close();
-    await this.postgres.stop();
+  static async start(): Promise<Trial> {
+    return new Trial(await startGround());
   }
 
-  async tenant(): Promise<Caller> {
-    const tenantId = newId('tenant', randomBytes);
-    await this.database.query('INSERT INTO tenants (id, name) VALUES ($1, $1)', [tenantId]);
-    return {
-      tenantId,
-      userId: newId('user', randomBytes) as UserId,
-      keyId: newId('apiKey', randomBytes),
-      permissions: new Set(rolePermissions.owner),
-    };
+  get database(): Database {
+    return this.ground.database;
+  }
+
+  async stop(): Promise<void> {
+    await this.domain.stop();
+    await this.ground.stop();
+  }
+
+  tenant(): Promise<TestKey> {
+    return newTenantKey(this.database);
   }
 
   async machine(tenantId: TenantId, offer: Partial<Inventory> = {}, shared = false): Promise<SimulatedAgent> {
@@ -224,6 +174,14 @@ export class Trial {
   async sweep(): Promise<void> {
     for (const key of await this.domain.cluster.sweep()) await this.domain.cluster.handle(key);
     await this.settle();
+  }
+
+  /** The sweep as it is so much later. */
+  async sweepAfter(ms: number): Promise<void> {
+    const later = Date.now() + ms;
+    this.now = () => new Date(later);
+    await this.sweep();
+    this.now = () => new Date();
   }
 
   async reasons(id: ClusterId): Promise<string[]> {

@@ -6,8 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningServer, startPostgres, startRedis } from '@iocloud/cli';
-import { newId, type RayJobDetails, rolePermissions, type TenantId } from '@iocloud/contracts';
-import { authenticator, formatApiKey, hashSecret, newApiKeySecret } from '../../accounts/index.js';
+import { newId, type RayJobDetails, type TenantId } from '@iocloud/contracts';
+import { authenticator } from '../../accounts/index.js';
 import {
   createLogger,
   Database,
@@ -18,6 +18,7 @@ import {
   type TopicHandler,
   Wakeups,
 } from '../../platform/index.js';
+import { newTenantKey } from '../../test-ground.js';
 import { createJobs, type Jobs, type JobsWiring } from '../index.js';
 import { TestClusters } from './clusters.js';
 import { eventually } from './eventually.js';
@@ -127,20 +128,9 @@ export class Rig {
   }
 
   /** A tenant with a key that may do all that an owner may. */
-  async tenant(name = `tenant-${randomBytes(4).toString('hex')}`): Promise<{ id: TenantId; key: string }> {
-    const id = newId('tenant', randomBytes);
-    const user = newId('user', randomBytes);
-    const key = newApiKeySecret(randomBytes);
-    await this.database.query('INSERT INTO tenants (id, name) VALUES ($1, $2)', [id, name]);
-    await this.database.query(`INSERT INTO users (id, tenant_id, name, role) VALUES ($1, $2, 'owner', 'owner')`, [
-      user,
-      id,
-    ]);
-    await this.database.query(
-      `INSERT INTO api_keys (id, tenant_id, user_id, name, secret_hash, scopes) VALUES ($1, $2, $3, 'test', $4, $5)`,
-      [key.id, id, user, hashSecret(key.secret), rolePermissions.owner],
-    );
-    return { id, key: formatApiKey(key) };
+  async tenant(): Promise<{ id: TenantId; key: string }> {
+    const { tenantId, apiKey } = await newTenantKey(this.database);
+    return { id: tenantId, key: apiKey };
   }
 
   call(key: string, method: string, path: string, body?: string | Buffer | object): Promise<Response> {
