@@ -86,22 +86,29 @@ def is_namespace(path):
 
 
 def make_namespace(path):
+    def make():
+        linux.unshare(linux.CLONE_NEWNET)
+        raise_loopback()
+        # Bound by the parent's mount namespace, which this child shares.
+        linux.mount("/proc/self/ns/net", path, None, linux.MS_BIND)
+
     open(path, "w").close()
+    if not in_child(make, "no network namespace"):
+        os.unlink(path)
+        sys.exit(1)
+
+
+def in_child(work, complaint):
+    """Whether the work went well in a process of its own, which may leave this one's network behind."""
     child = os.fork()
     if child == 0:
         try:
-            linux.unshare(linux.CLONE_NEWNET)
-            raise_loopback()
-            # Bound by the parent's mount namespace, which this child shares.
-            linux.mount("/proc/self/ns/net", path, None, linux.MS_BIND)
+            work()
             os._exit(0)
         except BaseException as error:
-            print(f"no network namespace: {error}", file=sys.stderr)
+            print(f"{complaint}: {error}", file=sys.stderr)
             os._exit(1)
-    _, status = os.waitpid(child, 0)
-    if status != 0:
-        os.unlink(path)
-        sys.exit(1)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def raise_loopback():
@@ -135,25 +142,18 @@ def wire(name, path):
 
 
 def wire_inside(path, address, prefix, gateway, mtu):
-    """In a child, as a process that has entered the namespace should not go on to work on the host's network."""
     from pyroute2 import IPRoute
 
-    child = os.fork()
-    if child == 0:
-        try:
-            linux.enter(path, linux.CLONE_NEWNET)
-            with IPRoute() as inside:
-                index = inside.link_lookup(ifname=INSIDE_NAME)[0]
-                disable_ipv6(INSIDE_NAME)
-                inside.addr("add", index=index, address=address, prefixlen=prefix)
-                inside.link("set", index=index, mtu=mtu, state="up")
-                inside.route("add", dst="default", gateway=gateway)
-            os._exit(0)
-        except BaseException as error:
-            print(f"inside the namespace: {error}", file=sys.stderr)
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    if status != 0:
+    def work():
+        linux.enter(path, linux.CLONE_NEWNET)
+        with IPRoute() as inside:
+            index = inside.link_lookup(ifname=INSIDE_NAME)[0]
+            disable_ipv6(INSIDE_NAME)
+            inside.addr("add", index=index, address=address, prefixlen=prefix)
+            inside.link("set", index=index, mtu=mtu, state="up")
+            inside.route("add", dst="default", gateway=gateway)
+
+    if not in_child(work, "inside the namespace"):
         raise OSError("the address inside the namespace could not be set")
 
 
@@ -253,10 +253,9 @@ def masquerade_from(subnet):
 
 
 def fence(name, subnet):
-    """The rules on the host: set before the veth pair is, so that there is no moment without them."""
+    """The rules on the host: set before the veth pair is, so that there is no moment without them. `up` has cleared the name."""
     from pyroute2.nftables.main import NFTables
 
-    unfence(name)
     with NFTables(nfgen_family=NFPROTO_INET) as nft:
         nft.begin()
         nft.table("add", name=name)
