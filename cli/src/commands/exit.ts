@@ -1,7 +1,7 @@
 /** Exit codes, and errors that a person reads in one line. */
 import type { Problem } from '@iocloud/contracts';
 
-/** Documented in docs/cli.md; scripts rely on them. */
+/** Documented in README.md; scripts rely on them. */
 export const exitCodes = {
   ok: 0,
   callFailed: 1,
