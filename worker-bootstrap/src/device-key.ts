@@ -1,5 +1,6 @@
 /** The machine's identity: one ed25519 key pair, of which the private half never leaves the machine. */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { newSshKeyPair } from '@iocloud/contracts/wire';
 import ssh2 from 'ssh2';
 
 /**
@@ -8,7 +9,7 @@ import ssh2 from 'ssh2';
  */
 export function createDeviceKey(file: string): string {
   try {
-    writeFileSync(file, ssh2.utils.generateKeyPairSync('ed25519').private, { mode: 0o600, flag: 'wx' });
+    writeFileSync(file, newSshKeyPair().private, { mode: 0o600, flag: 'wx' });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }

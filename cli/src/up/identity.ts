@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { newId } from '@iocloud/contracts';
-import ssh2 from 'ssh2';
+import { newSshKeyPair } from '@iocloud/contracts/wire';
 import type { Settings } from './settings.js';
 import { rayVersion } from './settings.js';
 
@@ -26,8 +26,8 @@ export function writePrivate(path: string, text: string): void {
 function keyPair(file: string, comment: string): string {
   const publicFile = `${file}.pub`;
   if (!existsSync(file) || !existsSync(publicFile)) {
-    const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment });
-    writePrivate(publicFile, `${pair.public.trim()}\n`);
+    const pair = newSshKeyPair(comment);
+    writePrivate(publicFile, `${pair.public}\n`);
     writePrivate(file, pair.private);
   }
   return readFileSync(publicFile, 'utf8').trim();

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import ssh2, { type Connection, type ServerChannel } from 'ssh2';
 import { ChannelStream } from './channel-stream.js';
 import { firstLine } from './lines.js';
+import { newSshKeyPair } from './ssh-key.js';
 
 const path = '/stream';
 let server: ssh2.Server;
@@ -12,7 +13,7 @@ let client: ssh2.Client;
 let connection: Connection;
 
 beforeEach(async () => {
-  const key = ssh2.utils.generateKeyPairSync('ed25519');
+  const key = newSshKeyPair();
   server = new ssh2.Server({ hostKeys: [key.private] }, accepted => {
     connection = accepted;
     accepted.on('error', () => undefined);

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { agentSubsystem, type NodeId, type StreamRequest, streamForwardPath } from '@iocloud/contracts';
+import { newSshKeyPair } from '@iocloud/contracts/wire';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import ssh2 from 'ssh2';
@@ -11,9 +12,9 @@ import { SshServer } from './ssh-server.js';
 const log = pino({ level: 'silent' });
 const nodeId = 'nd_0123456789abcdefghjk' as NodeId;
 const leaseId = 'ls_0123456789abcdefghjk' as never;
-const hostKey = Buffer.from(ssh2.utils.generateKeyPairSync('ed25519').private);
-const device = ssh2.utils.generateKeyPairSync('ed25519');
-const stranger = ssh2.utils.generateKeyPairSync('ed25519');
+const hostKey = Buffer.from(newSshKeyPair().private);
+const device = newSshKeyPair();
+const stranger = newSshKeyPair();
 
 const cleanups: (() => Promise<void> | void)[] = [];
 afterEach(async () => {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import ssh2 from 'ssh2';
+import { newSshKeyPair } from '@iocloud/contracts/wire';
 
 export interface Secrets {
   /** Signs sessions and links. */
@@ -19,9 +19,7 @@ export async function loadSecrets(directory: string): Promise<Secrets> {
   return {
     sessionSecret: await loadOrMake(join(directory, 'session-secret'), () => randomBytes(32)),
     sealKey: await loadOrMake(join(directory, 'seal-key'), () => randomBytes(32)),
-    sshHostKey: await loadOrMake(join(directory, 'ssh_host_ed25519_key'), () =>
-      Buffer.from(ssh2.utils.generateKeyPairSync('ed25519').private),
-    ),
+    sshHostKey: await loadOrMake(join(directory, 'ssh_host_ed25519_key'), () => Buffer.from(newSshKeyPair().private)),
   };
 }
 

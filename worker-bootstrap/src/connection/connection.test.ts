@@ -1,15 +1,15 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import { newSshKeyPair } from '@iocloud/contracts/wire';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { pino } from 'pino';
-import ssh2 from 'ssh2';
 import { TestControlPlane } from '../testing/control-plane.js';
 import { backoffMs } from './backoff.js';
 import { Connection } from './connection.js';
 
 const log = pino({ level: 'silent' });
-const device = Buffer.from(ssh2.utils.generateKeyPairSync('ed25519').private);
+const device = Buffer.from(newSshKeyPair().private);
 const events = { onMessage: () => undefined, onStream: () => undefined };
 const cleanups: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {
@@ -28,9 +28,7 @@ const open = (port: number, hostKey: string, handlers = events) =>
 describe('a connection', () => {
   test('is refused when the server has another host key than the pinned one', async () => {
     const server = await controlPlane();
-    await expect(open(server.port, ssh2.utils.generateKeyPairSync('ed25519').public)).rejects.toThrow(
-      'another host key than the pinned one',
-    );
+    await expect(open(server.port, newSshKeyPair().public)).rejects.toThrow('another host key than the pinned one');
     expect(server.userNames).toEqual([]);
   });
 
@@ -40,7 +38,7 @@ describe('a connection', () => {
     await once(server, 'listening');
     cleanups.push(() => server.close());
     const { port } = server.address() as AddressInfo;
-    await expect(open(port, ssh2.utils.generateKeyPairSync('ed25519').public)).rejects.toThrow();
+    await expect(open(port, newSshKeyPair().public)).rejects.toThrow();
   });
 
   test('ends when the control plane talks nonsense', async () => {

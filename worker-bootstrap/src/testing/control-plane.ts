@@ -14,11 +14,11 @@ import {
   streamAnswer,
   streamForwardPath,
 } from '@iocloud/contracts';
-import { firstLine, lines } from '@iocloud/contracts/wire';
+import { firstLine, lines, newSshKeyPair } from '@iocloud/contracts/wire';
 import ssh2, { type Connection, type ServerChannel } from 'ssh2';
 
 export class TestControlPlane {
-  readonly hostKey = ssh2.utils.generateKeyPairSync('ed25519');
+  readonly hostKey = newSshKeyPair();
   readonly heard: AgentMessage[] = [];
   userNames: string[] = [];
   connections = 0;
