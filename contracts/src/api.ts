@@ -8,11 +8,11 @@ import * as accounts from './accounts.js';
 import { cluster, clusterSpec, dashboardLink, scaleRequest } from './clusters.js';
 import { event } from './events.js';
 import * as ids from './ids.js';
-import { job, jobPhase, rayJobDetails } from './jobs.js';
-import { enrolNode, node } from './nodes.js';
+import { changeJob, job, jobPhase, rayJobDetails } from './jobs.js';
+import { changeNodeTerms, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
 
-export type Method = 'get' | 'post' | 'put' | 'delete' | 'all';
+export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete' | 'all';
 /** `public`: anyone. `authenticated`: any valid key. */
 export type Access = Permission | 'public' | 'authenticated';
 
@@ -180,6 +180,17 @@ export const api = {
     status: 200,
     response: job,
   },
+  changeJob: {
+    method: 'patch',
+    path: '/v1/jobs/{submissionId}',
+    access: 'jobs:write',
+    summary: 'Change priority, requirements or any other io.* metadata of a job that waits in the queue',
+    tag: 'jobs',
+    params: jobParams,
+    body: changeJob,
+    status: 200,
+    response: job,
+  },
 
   createCluster: {
     method: 'post',
@@ -331,6 +342,17 @@ export const api = {
     status: 201,
     response: node,
     idempotent: true,
+  },
+  changeNodeTerms: {
+    method: 'patch',
+    path: '/v1/nodes/{nodeId}/terms',
+    access: 'nodes:write',
+    summary: 'Change where a machine stands, what it costs and which certificates its supplier has',
+    tag: 'nodes',
+    params: z.object({ nodeId: ids.nodeId }),
+    body: changeNodeTerms,
+    status: 200,
+    response: node,
   },
   removeNode: {
     method: 'delete',

@@ -1,4 +1,4 @@
-/** Jobs as this control plane sees them, and the `io.*` metadata by which a submission states what Ray has no field for. */
+/** Jobs as Ray's clients and as this control plane see them. */
 import { z } from 'zod';
 import { attemptId, clusterId } from './ids.js';
 
@@ -12,20 +12,6 @@ export const jobPhase = z
   .enum(['queued', 'assigned', 'running', 'stopping', 'succeeded', 'failed', 'stopped'])
   .meta({ id: 'JobPhase' });
 export type JobPhase = z.infer<typeof jobPhase>;
-
-/** Metadata values are strings on Ray's wire, so each key parses its own text. */
-export const ioMetadata = z
-  .object({
-    'io.cluster': z.string().min(1).max(63).optional().describe('name or id of the cluster to run on'),
-    'io.max_attempts': z
-      .string()
-      .regex(/^([1-9]|10)$/, 'a whole number from 1 to 10')
-      .optional()
-      .describe('attempts in all when infrastructure fails; default 3'),
-  })
-  .strict()
-  .meta({ id: 'IoMetadata' });
-export type IoMetadata = z.infer<typeof ioMetadata>;
 
 /** Body of POST /api/jobs/, as Ray's client sends it (ray.dashboard.modules.job.common.JobSubmitRequest). */
 export const rayJobSubmission = z
@@ -100,3 +86,12 @@ export const job = z
   })
   .meta({ id: 'Job' });
 export type Job = z.infer<typeof job>;
+
+/** Changes of a queued job's `io.*` metadata; null takes a key back. What is not named stays. */
+export const changeJob = z
+  .strictObject({
+    metadata: z
+      .record(z.string().regex(/^io\./, 'only keys that start with "io." can be changed'), z.string().nullable())
+      .refine(changes => Object.keys(changes).length > 0, 'names nothing to change'),
+  })
+  .meta({ id: 'ChangeJob' });

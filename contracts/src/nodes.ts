@@ -1,11 +1,22 @@
 import { z } from 'zod';
 import { nodeId } from './ids.js';
+import {
+  acceleratorVendor,
+  compliance,
+  connectivity,
+  coordinates,
+  country,
+  fabric,
+  interconnect,
+  microUsd,
+  region,
+} from './requirements.js';
 
 export const device = z
   .object({
     index: z.int().min(0).describe('index on its machine, as CUDA_VISIBLE_DEVICES or ROCR_VISIBLE_DEVICES counts'),
     uuid: z.string().max(128),
-    vendor: z.enum(['nvidia', 'amd']),
+    vendor: acceleratorVendor,
     model: z.string().max(128).describe('as the driver names it, for example NVIDIA H100 80GB HBM3'),
     memoryBytes: z.int().min(0),
     simulated: z.boolean().describe('true: declared by configuration for tests, no such hardware exists'),
@@ -34,6 +45,35 @@ export const inventory = z
   .meta({ id: 'Inventory' });
 export type Inventory = z.infer<typeof inventory>;
 
+/**
+ * What a machine's owner says of it; placement goes by it. Null or empty: not stated, which meets no requirement that
+ * asks for it.
+ */
+export const nodeTerms = z
+  .strictObject({
+    country: country.nullable().default(null),
+    region: region.nullable().default(null),
+    coordinates: coordinates.nullable().default(null),
+    domain: region.nullable().default(null).describe('site or rack that fails as one, for anti-affinity'),
+    connectivity: connectivity.nullable().default(null),
+    interconnect: interconnect.nullable().default(null).describe("null: what the accelerators' data sheet says"),
+    fabric: fabric.nullable().default(null),
+    compliance: z.array(compliance).max(16).default([]),
+    microUsdPerGpuHour: microUsd.default(0).describe('price of an accelerator for an hour, micro-USD'),
+    microUsdPerCpuHour: microUsd.default(0).describe('price of a logical CPU for an hour, micro-USD'),
+  })
+  .meta({ id: 'NodeTerms' });
+export type NodeTerms = z.infer<typeof nodeTerms>;
+
+/** Only what is named changes. */
+export const changeNodeTerms = z
+  .strictObject(
+    Object.fromEntries(Object.entries(nodeTerms.shape).map(([name, field]) => [name, field.unwrap().optional()])) as {
+      [K in keyof typeof nodeTerms.shape]: z.ZodOptional<ReturnType<(typeof nodeTerms.shape)[K]['unwrap']>>;
+    },
+  )
+  .meta({ id: 'ChangeNodeTerms' });
+
 export const node = z
   .object({
     id: nodeId,
@@ -41,6 +81,7 @@ export const node = z
     shared: z.boolean().describe('true: its owner offers it to other tenants too'),
     state: z.enum(['online', 'offline']),
     inventory: inventory.nullable().describe('null until the agent has connected once'),
+    terms: nodeTerms,
     cpusLeased: z.number(),
     memoryBytesLeased: z.int(),
     devicesLeased: z.array(z.int()).describe('indices of devices in a lease'),

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { type Client, collect } from '../client.js';
 import { age, bytes, facts, table } from '../output.js';
 import { CliError } from './exit.js';
+import { changedTerms, type TermOptions, termLines, withTermOptions } from './node-terms.js';
 import { type CommonOptions, run, withCommonOptions } from './run.js';
 import type { Terminal } from './terminal.js';
 
@@ -43,6 +44,7 @@ export function nodeDetails(node: Node, nowMs: number): string {
     ['state', node.lastHeartbeatAt ? `${node.state}, heard of ${age(node.lastHeartbeatAt, nowMs)} ago` : node.state],
     ['offered to', node.shared ? 'other tenants too' : 'its own tenant'],
   ];
+  base.push(...termLines(node.terms));
   if (!inventory) return `${facts(base)}\n\nits agent has never connected`;
   const parts = [
     facts([
@@ -94,5 +96,17 @@ export function nodeCommands(program: Command, terminal: Terminal): void {
         const node = await findNode(client, reference);
         show(node, () => nodeDetails(node, terminal.now()));
       }),
+  );
+  withTermOptions(
+    withCommonOptions(
+      group.command('set <node>').description('what a machine costs, where it stands, its certificates'),
+    ),
+  ).action((reference: string, options: CommonOptions & TermOptions) =>
+    run(terminal, options, async ({ client, show }) => {
+      const body = changedTerms(options);
+      const { id } = await findNode(client, reference);
+      const node = await client.call('changeNodeTerms', { params: { nodeId: id }, body });
+      show(node, () => nodeDetails(node, terminal.now()));
+    }),
   );
 }

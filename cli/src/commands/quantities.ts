@@ -1,39 +1,29 @@
 /** Amounts as people type them: 8GiB, 10m, name=workers,count=2,cpus=4. Pure; throws CliError 'usage'. */
 
 import type { nodeResources, workerGroup } from '@iocloud/contracts';
+import { parseMemory as memory, parseDuration, parseUsd } from '@iocloud/contracts/amounts';
 import type { z } from 'zod';
 import { CliError } from './exit.js';
 
-const memoryUnits: Record<string, number> = {
-  '': 1,
-  k: 1e3,
-  m: 1e6,
-  g: 1e9,
-  t: 1e12,
-  ki: 2 ** 10,
-  mi: 2 ** 20,
-  gi: 2 ** 30,
-  ti: 2 ** 40,
-};
-
 /** `8GiB`, `8Gi`, `512MB`, or plain bytes. */
 export function parseMemory(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?$/i.exec(text.trim());
-  const unit = memoryUnits[(match?.[2] ?? '').toLowerCase()];
-  if (!match?.[1] || unit === undefined) throw new CliError('usage', `"${text}" is no amount of memory such as 8GiB`);
-  return Math.round(Number(match[1]) * unit);
+  const bytes = memory(text);
+  if (bytes === null) throw new CliError('usage', `"${text}" is no amount of memory such as 8GiB`);
+  return bytes;
 }
-
-const timeUnits: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
 /** `90s`, `10m`, `1h30m`, or plain seconds. In seconds. */
 export function parseSeconds(text: string): number {
-  if (/^\d+$/.test(text)) return Number(text);
-  const parts = [...text.matchAll(/(\d+)([smhd])/g)];
-  if (parts.length === 0 || parts.map(part => part[0]).join('') !== text) {
-    throw new CliError('usage', `"${text}" is no time such as 90s, 10m or 1h30m`);
-  }
-  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (timeUnits[unit ?? ''] ?? 0), 0);
+  const seconds = parseDuration(text);
+  if (seconds === null) throw new CliError('usage', `"${text}" is no time such as 90s, 10m or 1h30m`);
+  return seconds;
+}
+
+/** `1.20` dollars. In micro-USD. */
+export function parseDollars(text: string): number {
+  const microUsd = parseUsd(text);
+  if (microUsd === null) throw new CliError('usage', `"${text}" is no amount of dollars such as 1.20`);
+  return microUsd;
 }
 
 export function parseCount(text: string): number {

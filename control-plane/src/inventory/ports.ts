@@ -1,12 +1,22 @@
 /** What inventory offers to clusters, and what it needs from them; main.ts joins the two. */
 import type { Duplex } from 'node:stream';
-import type { Device, LeaseObservation, LeaseSpec, NodeId, StreamRequest, TenantId } from '@iocloud/contracts';
+import type {
+  Device,
+  LeaseObservation,
+  LeaseSpec,
+  NodeId,
+  NodeTerms,
+  StreamRequest,
+  TenantId,
+} from '@iocloud/contracts';
 import type { Queryable, Transaction } from '../platform/index.js';
 
 /** An online machine on which a tenant may place Ray nodes, with all that it offers (leased or not). */
 export interface Machine {
   nodeId: NodeId;
+  ownerId: TenantId;
   name: string;
+  terms: NodeTerms;
   cpus: number;
   memoryBytes: number;
   devices: Device[];

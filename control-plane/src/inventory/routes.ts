@@ -1,7 +1,7 @@
 import { api, newId } from '@iocloud/contracts';
 import { once } from '../accounts/index.js';
 import { recordEvent } from '../events/index.js';
-import { type Database, Failure, type Http } from '../platform/index.js';
+import { type Database, Failure, type Http, wake } from '../platform/index.js';
 import { normalisePublicKey } from './device-key.js';
 import type { LeaseBook } from './ports.js';
 import * as store from './store.js';
@@ -48,6 +48,22 @@ export function nodeRoutes(
         return show(tx, row);
       }),
     ),
+  );
+
+  http.handle(api.changeNodeTerms, async ({ caller, params, body }) =>
+    database.transaction(async tx => {
+      const row = await store.changeTerms(tx, caller.tenantId, params.nodeId, body);
+      await recordEvent(tx, {
+        tenantId: caller.tenantId,
+        subjectKind: 'node',
+        subject: row.id,
+        reason: 'NodeTermsChanged',
+        message: `${caller.userId} changed ${Object.keys(body).join(', ') || 'nothing'} of ${row.name}`,
+      });
+      // Jobs that no machine could carry may find one now.
+      await wake(tx, 'dispatch', 'all');
+      return show(tx, row);
+    }),
   );
 
   http.handle(api.removeNode, async ({ caller, params }) =>

@@ -1,5 +1,5 @@
-import type { Inventory, Node, NodeId, TenantId } from '@iocloud/contracts';
-import { heartbeatTimeoutMs } from '@iocloud/contracts';
+import type { Inventory, Node, NodeId, NodeTerms, TenantId } from '@iocloud/contracts';
+import { heartbeatTimeoutMs, nodeTerms } from '@iocloud/contracts';
 import { Failure, type Queryable, type Transaction, wake } from '../platform/index.js';
 import type { LeaseBook, Machine } from './ports.js';
 
@@ -10,6 +10,7 @@ export interface NodeRow {
   public_key: string;
   shared: boolean;
   inventory: Inventory | null;
+  terms: Partial<NodeTerms>;
   online: boolean;
   last_heartbeat_at: Date | null;
   created_at: Date;
@@ -28,6 +29,7 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       shared: row.shared,
       state: row.online ? 'online' : 'offline',
       inventory: row.inventory,
+      terms: nodeTerms.parse(row.terms),
       cpusLeased: use?.cpus ?? 0,
       memoryBytesLeased: use?.memoryBytes ?? 0,
       devicesLeased: use?.devices ?? [],
@@ -87,6 +89,19 @@ export async function removeNode(tx: Transaction, tenantId: TenantId, nodeId: No
     nodeId,
   ]);
   return { ...row, online: false };
+}
+
+export async function changeTerms(
+  tx: Transaction,
+  tenantId: TenantId,
+  nodeId: NodeId,
+  changes: Partial<NodeTerms>,
+): Promise<NodeRow> {
+  const { rows } = await tx.query<NodeRow>(
+    `UPDATE nodes SET terms = terms || $3 WHERE tenant_id = $1 AND id = $2 AND removed_at IS NULL RETURNING *`,
+    [tenantId, nodeId, JSON.stringify(changes)],
+  );
+  return rows[0] ?? getNode(tx, tenantId, nodeId);
 }
 
 /** The key that a connection under this node's name must prove, or null. */
@@ -161,14 +176,16 @@ export async function behind(db: Queryable, nodeIds: NodeId[]): Promise<NodeId[]
 }
 
 export async function availableMachines(db: Queryable, tenantId: TenantId): Promise<Machine[]> {
-  const { rows } = await db.query<{ id: NodeId; name: string; inventory: Inventory }>(
-    `SELECT id, name, inventory FROM nodes
+  const { rows } = await db.query<Pick<NodeRow, 'id' | 'tenant_id' | 'name' | 'terms'> & { inventory: Inventory }>(
+    `SELECT id, tenant_id, name, inventory, terms FROM nodes
      WHERE (tenant_id = $1 OR shared) AND online AND removed_at IS NULL AND inventory IS NOT NULL ORDER BY id`,
     [tenantId],
   );
-  return rows.map(({ id, name, inventory }) => ({
+  return rows.map(({ id, tenant_id, name, inventory, terms }) => ({
     nodeId: id,
+    ownerId: tenant_id,
     name,
+    terms: nodeTerms.parse(terms),
     cpus: inventory.cpus,
     memoryBytes: inventory.memoryBytes,
     devices: inventory.devices,

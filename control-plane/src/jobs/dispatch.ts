@@ -228,15 +228,15 @@ export class Dispatcher implements TopicHandler {
   }
 }
 
-/** Queued jobs that may go, oldest first, no more than a window of each kind. */
+/** Queued jobs that may go, in the queue's order, no more than a window of each kind. */
 async function readQueue(tx: Transaction): Promise<QueuedRow[]> {
   const { rows } = await tx.query<QueuedRow>({
     name: 'read-queue',
     text: `SELECT j.id, j.tenant_id, j.needs, j.wanted_cluster, j.message
            FROM (SELECT id, row_number() OVER (
-                   PARTITION BY tenant_id, wanted_cluster, needs::text ORDER BY submitted_at, id) AS place
+                   PARTITION BY tenant_id, wanted_cluster, needs::text ORDER BY queue_at, id) AS place
                  FROM jobs WHERE phase = 'queued' AND not_before <= now()) q
-           JOIN jobs j ON j.id = q.id WHERE q.place <= $1 ORDER BY j.submitted_at, j.id`,
+           JOIN jobs j ON j.id = q.id WHERE q.place <= $1 ORDER BY j.queue_at, j.id`,
     values: [windowSize],
   });
   return rows;

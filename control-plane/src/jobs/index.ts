@@ -1,7 +1,8 @@
 /**
  * Jobs: the Ray Jobs API in front, a durable queue behind it, and the attempts that run on clusters.
  *
- * - submission.ts, routes.ts, listing.ts   what comes in over HTTP and how it is answered
+ * - submission.ts, admission.ts, routes.ts, listing.ts, change.ts
+ *                                          what comes in over HTTP and how it is answered
  * - dispatch.ts                            gives queued jobs their places (decided in core/queueing)
  * - attempts/                              sees each attempt through on its head
  * - logs/, packages/                       what jobs say, and what they bring along
@@ -11,6 +12,7 @@ import type { ClusterActivity, Clusters } from '../clusters/ports.js';
 import type { Config, Database, Http, Logger, Signals, TopicHandler } from '../platform/index.js';
 import { clusterActivity } from './activity.js';
 import { AttemptMonitors } from './attempts/index.js';
+import { jobChangeRoutes } from './change.js';
 import { Dispatcher } from './dispatch.js';
 import { Heads } from './head.js';
 import { jobListingRoutes } from './listing.js';
@@ -73,6 +75,7 @@ export function createJobs(wiring: JobsWiring): Jobs {
       packageRoutes(http, packages);
       tails.bind(http);
       jobListingRoutes(http, database);
+      jobChangeRoutes(http, wiring);
     },
     dispatch,
     attempt,

@@ -1,5 +1,6 @@
 /** Takes jobs in: a submission is on the disk, with its event and its wake-up, before anybody is told that it is. */
 import { type JobId, newId, type TenantId } from '@iocloud/contracts';
+import { queueAtMs } from '../core/queueing/index.js';
 import { recordEvents } from '../events/index.js';
 import { Batcher, type Database, isRefusedStatement, type Signals, wake } from '../platform/index.js';
 import { renderRayView } from './ray-view.js';
@@ -47,13 +48,13 @@ export class JobIntake {
         name: 'insert-jobs',
         // Packages come as JSON: an array of arrays of unlike lengths is none that PostgreSQL could take apart.
         text: `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, wanted_cluster, packages, phase, message,
-                 max_attempts, ray_view, submitted_at, not_before)
+                 max_attempts, ray_view, submitted_at, not_before, scheduling, queue_at)
                SELECT id, tenant_id, submission_id, submission, needs, wanted_cluster,
                  ARRAY(SELECT json_array_elements_text(packages)), 'queued', $8, max_attempts, ray_view, submitted_at,
-                 submitted_at
+                 submitted_at, scheduling, queue_at
                FROM unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::json[], $6::text[], $7::json[], $9::int[],
-                 $10::text[], $11::timestamptz[]) AS new (id, tenant_id, submission_id, submission, needs,
-                 wanted_cluster, packages, max_attempts, ray_view, submitted_at)
+                 $10::text[], $11::timestamptz[], $12::json[], $13::timestamptz[]) AS new (id, tenant_id, submission_id,
+                 submission, needs, wanted_cluster, packages, max_attempts, ray_view, submitted_at, scheduling, queue_at)
                -- In one order for everybody, so that no two batches wait for each other.
                ORDER BY tenant_id, submission_id
                ON CONFLICT (tenant_id, submission_id) DO NOTHING RETURNING id`,
@@ -69,6 +70,8 @@ export class JobIntake {
           jobs.map(job => job.submission.maxAttempts),
           jobs.map(viewOfNew),
           jobs.map(job => job.submittedAt),
+          jobs.map(job => JSON.stringify(job.submission.scheduling)),
+          jobs.map(job => new Date(queueAtMs(job.submittedAt.getTime(), job.submission.scheduling.priority))),
         ],
       });
       const ids = new Set(rows.map(row => row.id));

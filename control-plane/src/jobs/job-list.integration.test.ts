@@ -15,8 +15,9 @@ afterAll(() => ground?.stop());
 
 const insert = (id: string, view: string) =>
   ground.database.query(
-    `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, phase, message, max_attempts, ray_view, submitted_at)
-     VALUES ($1, $2, $1, '{}', '{}', 'queued', '', 1, $3, now())`,
+    `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, scheduling, phase, message, max_attempts, ray_view,
+       submitted_at, queue_at)
+     VALUES ($1, $2, $1, '{}', '{}', '{}', 'queued', '', 1, $3, now(), now())`,
     [id, tenantId, JSON.stringify(view)],
   );
 

@@ -47,7 +47,7 @@ function parseCursor(text: string): { submittedAt: Date; id: string } {
   return { submittedAt: new Date(Number(match[1])), id: match[2] };
 }
 
-async function withAttempts(db: Queryable, tenantId: TenantId, rows: JobRow[]): Promise<Job[]> {
+export async function withAttempts(db: Queryable, tenantId: TenantId, rows: JobRow[]): Promise<Job[]> {
   const { rows: attempts } = await db.query<AttemptRow>(
     `SELECT a.job_id, a.id, a.number, a.cluster_id, a.phase, a.outcome, a.message, a.log_bytes, a.started_at, a.ended_at
      FROM job_attempts a JOIN jobs j ON j.id = a.job_id

@@ -4,6 +4,7 @@ import { api, type TenantId } from '@iocloud/contracts';
 import type { Response } from 'express';
 import type { Clusters } from '../clusters/ports.js';
 import { type Database, Failure, type Http, type Logger, type Signals, wake } from '../platform/index.js';
+import { admit } from './admission.js';
 import type { Heads } from './head.js';
 import { JobIntake } from './intake.js';
 import { JobList } from './job-list.js';
@@ -18,7 +19,7 @@ import {
   type RandomBytes,
   recordJobEvent,
 } from './store.js';
-import { InvalidSubmission, newSubmissionId, packageNames, parseSubmission, type Submission } from './submission.js';
+import { newSubmissionId, packageNames } from './submission.js';
 
 interface Wiring {
   database: Database;
@@ -54,8 +55,7 @@ export function rayJobRoutes(http: Http, wiring: Wiring): void {
   });
 
   http.handle(api.raySubmitJob, async ({ caller, request }) => {
-    const submission = parsed(await readText(request));
-    await refuseUnknownCluster(wiring, caller.tenantId, submission);
+    const submission = await admit(wiring, caller.tenantId, await readText(request));
     const submissionId = submission.submissionId ?? newSubmissionId(wiring.random);
     const packages = packageNames(submission.runtimeEnv);
     if (!(await intake.take({ tenantId: caller.tenantId, submissionId, submission, packages }))) {
@@ -118,28 +118,6 @@ async function mustFind(wiring: Wiring, tenantId: TenantId, id: string): Promise
   const job = await findJob(wiring.database, tenantId, id);
   if (!job) throw unknownJob(id);
   return job;
-}
-
-function parsed(text: string): Submission {
-  try {
-    return parseSubmission(text);
-  } catch (error) {
-    if (error instanceof InvalidSubmission) throw new Failure('bad-request', error.message);
-    throw error;
-  }
-}
-
-/** A name that nothing answers to would wait for ever: the sender hears of it at once. */
-async function refuseUnknownCluster(wiring: Wiring, tenantId: TenantId, submission: Submission): Promise<void> {
-  const wanted = submission.wantedCluster;
-  if (wanted === null) return;
-  const live = await wiring.clusters.live(wiring.database, tenantId);
-  if (live.some(({ id, name }) => id === wanted || name === wanted)) return;
-  const names = live.map(({ name }) => name).sort();
-  throw new Failure(
-    'bad-request',
-    `ValueError: metadata key io.cluster: no running cluster is called ${wanted}; ${names.length === 0 ? 'there are none' : `there are: ${names.join(', ')}`}`,
-  );
 }
 
 /** False when it had ended already, as Ray answers it. */

@@ -1,5 +1,5 @@
 /** The table `jobs`: each change of a row renders what Ray's list says of it in the same statement. */
-import type { ClusterId, JobId, JobPhase, RayJobSubmission, TenantId } from '@iocloud/contracts';
+import type { ClusterId, JobId, JobPhase, RayJobSubmission, Scheduling, TenantId } from '@iocloud/contracts';
 import type { Needs } from '../core/queueing/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
@@ -13,6 +13,8 @@ export interface JobRow {
   submission_id: string;
   submission: RayJobSubmission;
   needs: Needs;
+  scheduling: Scheduling;
+  queue_at: Date;
   wanted_cluster: string | null;
   packages: string[];
   phase: JobPhase;
@@ -29,7 +31,7 @@ export interface JobRow {
   ended_at: Date | null;
 }
 
-const columns = `id, tenant_id, submission_id, submission, needs, wanted_cluster, packages, phase, message, error_type,
+const columns = `id, tenant_id, submission_id, submission, needs, scheduling, queue_at, wanted_cluster, packages, phase, message, error_type,
   max_attempts, attempt_count, cluster_id, ray_job_id, ray_facts, submitted_at, not_before, started_at, ended_at`;
 
 function viewOf(row: JobRow): string {
@@ -117,7 +119,8 @@ export async function lockQueuedJobs(tx: Transaction, ids: JobId[]): Promise<Map
   return new Map(rows.map(row => [row.id, row]));
 }
 
-type Changes = Partial<Omit<JobRow, 'id' | 'tenant_id' | 'submission_id' | 'submission' | 'submitted_at'>>;
+type Asked = 'submission' | 'needs' | 'scheduling' | 'queue_at' | 'wanted_cluster' | 'max_attempts';
+type Changes = Partial<Omit<JobRow, 'id' | 'tenant_id' | 'submission_id' | 'packages' | 'submitted_at' | Asked>>;
 
 /** Writes a locked row's changes. Returns the row as it is now. */
 export async function changeJob(tx: Transaction, row: JobRow, changes: Changes): Promise<JobRow> {
@@ -141,6 +144,27 @@ export async function changeJob(tx: Transaction, row: JobRow, changes: Changes):
       next.not_before,
       next.started_at,
       next.ended_at,
+    ],
+  });
+  return next;
+}
+
+/** Writes what the user now asks of a locked job that waits. Returns the row as it is now. */
+export async function changeAsked(tx: Transaction, row: JobRow, asked: Pick<JobRow, Asked>): Promise<JobRow> {
+  const next: JobRow = { ...row, ...asked };
+  await tx.query({
+    name: 'change-asked',
+    text: `UPDATE jobs SET submission = $2, needs = $3, scheduling = $4, queue_at = $5, wanted_cluster = $6,
+             max_attempts = $7, ray_view = $8 WHERE id = $1`,
+    values: [
+      next.id,
+      JSON.stringify(next.submission),
+      JSON.stringify(next.needs),
+      JSON.stringify(next.scheduling),
+      next.queue_at,
+      next.wanted_cluster,
+      next.max_attempts,
+      viewOf(next),
     ],
   });
   return next;

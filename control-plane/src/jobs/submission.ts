@@ -2,7 +2,13 @@
  * The body of POST /api/jobs/, checked as Ray checks it (ray.dashboard.modules.job.common.JobSubmitRequest), in Ray's own
  * words but without its traceback. Pure.
  */
-import { ioMetadata, type RayJobSubmission } from '@iocloud/contracts';
+import {
+  type IoMetadata,
+  ioMetadata,
+  type RayJobSubmission,
+  readIoMetadata,
+  type Scheduling,
+} from '@iocloud/contracts';
 import { type Needs, parseLabelCondition } from '../core/queueing/index.js';
 
 export interface Submission {
@@ -14,6 +20,9 @@ export interface Submission {
   needs: Needs;
   wantedCluster: string | null;
   maxAttempts: number;
+  scheduling: Scheduling;
+  /** Queue it even though no machine that is enrolled meets its requirements. */
+  waitsForMachines: boolean;
   /** What a head is sent, less the id and our own metadata. */
   body: RayJobSubmission;
 }
@@ -64,7 +73,7 @@ export function parseSubmission(text: string): Submission {
       throw valueError(`entrypoint_label_selector: '${key}': '${value}' is no label selector`);
     }
   }
-  const io = parseIoMetadata(metadata);
+  const { io, requirements, scheduling } = parseIoMetadata(metadata);
   const submissionId = parseSubmissionId((given.submission_id || given.job_id || null) as string | null);
   const body = Object.fromEntries(
     Object.entries(given).filter(([name]) => name !== 'submission_id' && name !== 'job_id'),
@@ -80,9 +89,12 @@ export function parseSubmission(text: string): Submission {
       memoryBytes: amount(given, 'entrypoint_memory', 'an integer') ?? 0,
       resources: nonNegative(resources ?? {}),
       labelSelector: labelSelector ?? {},
+      ...(Object.keys(requirements).length > 0 ? { requirements } : {}),
     },
     wantedCluster: io['io.cluster'] ?? null,
     maxAttempts: io['io.max_attempts'] === undefined ? defaultMaxAttempts : Number(io['io.max_attempts']),
+    scheduling,
+    waitsForMachines: io['io.wait_for_machines'] === 'true',
     body,
   };
 }
@@ -124,9 +136,14 @@ function parseIoMetadata(metadata: Record<string, string> | null) {
     }
   }
   const parsed = ioMetadata.safeParse(own);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw valueError(`metadata key ${issue?.path.join('.')}: ${issue?.message}`);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw valueError(`metadata key ${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  const io: IoMetadata = parsed.data;
+  const read = readIoMetadata(io);
+  if ('key' in read) throw valueError(`metadata key ${read.key}: ${read.message}`);
+  return { io, ...read };
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

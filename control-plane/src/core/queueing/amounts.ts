@@ -1,5 +1,7 @@
 /** What a job reserves of a cluster while it runs, and the arithmetic on it. */
 
+import type { Requirements } from '@iocloud/contracts';
+
 export interface Amounts {
   cpus: number;
   gpus: number;
@@ -12,6 +14,8 @@ export interface Amounts {
 export interface Needs extends Omit<Amounts, 'cpus'> {
   cpus: number | null;
   labelSelector: Record<string, string>;
+  /** Of the machine that it runs on; absent: any will do. */
+  requirements?: Requirements;
 }
 
 /** Ray counts in ten-thousandths; sums of such fractions must not fail by the last bit of a float. */

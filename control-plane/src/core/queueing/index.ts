@@ -2,3 +2,4 @@
 export { type Amounts, add, type Needs, nothing, reservation, shortage } from './amounts.js';
 export { labelsFor, labelsMatch, parseLabelCondition } from './label-selector.js';
 export { type Decision, type PlannedCluster, type PlanOptions, plan, type QueuedJob } from './plan.js';
+export * from './priority.js';

@@ -1,0 +1,176 @@
+/**
+ * The `io.*` metadata by which a submission states what Ray has no field for. Metadata values are strings on Ray's wire,
+ * so each key parses its own text.
+ */
+import { z } from 'zod';
+import { parseDuration, parseMemory, parseUsd } from './amounts.js';
+import { priorityClass, type Requirements, requirements, type Scheduling, scheduling } from './requirements.js';
+
+interface Key {
+  describe: string;
+  /** What the text means, or null when it means nothing. */
+  parse(text: string): unknown;
+  expected: string;
+}
+
+const commaList = (text: string) => text.split(',').map(item => item.trim());
+const list = (describe: string, expected: string, each = (item: string) => item): Key => ({
+  describe,
+  expected,
+  parse: text => (commaList(text).every(item => item !== '') ? commaList(text).map(each) : null),
+});
+const upper = (text: string) => text.toUpperCase();
+const lower = (text: string) => text.toLowerCase();
+const usd = (describe: string): Key => ({ describe, expected: 'dollars such as 2.50', parse: parseUsd });
+
+/** Keys that become requirements, by the requirement's name. */
+const requirementKeys = {
+  'io.accelerator': [
+    'accelerators',
+    list('models or families of accelerators, any of them', 'such as H100 or H100,A100'),
+  ],
+  'io.accelerator_vendor': [
+    'acceleratorVendors',
+    list('makers of accelerators, any of them', 'such as nvidia,amd', lower),
+  ],
+  'io.accelerator_memory': [
+    'minDeviceMemoryBytes',
+    { describe: 'memory of each accelerator, at least', expected: 'an amount such as 80GB', parse: parseMemory },
+  ],
+  'io.interconnect': ['interconnects', list('between accelerators of a machine, any of them', 'such as nvlink', lower)],
+  'io.fabric': ['fabrics', list('between machines, any of them', 'such as infiniband,roce', lower)],
+  'io.country': ['countries', list('countries that will do (ISO 3166-1 alpha-2)', 'such as DE,FR', upper)],
+  'io.exclude_country': ['excludeCountries', list('countries that will not do', 'such as US', upper)],
+  'io.region': ['regions', list('regions that will do', 'such as eu-central', lower)],
+  'io.near': [
+    'near',
+    {
+      describe: 'latitude and longitude that latency counts from',
+      expected: 'degrees such as 52.5,13.4',
+      parse: place,
+    },
+  ],
+  'io.max_latency_ms': [
+    'maxLatencyMs',
+    { describe: 'estimated round trip to io.near, at most', expected: 'a number of milliseconds', parse: number },
+  ],
+  'io.compliance': ['compliance', list('certificates of the supplier, all of them', 'such as soc2,hipaa', lower)],
+  'io.connectivity': [
+    'minConnectivity',
+    { describe: 'connectivity tier, at least', expected: 'low, medium, high or ultra', parse: lower },
+  ],
+  'io.max_price_per_hour': ['maxMicroUsdPerHour', usd('price ceiling per hour in USD')],
+  'io.prefer': [
+    'preferences',
+    {
+      describe: 'weights of price, speed, place and reputation among the machines that will do',
+      expected: 'such as price=2,speed=1',
+      parse: weights,
+    },
+  ],
+} as const satisfies Record<string, readonly [keyof Requirements, Key]>;
+
+/** Keys that say how the job is queued, by the name in `scheduling`. */
+const schedulingKeys = {
+  'io.priority': ['priority', { describe: 'priority class', expected: priorityClass.options.join(', '), parse: lower }],
+  'io.preemptible': [
+    'preemptible',
+    {
+      describe: 'true: may be stopped and queued again for more urgent work',
+      expected: 'true or false',
+      parse: (text: string) => (text === 'true' ? true : text === 'false' ? false : null),
+    },
+  ],
+  'io.deadline': [
+    'deadline',
+    {
+      describe: 'when it should have ended',
+      expected: 'ISO 8601 with its zone, such as 2027-01-31T18:00:00Z',
+      parse: upper,
+    },
+  ],
+  'io.expected_duration': [
+    'expectedSeconds',
+    { describe: 'how long it will run, about', expected: 'a time such as 90s, 10m or 1h30m', parse: parseDuration },
+  ],
+  'io.cheap_price_per_hour': [
+    'cheapMicroUsdPerHour',
+    usd('wait for this price in USD until the deadline forces a start'),
+  ],
+  'io.budget': ['budgetMicroUsd', usd('stop the job rather than spend more, in USD')],
+} as const satisfies Record<string, readonly [keyof Scheduling, Key]>;
+
+function place(text: string) {
+  const [latitudeDeg, longitudeDeg, ...rest] = commaList(text).map(number);
+  return rest.length === 0 && latitudeDeg != null && longitudeDeg != null ? { latitudeDeg, longitudeDeg } : null;
+}
+
+function number(text: string): number | null {
+  return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : null;
+}
+
+function weights(text: string) {
+  const pairs = commaList(text).map(item => item.split('='));
+  const isPair = ([name, weight, ...rest]: string[]) => name && weight && number(weight) !== null && rest.length === 0;
+  return pairs.every(isPair) ? Object.fromEntries(pairs.map(([name, weight]) => [name, Number(weight)])) : null;
+}
+
+const texts = (keys: Record<string, readonly [string, Key]>) =>
+  Object.fromEntries(
+    Object.entries(keys).map(([name, [, key]]) => [
+      name,
+      z
+        .string()
+        .refine(text => key.parse(text) !== null, `expected ${key.expected}`)
+        .optional()
+        .describe(`${key.describe}; ${key.expected}`),
+    ]),
+  );
+
+export const ioMetadata = z
+  .object({
+    'io.cluster': z.string().min(1).max(63).optional().describe('name or id of the cluster to run on'),
+    'io.max_attempts': z
+      .string()
+      .regex(/^([1-9]|10)$/, 'a whole number from 1 to 10')
+      .optional()
+      .describe('attempts in all when infrastructure fails; default 3'),
+    ...(texts(requirementKeys) as Record<keyof typeof requirementKeys, z.ZodOptional<z.ZodString>>),
+    ...(texts(schedulingKeys) as Record<keyof typeof schedulingKeys, z.ZodOptional<z.ZodString>>),
+    'io.wait_for_machines': z
+      .enum(['true', 'false'])
+      .optional()
+      .describe('true: queue the job even though no machine that is enrolled meets its requirements; default false'),
+  })
+  .strict()
+  .meta({ id: 'IoMetadata' });
+export type IoMetadata = z.infer<typeof ioMetadata>;
+
+/**
+ * What the metadata requires and how it is to be queued. Values that parse but are not allowed (a country of three
+ * letters, a negative weight) come back as issues of zod under the metadata key that they stand in.
+ */
+export function readIoMetadata(
+  metadata: IoMetadata,
+): { requirements: Requirements; scheduling: Scheduling } | { key: string; message: string } {
+  const required = readKeys(requirementKeys, metadata, requirements);
+  if ('key' in required) return required;
+  const queued = readKeys(schedulingKeys, metadata, scheduling);
+  return 'key' in queued ? queued : { requirements: required.value, scheduling: queued.value };
+}
+
+function readKeys<T>(
+  keys: Record<string, readonly [string, Key]>,
+  metadata: IoMetadata,
+  schema: z.ZodType<T>,
+): { value: T } | { key: string; message: string } {
+  const given = Object.entries(keys).flatMap(([name, [field, key]]) => {
+    const text = metadata[name as keyof IoMetadata];
+    return text === undefined ? [] : [[field, key.parse(text)] as const];
+  });
+  const parsed = schema.safeParse(Object.fromEntries(given));
+  if (parsed.success) return { value: parsed.data };
+  const [issue] = parsed.error.issues;
+  const [key] = Object.entries(keys).find(([, [field]]) => field === issue?.path[0]) ?? [''];
+  return { key, message: issue?.message ?? '' };
+}
