@@ -91,7 +91,10 @@ export type Job = z.infer<typeof job>;
 export const changeJob = z
   .strictObject({
     metadata: z
-      .record(z.string().regex(/^io\./, 'only keys that start with "io." can be changed'), z.string().nullable())
+      .record(z.string(), z.string().nullable())
+      .refine(changes => Object.keys(changes).every(key => key.startsWith('io.')), {
+        error: 'only keys that start with "io." can be changed',
+      })
       .refine(changes => Object.keys(changes).length > 0, 'names nothing to change'),
   })
   .meta({ id: 'ChangeJob' });
