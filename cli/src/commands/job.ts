@@ -1,5 +1,5 @@
 /** `iocloud job …`. Submitting is the Ray client's: `ray job submit` packs working directories as Ray wants them. */
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { collect } from '../client.js';
 import { CliError } from './exit.js';
 import { followJobLog } from './job-log.js';
@@ -41,6 +41,18 @@ export function jobCommands(program: Command, terminal: Terminal): void {
       }),
     );
 
+  leaf('update <job>', 'change priority or requirements of a job that waits in the queue')
+    .option('--set <key=value>', 'such as io.priority=high; may be given again', collectPairs)
+    .option('--unset <key>', 'take a key back, such as io.country; may be given again', collectKeys)
+    .action((submissionId: string, options: CommonOptions & { set?: Pairs; unset?: Pairs }) =>
+      run(terminal, options, async ({ client, show }) => {
+        const metadata = { ...options.unset, ...options.set };
+        if (Object.keys(metadata).length === 0) throw new CliError('usage', 'nothing to change: give --set or --unset');
+        const job = await client.call('changeJob', { params: { submissionId }, body: { metadata } });
+        show(job, () => jobDetails(job, terminal.now()));
+      }),
+    );
+
   leaf('stop <job>', 'stop a job').action((submissionId: string, options: CommonOptions) =>
     run(terminal, options, async ({ client, show }) => {
       const answer = await client.call('rayStopJob', { params: { submissionId } });
@@ -56,6 +68,16 @@ export function jobCommands(program: Command, terminal: Terminal): void {
       }),
   );
 }
+
+type Pairs = Record<string, string | null>;
+
+function collectPairs(text: string, before: Pairs = {}): Pairs {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError(`"${text}" is no key=value such as io.priority=high`);
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+const collectKeys = (key: string, before: Pairs = {}): Pairs => ({ ...before, [key]: null });
 
 async function follow({ client, terminal, json, progress }: Context, submissionId: string): Promise<void> {
   await followJobLog(client, submissionId, {

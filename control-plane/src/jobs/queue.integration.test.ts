@@ -64,7 +64,7 @@ describe('a queue before a cluster with room for one job', () => {
     const refusals: [Response, number, string][] = [
       [await change('waits', { 'io.priority': 'highest' }), 400, 'metadata key io.priority'],
       [await change('waits', { 'io.prioritee': 'high' }), 400, 'io.prioritee is unknown'],
-      [await change('waits', { team: 'b' }), 400, 'only keys that start with "io." can be changed'],
+      [await change('waits', { team: 'b' }), 400, 'can be changed'],
       [await change('waits', { 'io.cluster': 'nowhere' }), 400, 'no running cluster is called nowhere'],
       [await change('waits', {}), 400, 'names nothing to change'],
       [await change('nobody', { 'io.priority': 'high' }), 404, 'no job nobody exists'],
