@@ -8,7 +8,7 @@ import * as accounts from './accounts.js';
 import { cluster, clusterSpec, dashboardLink, scaleRequest } from './clusters.js';
 import { event } from './events.js';
 import * as ids from './ids.js';
-import { changeJob, job, jobPhase, rayJobDetails } from './jobs.js';
+import { changeJob, job, jobPhase, rateJob, rayJobDetails } from './jobs.js';
 import { changeNodeTerms, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
 
@@ -188,6 +188,17 @@ export const api = {
     tag: 'jobs',
     params: jobParams,
     body: changeJob,
+    status: 200,
+    response: job,
+  },
+  rateJob: {
+    method: 'post',
+    path: '/v1/jobs/{submissionId}/rating',
+    access: 'jobs:write',
+    summary: 'Rate the machine that a job ended on, once: later placement goes by it',
+    tag: 'jobs',
+    params: jobParams,
+    body: rateJob,
     status: 200,
     response: job,
   },

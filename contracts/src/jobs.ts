@@ -98,3 +98,10 @@ export const changeJob = z
       .refine(changes => Object.keys(changes).length > 0, 'names nothing to change'),
   })
   .meta({ id: 'ChangeJob' });
+
+export const rateJob = z
+  .strictObject({
+    stars: z.int().min(1).max(5).describe('how the machine did: 5 is best'),
+    comment: z.string().max(2_000).default(''),
+  })
+  .meta({ id: 'RateJob' });

@@ -82,6 +82,7 @@ export const node = z
     state: z.enum(['online', 'offline']),
     inventory: inventory.nullable().describe('null until the agent has connected once'),
     terms: nodeTerms,
+    reputation: z.number().min(0).max(1).describe('how far it can be relied on; 0.8: nothing is known of it'),
     cpusLeased: z.number(),
     memoryBytesLeased: z.int(),
     devicesLeased: z.array(z.int()).describe('indices of devices in a lease'),

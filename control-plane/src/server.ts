@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { accountRoutes, authenticator, bootstrapAccounts } from './accounts/index.js';
 import { createClusters } from './clusters/index.js';
 import { eventRoutes } from './events/index.js';
-import { ensureNode, Inventory, nodeRoutes } from './inventory/index.js';
+import { ensureNode, Inventory, nodeRoutes, recordEvidence } from './inventory/index.js';
 import { createJobs } from './jobs/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
@@ -68,6 +68,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     signals,
     log,
     clusters: clusterDomain.clusters,
+    reputation: { record: recordEvidence },
     random: randomBytes,
     now: Date.now,
   });

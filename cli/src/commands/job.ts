@@ -53,6 +53,16 @@ export function jobCommands(program: Command, terminal: Terminal): void {
       }),
     );
 
+  leaf('rate <job> <stars>', 'rate the machine that a job ended on, 1 to 5 stars: later placement goes by it')
+    .option('--comment <text>', 'what went well or badly', '')
+    .action((submissionId: string, stars: string, options: CommonOptions & { comment: string }) =>
+      run(terminal, options, async ({ client, show }) => {
+        const body = { stars: parseCount(stars), comment: options.comment };
+        const job = await client.call('rateJob', { params: { submissionId }, body });
+        show(job, () => `${submissionId} is rated ${stars} of 5`);
+      }),
+    );
+
   leaf('stop <job>', 'stop a job').action((submissionId: string, options: CommonOptions) =>
     run(terminal, options, async ({ client, show }) => {
       const answer = await client.call('rayStopJob', { params: { submissionId } });

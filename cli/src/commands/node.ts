@@ -44,7 +44,7 @@ export function nodeDetails(node: Node, nowMs: number): string {
     ['state', node.lastHeartbeatAt ? `${node.state}, heard of ${age(node.lastHeartbeatAt, nowMs)} ago` : node.state],
     ['offered to', node.shared ? 'other tenants too' : 'its own tenant'],
   ];
-  base.push(...termLines(node.terms));
+  base.push(...termLines(node.terms), ['reputation', node.reputation.toFixed(2)]);
   if (!inventory) return `${facts(base)}\n\nits agent has never connected`;
   const parts = [
     facts([

@@ -92,6 +92,12 @@ export const headState =
     return silent.includes(lease.node_id) ? 'unreachable' : 'ready';
   };
 
+export const machineOf: Clusters['machineOf'] = async (db, headLeaseId) => {
+  const { rows } = await db.query<{ node_id: NodeId }>('SELECT node_id FROM leases WHERE id = $1', [headLeaseId]);
+  if (!rows[0]) throw new Error(`no lease ${headLeaseId}`);
+  return rows[0].node_id;
+};
+
 export const provisionForJob =
   (wiring: Wiring): Clusters['provisionForJob'] =>
   async (tx, tenantId, needs) => {

@@ -1,7 +1,7 @@
 /** What clusters offer to jobs, and what they need from them; main.ts joins the two. */
 import type { Agent as HttpAgent } from 'node:http';
 import type { Readable } from 'node:stream';
-import type { ClusterId, ClusterPhase, LeaseId, NodeResources, TenantId } from '@iocloud/contracts';
+import type { ClusterId, ClusterPhase, LeaseId, NodeId, NodeResources, TenantId } from '@iocloud/contracts';
 import type { Queryable, Transaction } from '../platform/index.js';
 
 /** What a cluster can carry in all: sums over the Ray nodes of its spec. */
@@ -42,6 +42,8 @@ export interface Clusters {
   ): Promise<{ clusterId: ClusterId } | { refused: string; ever: boolean }>;
   /** State of the head with this lease: `gone` once it has ended or counts as lost, for good. */
   headState(db: Queryable, headLeaseId: LeaseId): Promise<'ready' | 'unreachable' | 'gone'>;
+  /** The machine that this head runs or ran on. */
+  machineOf(db: Queryable, headLeaseId: LeaseId): Promise<NodeId>;
   /**
    * HTTP to the cluster's head through its machine's tunnel: use with node:http's request({agent, host, path, …}); the
    * headers carry the cluster's Ray token. Throws HeadUnavailable.

@@ -9,6 +9,7 @@ import type {
   StreamRequest,
   TenantId,
 } from '@iocloud/contracts';
+import type { Evidence } from '../core/matching/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
 
 /** An online machine on which a tenant may place Ray nodes, with all that it offers (leased or not). */
@@ -63,4 +64,10 @@ export interface LeaseBook {
     db: Queryable,
     nodeIds: NodeId[],
   ): Promise<Map<NodeId, { cpus: number; memoryBytes: number; devices: number[] }>>;
+}
+
+/** How far machines can be relied on: what jobs tell of them. */
+export interface Reputation {
+  /** Counts for the machine and for its supplier; see core/matching/reputation.ts. */
+  record(tx: Transaction, nodeId: NodeId, renter: TenantId, evidence: Evidence, now: Date): Promise<void>;
 }

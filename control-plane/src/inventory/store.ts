@@ -2,6 +2,7 @@ import type { Inventory, Node, NodeId, NodeTerms, TenantId } from '@iocloud/cont
 import { heartbeatTimeoutMs, nodeTerms } from '@iocloud/contracts';
 import { Failure, type Queryable, type Transaction, wake } from '../platform/index.js';
 import type { LeaseBook, Machine } from './ports.js';
+import { reputations } from './reputation.js';
 
 export interface NodeRow {
   id: NodeId;
@@ -17,10 +18,9 @@ export interface NodeRow {
 }
 
 export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow[]): Promise<Node[]> {
-  const leased = await leaseBook.leased(
-    db,
-    rows.map(row => row.id),
-  );
+  const ids = rows.map(row => row.id);
+  const leased = await leaseBook.leased(db, ids);
+  const reputationOf = await reputations(db, ids, new Date());
   return rows.map(row => {
     const use = leased.get(row.id);
     return {
@@ -30,6 +30,7 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       state: row.online ? 'online' : 'offline',
       inventory: row.inventory,
       terms: nodeTerms.parse(row.terms),
+      reputation: reputationOf.get(row.id) ?? 0,
       cpusLeased: use?.cpus ?? 0,
       memoryBytesLeased: use?.memoryBytes ?? 0,
       devicesLeased: use?.devices ?? [],

@@ -4,11 +4,13 @@
  * - submission.ts, admission.ts, routes.ts, listing.ts, change.ts
  *                                          what comes in over HTTP and how it is answered
  * - dispatch.ts                            gives queued jobs their places (decided in core/queueing)
+ * - rating.ts                              what renters think of how a job went
  * - attempts/                              sees each attempt through on its head
  * - logs/, packages/                       what jobs say, and what they bring along
  * - states.ts, ray-view.ts                 the lives of jobs as tables, and as Ray shows them
  */
 import type { ClusterActivity, Clusters } from '../clusters/ports.js';
+import type { Reputation } from '../inventory/ports.js';
 import type { Config, Database, Http, Logger, Signals, TopicHandler } from '../platform/index.js';
 import { clusterActivity } from './activity.js';
 import { AttemptMonitors } from './attempts/index.js';
@@ -18,6 +20,7 @@ import { Heads } from './head.js';
 import { jobListingRoutes } from './listing.js';
 import { LogTails } from './logs/index.js';
 import { PackageStore, packageRoutes } from './packages/index.js';
+import { ratingRoutes } from './rating.js';
 import { rayCommit, sessionName } from './ray-release.js';
 import { rayJobRoutes } from './routes.js';
 import type { RandomBytes } from './store.js';
@@ -33,6 +36,7 @@ export interface JobsWiring {
   signals: Signals;
   log: Logger;
   clusters: Clusters;
+  reputation: Reputation;
   random: RandomBytes;
   /** Milliseconds since the epoch. */
   now(): number;
@@ -76,6 +80,7 @@ export function createJobs(wiring: JobsWiring): Jobs {
       tails.bind(http);
       jobListingRoutes(http, database);
       jobChangeRoutes(http, wiring);
+      ratingRoutes(http, wiring);
     },
     dispatch,
     attempt,

@@ -85,4 +85,26 @@ describe('a queue before a cluster with room for one job', () => {
     await stop('holder-2');
     expect((await rig.ended(key, 'waits')).status).toBe('SUCCEEDED');
   });
+
+  test('ends in a rating that counts once, for the machine and its supplier', async () => {
+    const rate = (id: string, body: object) => rig.call(key, 'POST', `/v1/jobs/${id}/rating`, body);
+    const standings = async () => (await rig.database.query('SELECT good, bad FROM standings ORDER BY subject')).rows;
+    const before = await standings();
+    await submit('holder-3', {}, 'sleep 300');
+    await submit('rated');
+    expect((await rate('rated', { stars: 2 })).status).toBe(409);
+    await stop('holder-3');
+    await rig.ended(key, 'rated');
+    expect((await rate('rated', { stars: 6 })).status).toBe(400);
+    expect((await rate('rated', { stars: 2, comment: 'slow' })).status).toBe(200);
+    const again = await rate('rated', { stars: 5 });
+    expect([again.status, await again.text()]).toEqual([409, expect.stringContaining('has been rated already')]);
+    expect((await rig.call((await rig.tenant()).key, 'POST', '/v1/jobs/rated/rating', { stars: 1 })).status).toBe(404);
+    const after = await standings();
+    expect(before).toEqual([]);
+    expect(after).toEqual([
+      { good: 0.5, bad: 1.5 },
+      { good: 0.5, bad: 1.5 },
+    ]);
+  });
 });

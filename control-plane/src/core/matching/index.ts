@@ -11,3 +11,4 @@ export {
   type Use,
   type Want,
 } from './place.js';
+export { type Evidence, reputation, type Standing, unknown, withEvidence } from './reputation.js';

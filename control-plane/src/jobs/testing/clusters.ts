@@ -1,7 +1,14 @@
 /** Clusters for tests of jobs: rows in the real tables, heads that the test names, states that the test sets. */
 import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { type ClusterId, type LeaseId, type NodeResources, newId, type TenantId } from '@iocloud/contracts';
+import {
+  type ClusterId,
+  type LeaseId,
+  type NodeId,
+  type NodeResources,
+  newId,
+  type TenantId,
+} from '@iocloud/contracts';
 import { type Clusters, type ClusterView, HeadUnavailable } from '../../clusters/ports.js';
 import type { Queryable, Transaction } from '../../platform/index.js';
 import type { RayHead } from './ray-head.js';
@@ -94,6 +101,12 @@ export class TestClusters implements Clusters {
   async headState(_db: Queryable, headLeaseId: LeaseId) {
     for (const { view, state } of this.clusters.values()) if (view.headLeaseId === headLeaseId) return state;
     return 'gone' as const;
+  }
+
+  async machineOf(db: Queryable, headLeaseId: LeaseId): Promise<NodeId> {
+    const { rows } = await db.query<{ node_id: NodeId }>('SELECT node_id FROM leases WHERE id = $1', [headLeaseId]);
+    if (!rows[0]) throw new Error(`no lease ${headLeaseId}`);
+    return rows[0].node_id;
   }
 
   async head(clusterId: ClusterId) {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type RunningServer, startPostgres, startRedis } from '@iocloud/cli';
 import { newId, type RayJobDetails, type TenantId } from '@iocloud/contracts';
 import { authenticator } from '../../accounts/index.js';
+import { recordEvidence } from '../../inventory/index.js';
 import {
   createLogger,
   Database,
@@ -102,6 +103,7 @@ export class Rig {
       signals,
       log,
       clusters: this.clusters,
+      reputation: { record: recordEvidence },
       random: randomBytes,
       now: Date.now,
     });
