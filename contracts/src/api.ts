@@ -7,8 +7,9 @@ import { z } from 'zod';
 import * as accounts from './accounts.js';
 import { cluster, clusterSpec, dashboardLink, scaleRequest } from './clusters.js';
 import { event } from './events.js';
+import { explanation } from './explain.js';
 import * as ids from './ids.js';
-import { changeJob, job, jobPhase, rateJob, rayJobDetails } from './jobs.js';
+import { changeJob, job, jobPhase, rateJob, rayJobDetails, rayJobSubmission } from './jobs.js';
 import { changeNodeTerms, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
 
@@ -190,6 +191,36 @@ export const api = {
     body: changeJob,
     status: 200,
     response: job,
+  },
+  explainSubmission: {
+    method: 'post',
+    path: '/v1/explain/job',
+    access: 'jobs:read',
+    summary: 'Dry run of a submission: where it could run, at what price, from when, or why nowhere',
+    tag: 'jobs',
+    body: rayJobSubmission,
+    status: 200,
+    response: explanation,
+  },
+  explainJob: {
+    method: 'get',
+    path: '/v1/jobs/{submissionId}/explanation',
+    access: 'jobs:read',
+    summary: 'Why a job waits, and where it could run',
+    tag: 'jobs',
+    params: jobParams,
+    status: 200,
+    response: explanation,
+  },
+  explainCluster: {
+    method: 'post',
+    path: '/v1/explain/cluster',
+    access: 'clusters:read',
+    summary: 'Dry run of a cluster: where it could stand, at what price, or why nowhere',
+    tag: 'clusters',
+    body: clusterSpec,
+    status: 200,
+    response: explanation,
   },
   rateJob: {
     method: 'post',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { clusterId, leaseId, nodeId } from './ids.js';
+import { requirements } from './requirements.js';
 import { dnsLabel, nodeResources } from './resources.js';
 
 export const rayVersion = z.string().regex(/^\d+\.\d+\.\d+$/, 'a Ray release such as 2.60.0');
@@ -23,6 +24,9 @@ export const clusterSpec = z
       .max(64)
       .default([])
       .refine(groups => new Set(groups.map(group => group.name)).size === groups.length, 'group names must differ'),
+    requirements: requirements
+      .optional()
+      .describe('of every machine that carries a part of it; any will do when absent'),
     idleTimeoutSeconds: z
       .int()
       .min(0)

@@ -5,6 +5,7 @@ export * from './amounts.js';
 export * from './api.js';
 export * from './clusters.js';
 export * from './events.js';
+export * from './explain.js';
 export * from './ids.js';
 export * from './io-metadata.js';
 export * from './jobs.js';

@@ -37,8 +37,11 @@ const requirementKeys = {
     'minDeviceMemoryBytes',
     { describe: 'memory of each accelerator, at least', expected: 'an amount such as 80GB', parse: parseMemory },
   ],
-  'io.interconnect': ['interconnects', list('between accelerators of a machine, any of them', 'such as nvlink', lower)],
-  'io.fabric': ['fabrics', list('between machines, any of them', 'such as infiniband,roce', lower)],
+  'io.interconnect': [
+    'interconnect',
+    { describe: 'between accelerators of a machine, at least', expected: 'pcie or nvlink', parse: lower },
+  ],
+  'io.fabric': ['fabric', { describe: 'between machines', expected: 'ethernet, roce or infiniband', parse: lower }],
   'io.country': ['countries', list('countries that will do (ISO 3166-1 alpha-2)', 'such as DE,FR', upper)],
   'io.exclude_country': ['excludeCountries', list('countries that will not do', 'such as US', upper)],
   'io.region': ['regions', list('regions that will do', 'such as eu-central', lower)],

@@ -18,7 +18,10 @@ export const connectivity = z
   .describe('download and upload of at least: low 10, medium 100, high 1,000, ultra 10,000 Mbit/s')
   .meta({ id: 'Connectivity' });
 /** Between the accelerators of one machine. */
-export const interconnect = z.enum(['pcie', 'nvlink', 'infinity-fabric']).meta({ id: 'Interconnect' });
+export const interconnect = z
+  .enum(['pcie', 'nvlink'])
+  .describe("nvlink: the maker's direct links, NVLink or Infinity Fabric; it meets a wish for pcie too")
+  .meta({ id: 'Interconnect' });
 /** Between machines. */
 export const fabric = z.enum(['ethernet', 'roce', 'infiniband']).meta({ id: 'Fabric' });
 export const microUsd = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
@@ -48,8 +51,8 @@ export const requirements = z
     ),
     acceleratorVendors: listOf(acceleratorVendor),
     minDeviceMemoryBytes: z.int().min(1).optional().describe('bytes of memory of each accelerator'),
-    interconnects: listOf(interconnect).describe('between the accelerators of one machine'),
-    fabrics: listOf(fabric).describe('between machines'),
+    interconnect: interconnect.optional().describe('at least, between the accelerators of one machine'),
+    fabric: fabric.optional().describe('between machines'),
     countries: listOf(country),
     excludeCountries: listOf(country),
     regions: listOf(region),

@@ -30,7 +30,10 @@ export function withTermOptions(command: Command): Command {
     .option('--at <lat,lon>', 'where it stands, in degrees, such as 50.11,8.68')
     .option('--domain <name>', 'site or rack that fails as one')
     .option('--connectivity <tier>', 'low, medium, high or ultra: 10, 100, 1,000 or 10,000 Mbit/s both ways')
-    .option('--interconnect <kind>', 'between its accelerators: pcie, nvlink or infinity-fabric')
+    .option(
+      '--interconnect <kind>',
+      'between its accelerators: pcie, or nvlink for direct links (NVLink, Infinity Fabric)',
+    )
     .option('--fabric <kind>', 'to other machines: ethernet, roce or infiniband')
     .option('--compliance <list>', 'certificates: soc2, hipaa, gdpr, iso27001, e2e-encrypted')
     .option('--gpu-price <usd>', 'price of an accelerator for an hour, in dollars', argument(parseDollars))
