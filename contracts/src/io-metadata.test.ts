@@ -7,13 +7,28 @@ import { scheduling } from './requirements.js';
 const read = (metadata: Record<string, string>) => readIoMetadata(ioMetadata.parse(metadata));
 
 describe('io.* metadata', () => {
+  test('that asks for a kind of accelerator sets one aside, if it does not say how many', () => {
+    expect(read({ 'io.accelerator': 'H100' })).toMatchObject({ gpus: 1 });
+    expect(read({ 'io.accelerator': 'H100', 'io.accelerator_count': '8' })).toMatchObject({ gpus: 8 });
+    expect(read({ 'io.country': 'DE' })).toMatchObject({ gpus: null });
+  });
+
   test('that is absent requires nothing and queues normally', () => {
-    expect(read({})).toEqual({ requirements: {}, scheduling: scheduling.parse({}) });
+    expect(read({})).toEqual({
+      cpus: null,
+      memoryBytes: null,
+      gpus: null,
+      requirements: {},
+      scheduling: scheduling.parse({}),
+    });
   });
 
   test('says every requirement in its own words', () => {
     expect(
       read({
+        'io.cpus': '2.5',
+        'io.memory': '8GiB',
+        'io.accelerator_count': '4',
         'io.accelerator': 'H100, a100',
         'io.accelerator_vendor': 'NVIDIA',
         'io.accelerator_memory': '80GB',
@@ -36,6 +51,9 @@ describe('io.* metadata', () => {
         'io.budget': '20',
       }),
     ).toEqual({
+      cpus: 2.5,
+      memoryBytes: 2 ** 33,
+      gpus: 4,
       requirements: {
         accelerators: ['H100', 'a100'],
         acceleratorVendors: ['nvidia'],
@@ -64,6 +82,8 @@ describe('io.* metadata', () => {
   });
 
   test.each([
+    ['io.cpus', '0'],
+    ['io.accelerator_count', '65'],
     ['io.country', 'DEU'],
     ['io.country', 'DE,,FR'],
     ['io.compliance', 'pci'],

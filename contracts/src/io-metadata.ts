@@ -23,6 +23,26 @@ const upper = (text: string) => text.toUpperCase();
 const lower = (text: string) => text.toLowerCase();
 const usd = (describe: string): Key => ({ describe, expected: 'dollars such as 2.50', parse: parseUsd });
 
+/** What is set aside for a job beyond what its entrypoint asks for: for the tasks that it starts. */
+const amountKeys = {
+  'io.cpus': [
+    'cpus',
+    { describe: 'logical CPUs set aside for the job and its tasks', expected: 'a number such as 4', parse: positive },
+  ],
+  'io.memory': [
+    'memoryBytes',
+    { describe: 'memory set aside for the job and its tasks', expected: 'an amount such as 8GiB', parse: parseMemory },
+  ],
+  'io.accelerator_count': [
+    'gpus',
+    {
+      describe: 'accelerators set aside for the job and its tasks; 1 where a key asks for some kind of them',
+      expected: 'a whole number from 1 to 64',
+      parse: (text: string) => (/^([1-9]|[1-5]\d|6[0-4])$/.test(text) ? Number(text) : null),
+    },
+  ],
+} as const satisfies Record<string, readonly [string, Key]>;
+
 /** Keys that become requirements, by the requirement's name. */
 const requirementKeys = {
   'io.accelerator': [
@@ -112,6 +132,11 @@ function number(text: string): number | null {
   return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : null;
 }
 
+function positive(text: string): number | null {
+  const value = number(text);
+  return value !== null && value > 0 && value <= 1024 ? value : null;
+}
+
 function weights(text: string) {
   const pairs = commaList(text).map(item => item.split('='));
   const isPair = ([name, weight, ...rest]: string[]) => name && weight && number(weight) !== null && rest.length === 0;
@@ -138,6 +163,7 @@ export const ioMetadata = z
       .regex(/^([1-9]|10)$/, 'a whole number from 1 to 10')
       .optional()
       .describe('attempts in all when infrastructure fails; default 3'),
+    ...(texts(amountKeys) as Record<keyof typeof amountKeys, z.ZodOptional<z.ZodString>>),
     ...(texts(requirementKeys) as Record<keyof typeof requirementKeys, z.ZodOptional<z.ZodString>>),
     ...(texts(schedulingKeys) as Record<keyof typeof schedulingKeys, z.ZodOptional<z.ZodString>>),
     'io.wait_for_machines': z
@@ -149,17 +175,38 @@ export const ioMetadata = z
   .meta({ id: 'IoMetadata' });
 export type IoMetadata = z.infer<typeof ioMetadata>;
 
+/** What a job asks for by metadata. An amount that is null was not stated. */
+export interface Asked {
+  cpus: number | null;
+  memoryBytes: number | null;
+  gpus: number | null;
+  requirements: Requirements;
+  scheduling: Scheduling;
+}
+
+const aboutAccelerators = ['accelerators', 'acceleratorVendors', 'minDeviceMemoryBytes', 'interconnect'] as const;
+
 /**
- * What the metadata requires and how it is to be queued. Values that parse but are not allowed (a country of three
- * letters, a negative weight) come back as issues of zod under the metadata key that they stand in.
+ * What the metadata says. Values that parse but are not allowed (a country of three letters, a negative weight) come back
+ * as the key that they stand in and what is wrong with them.
  */
-export function readIoMetadata(
-  metadata: IoMetadata,
-): { requirements: Requirements; scheduling: Scheduling } | { key: string; message: string } {
+export function readIoMetadata(metadata: IoMetadata): Asked | { key: string; message: string } {
   const required = readKeys(requirementKeys, metadata, requirements);
   if ('key' in required) return required;
   const queued = readKeys(schedulingKeys, metadata, scheduling);
-  return 'key' in queued ? queued : { requirements: required.value, scheduling: queued.value };
+  if ('key' in queued) return queued;
+  const amount = (key: keyof typeof amountKeys) => {
+    const text = metadata[key];
+    return text === undefined ? null : amountKeys[key][1].parse(text);
+  };
+  const wantsAccelerators = aboutAccelerators.some(name => required.value[name] !== undefined);
+  return {
+    cpus: amount('io.cpus'),
+    memoryBytes: amount('io.memory'),
+    gpus: amount('io.accelerator_count') ?? (wantsAccelerators ? 1 : null),
+    requirements: required.value,
+    scheduling: queued.value,
+  };
 }
 
 function readKeys<T>(

@@ -40,6 +40,8 @@ export class Inventory {
 
   readonly machines: Machines = {
     available: store.availableMachines,
+    read: store.readMachines,
+    changedSince: store.machinesChangedSince,
     changeDesired: store.changeDesired,
     silentSince: store.silentSince,
     openStream: (nodeId, request) => {

@@ -12,12 +12,18 @@ import type {
 import type { Evidence } from '../core/matching/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
 
-/** An online machine on which a tenant may place Ray nodes, with all that it offers (leased or not). */
+/** A machine that has said what it is, with all that it offers (leased or not). */
 export interface Machine {
   nodeId: NodeId;
   ownerId: TenantId;
+  /** Offered to other tenants than its owner too. */
+  shared: boolean;
+  /** Online: Ray nodes may be placed on it. */
+  schedulable: boolean;
   name: string;
   terms: NodeTerms;
+  /** 0 to 1, see core/matching/reputation.ts. */
+  reputation: number;
   cpus: number;
   memoryBytes: number;
   devices: Device[];
@@ -39,6 +45,13 @@ export class StreamRefused extends Error {
 export interface Machines {
   /** Online machines that the tenant owns or that their owners share. */
   available(db: Queryable, tenantId: TenantId): Promise<Machine[]>;
+  /** These machines, less those that were removed or that have never connected. */
+  read(db: Queryable, nodeIds: NodeId[]): Promise<Machine[]>;
+  /**
+   * Machines whose offer was changed by this transaction or a later one (a PostgreSQL xid8 as text); `own`: by the
+   * transaction that asks.
+   */
+  changedSince(db: Queryable, xid: string): Promise<{ nodeId: NodeId; own: boolean }[]>;
   /**
    * To be called in the transaction that changes what a node shall run: returns the node's new desired revision and
    * wakes whoever holds its agent's connection.

@@ -176,17 +176,51 @@ export async function behind(db: Queryable, nodeIds: NodeId[]): Promise<NodeId[]
   return rows.map(row => row.id);
 }
 
+type MachineRow = Pick<NodeRow, 'id' | 'tenant_id' | 'name' | 'shared' | 'online' | 'terms'> & { inventory: Inventory };
+
+const machineColumns = 'id, tenant_id, name, shared, online, terms, inventory';
+
 export async function availableMachines(db: Queryable, tenantId: TenantId): Promise<Machine[]> {
-  const { rows } = await db.query<Pick<NodeRow, 'id' | 'tenant_id' | 'name' | 'terms'> & { inventory: Inventory }>(
-    `SELECT id, tenant_id, name, inventory, terms FROM nodes
+  const { rows } = await db.query<MachineRow>(
+    `SELECT ${machineColumns} FROM nodes
      WHERE (tenant_id = $1 OR shared) AND online AND removed_at IS NULL AND inventory IS NOT NULL ORDER BY id`,
     [tenantId],
   );
-  return rows.map(({ id, tenant_id, name, inventory, terms }) => ({
+  return toMachines(db, rows);
+}
+
+export async function readMachines(db: Queryable, nodeIds: NodeId[]): Promise<Machine[]> {
+  const { rows } = await db.query<MachineRow>(
+    `SELECT ${machineColumns} FROM nodes
+     WHERE id = ANY($1) AND removed_at IS NULL AND inventory IS NOT NULL ORDER BY id`,
+    [nodeIds],
+  );
+  return toMachines(db, rows);
+}
+
+export async function machinesChangedSince(db: Queryable, xid: string): Promise<{ nodeId: NodeId; own: boolean }[]> {
+  const { rows } = await db.query<{ id: NodeId; own: boolean }>(
+    `SELECT id, changed_xid IS NOT DISTINCT FROM pg_current_xact_id_if_assigned() AS own
+     FROM nodes WHERE changed_xid >= $1::text::xid8`,
+    [xid],
+  );
+  return rows.map(({ id, own }) => ({ nodeId: id, own }));
+}
+
+async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]> {
+  const reputationOf = await reputations(
+    db,
+    rows.map(row => row.id),
+    new Date(),
+  );
+  return rows.map(({ id, tenant_id, name, shared, online, terms, inventory }) => ({
     nodeId: id,
     ownerId: tenant_id,
+    shared,
+    schedulable: online,
     name,
     terms: nodeTerms.parse(terms),
+    reputation: reputationOf.get(id) ?? 0,
     cpus: inventory.cpus,
     memoryBytes: inventory.memoryBytes,
     devices: inventory.devices,

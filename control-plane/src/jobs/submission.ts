@@ -73,7 +73,8 @@ export function parseSubmission(text: string): Submission {
       throw valueError(`entrypoint_label_selector: '${key}': '${value}' is no label selector`);
     }
   }
-  const { io, requirements, scheduling } = parseIoMetadata(metadata);
+  const { io, asked } = parseIoMetadata(metadata);
+  const { requirements, scheduling } = asked;
   const submissionId = parseSubmissionId((given.submission_id || given.job_id || null) as string | null);
   const body = Object.fromEntries(
     Object.entries(given).filter(([name]) => name !== 'submission_id' && name !== 'job_id'),
@@ -84,9 +85,9 @@ export function parseSubmission(text: string): Submission {
     runtimeEnv,
     metadata,
     needs: {
-      cpus: amount(given, 'entrypoint_num_cpus', 'a number') ?? null,
-      gpus: amount(given, 'entrypoint_num_gpus', 'a number') ?? 0,
-      memoryBytes: amount(given, 'entrypoint_memory', 'an integer') ?? 0,
+      cpus: atLeast(amount(given, 'entrypoint_num_cpus', 'a number') ?? null, asked.cpus),
+      gpus: atLeast(amount(given, 'entrypoint_num_gpus', 'a number') ?? 0, asked.gpus),
+      memoryBytes: atLeast(amount(given, 'entrypoint_memory', 'an integer') ?? 0, asked.memoryBytes),
       resources: nonNegative(resources ?? {}),
       labelSelector: labelSelector ?? {},
       ...(Object.keys(requirements).length > 0 ? { requirements } : {}),
@@ -143,7 +144,7 @@ function parseIoMetadata(metadata: Record<string, string> | null) {
   const io: IoMetadata = parsed.data;
   const read = readIoMetadata(io);
   if ('key' in read) throw valueError(`metadata key ${read.key}: ${read.message}`);
-  return { io, ...read };
+  return { io, asked: read };
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
@@ -179,6 +180,9 @@ function amount(given: Record<string, unknown>, name: string, kind: string): num
   if (value < 0) throw valueError(`${name} must not be negative, got ${value}`);
   return value;
 }
+
+const atLeast = <T extends number | null>(amount: T, least: number | null): T | number =>
+  least === null ? amount : Math.max(amount ?? 0, least);
 
 function nonNegative(resources: Record<string, number>): Record<string, number> {
   for (const [name, value] of Object.entries(resources)) {

@@ -79,6 +79,8 @@ export class Trial {
       database: ground.database,
       machines: {
         available: inventoryStore.availableMachines,
+        read: inventoryStore.readMachines,
+        changedSince: inventoryStore.machinesChangedSince,
         changeDesired: inventoryStore.changeDesired,
         silentSince: inventoryStore.silentSince,
         openStream: () => Promise.reject(new Error('this trial has no streams')),
