@@ -89,6 +89,14 @@ describe('what is launched for a lease', () => {
     expect(argv).toContain('--resources={"slots":3}');
     expect(argv).toContain('--labels=zone=a,disk=nvme');
   });
+
+  test('carries labels that Ray keeps for itself past its command line', () => {
+    const labels = { zone: 'a', 'ray.io/accelerator-type': 'H100' };
+    const { argv, env } = launchOf({ ...head, labels }, around);
+    expect(argv).toContain('--labels=zone=a');
+    expect(JSON.parse(env.RAY_OVERRIDE_LABELS ?? '')).toEqual({ 'ray.io/accelerator-type': 'H100' });
+    expect(launchOf(head, around).env).not.toHaveProperty('RAY_OVERRIDE_LABELS');
+  });
 });
 
 test('nodes of a cluster that share a network have agent ports of their own, outside the range of outgoing ones', () => {

@@ -89,6 +89,7 @@ function rayArguments(spec: LeaseSpec, { ports, memoryBytes, tempDir }: Surround
           `--ray-client-server-port=${ports.client}`,
         ]
       : [`--address=${spec.headIp}:${ports.gcs}`];
+  const ownLabels = Object.entries(spec.labels).filter(([key]) => !isRayLabel(key));
   const objectStore = Math.min(objectStoreMaxBytes, objectStoreShare * (spec.memoryBytes ?? memoryBytes));
   return [
     'start',
@@ -105,21 +106,19 @@ function rayArguments(spec: LeaseSpec, { ports, memoryBytes, tempDir }: Surround
     '--disable-usage-stats',
     ...(spec.memoryBytes === null ? [] : [`--memory=${spec.memoryBytes}`]),
     ...(Object.keys(spec.resources).length > 0 ? [`--resources=${JSON.stringify(spec.resources)}`] : []),
-    ...(Object.keys(spec.labels).length > 0 ? [`--labels=${pairs(spec.labels)}`] : []),
+    ...(ownLabels.length > 0 ? [`--labels=${ownLabels.map(pair => pair.join('=')).join(',')}`] : []),
     ...(tempDir === null ? [] : [`--temp-dir=${tempDir}`]),
   ];
 }
 
-function pairs(labels: Record<string, string>): string {
-  return Object.entries(labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(',');
-}
+/** Ray refuses these on its command line, and takes them from the environment. */
+const isRayLabel = (key: string): boolean => key.startsWith('ray.io/');
 
 function environment(spec: LeaseSpec, around: Surroundings, tokenFile: string): Record<string, string> {
   const inherited = Object.entries(around.inherited).filter(
     (entry): entry is [string, string] => passedOn.test(entry[0]) && entry[1] !== undefined,
   );
+  const rayLabels = Object.entries(spec.labels).filter(([key]) => isRayLabel(key));
   return {
     HOME: '/',
     LANG: 'C.UTF-8',
@@ -137,6 +136,7 @@ function environment(spec: LeaseSpec, around: Surroundings, tokenFile: string): 
     RAY_health_check_timeout_ms: '1000',
     RAY_health_check_failure_threshold: '3',
     RAY_health_check_initial_delay_ms: '2000',
+    ...(rayLabels.length > 0 ? { RAY_OVERRIDE_LABELS: JSON.stringify(Object.fromEntries(rayLabels)) } : {}),
     ...visibleDevices(spec, around.devices),
   };
 }
