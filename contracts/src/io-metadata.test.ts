@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parseUsd, usdInWords } from './amounts.js';
-import { ioMetadata, readIoMetadata } from './io-metadata.js';
+import { ioMetadata, readIoMetadata, readRequirements } from './io-metadata.js';
 import { scheduling } from './requirements.js';
 
 const read = (metadata: Record<string, string>) => readIoMetadata(ioMetadata.parse(metadata));
@@ -110,6 +110,16 @@ describe('io.* metadata', () => {
       fault && 'key' in fault ? [fault.key, fault.message] : [fault && 'path' in fault ? fault.path[0] : '', 'zod'];
     expect([where, why === '']).toEqual([key, false]);
   });
+});
+
+test('a cluster’s requirements have the words of a job’s', () => {
+  expect(readRequirements({ country: 'de', max_price_per_hour: '2' })).toEqual({
+    countries: ['DE'],
+    maxMicroUsdPerHour: 2_000_000,
+  });
+  expect(readRequirements({ priority: 'high' })).toMatchObject({ key: 'priority' });
+  expect(readRequirements({ country: 'DEU' })).toMatchObject({ key: 'country' });
+  expect(readRequirements({ near: 'home' })).toMatchObject({ key: 'near' });
 });
 
 test('an amount of dollars is the same after it was written and read', () => {

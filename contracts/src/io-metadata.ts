@@ -209,6 +209,21 @@ export function readIoMetadata(metadata: IoMetadata): Asked | { key: string; mes
   };
 }
 
+/** Requirements from the same keys less their `io.`, as `iocloud cluster create --require country=DE` has them. */
+export function readRequirements(pairs: Record<string, string>): Requirements | { key: string; message: string } {
+  for (const [name, text] of Object.entries(pairs)) {
+    const known = Object.entries(requirementKeys).find(([key]) => key === `io.${name}`);
+    if (!known) {
+      const names = Object.keys(requirementKeys).map(key => key.slice('io.'.length));
+      return { key: name, message: `is no requirement; there are ${names.join(', ')}` };
+    }
+    if (known[1][1].parse(text) === null) return { key: name, message: `expected ${known[1][1].expected}` };
+  }
+  const metadata = Object.fromEntries(Object.entries(pairs).map(([name, text]) => [`io.${name}`, text]));
+  const read = readKeys(requirementKeys, metadata, requirements);
+  return 'key' in read ? { ...read, key: read.key.slice('io.'.length) } : read.value;
+}
+
 function readKeys<T>(
   keys: Record<string, readonly [string, Key]>,
   metadata: IoMetadata,

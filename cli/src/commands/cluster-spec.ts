@@ -1,9 +1,11 @@
 /** A cluster's specification from options or a file. */
 import { readFile } from 'node:fs/promises';
-import type { clusterSpec } from '@iocloud/contracts';
+import type { clusterSpec, Requirements } from '@iocloud/contracts';
+import type { Command } from 'commander';
 import type { z } from 'zod';
 import { CliError } from './exit.js';
-import type { parseGroup } from './quantities.js';
+import { collectPairs, parseAmount, parseCount, parseGroup, parseMemory, parseSeconds } from './quantities.js';
+import { argument } from './run.js';
 import type { Terminal } from './terminal.js';
 
 export interface CreateOptions {
@@ -15,6 +17,7 @@ export interface CreateOptions {
   headAccelerator?: string;
   group?: ReturnType<typeof parseGroup>[];
   rayVersion?: string;
+  require?: Record<string, string>;
   idleTimeout?: number;
 }
 
@@ -40,7 +43,37 @@ export async function clusterSpecOf(options: CreateOptions, terminal: Terminal):
     ...(options.group ? { workerGroups: options.group } : {}),
     ...(options.rayVersion === undefined ? {} : { rayVersion: options.rayVersion }),
     ...(options.idleTimeout === undefined ? {} : { idleTimeoutSeconds: options.idleTimeout }),
+    ...(options.require ? { requirements: { ...base.requirements, ...(await requirementsOf(options.require)) } } : {}),
   };
+}
+
+async function requirementsOf(pairs: Record<string, string>): Promise<Requirements> {
+  const { readRequirements } = await import('@iocloud/contracts');
+  const read = readRequirements(pairs);
+  if ('key' in read) throw new CliError('usage', `--require ${read.key}: ${read.message}`);
+  return read;
+}
+
+export function withSpecOptions(command: Command): Command {
+  return command
+    .option('-f, --file <file>', 'its specification as JSON (- reads standard input); options win over it')
+    .option('--name <name>', 'its name: lower-case letters, digits, hyphens')
+    .option('--head-cpus <n>', 'CPUs of the head', argument(parseAmount))
+    .option('--head-gpus <n>', 'GPUs of the head', argument(parseCount))
+    .option('--head-memory <amount>', 'memory of the head, such as 4GiB', argument(parseMemory))
+    .option('--head-accelerator <model>', 'GPU model of the head')
+    .option(
+      '--group <pairs>',
+      'a worker group: name=workers,count=2,cpus=4,gpus=1,accelerator=H100,memory=8GiB (repeatable)',
+      (text, before: unknown) => [...(Array.isArray(before) ? before : []), argument(parseGroup)(text)],
+    )
+    .option(
+      '--require <key=value>',
+      'what its machines must be, in the words of a job’s io.* metadata: country=DE,FR or max_price_per_hour=2.50 (repeatable)',
+      collectPairs,
+    )
+    .option('--ray-version <version>', 'Ray release, such as 2.60.0')
+    .option('--idle-timeout <time>', 'delete it after so long without a job', argument(parseSeconds));
 }
 
 async function readSpec(file: string, terminal: Terminal): Promise<Partial<SpecInput>> {

@@ -5,10 +5,11 @@ import type { Command } from 'commander';
 import { type Client, collect } from '../client.js';
 import { duration } from '../output.js';
 import { clusterDetails, clusterTable } from './cluster-render.js';
-import { type CreateOptions, clusterSpecOf } from './cluster-spec.js';
+import { type CreateOptions, clusterSpecOf, withSpecOptions } from './cluster-spec.js';
 import { type Goal, waitForCluster } from './cluster-wait.js';
 import { CliError } from './exit.js';
-import { parseAmount, parseCount, parseGroup, parseMemory, parseSeconds } from './quantities.js';
+import { explanationInWords } from './explain-render.js';
+import { parseCount, parseSeconds } from './quantities.js';
 import { argument, type CommonOptions, type Context, run, withCommonOptions } from './run.js';
 import type { Terminal } from './terminal.js';
 
@@ -32,27 +33,22 @@ export function clusterCommands(program: Command, terminal: Terminal): void {
       .option('--wait', `wait until it is ${what}, showing its events`)
       .option('--timeout <time>', 'how long to wait', argument(parseSeconds), 600);
 
-  waiting(leaf('create', 'create a cluster'), 'ready')
-    .option('-f, --file <file>', 'its specification as JSON (- reads standard input); options win over it')
-    .option('--name <name>', 'its name: lower-case letters, digits, hyphens')
-    .option('--head-cpus <n>', 'CPUs of the head', argument(parseAmount))
-    .option('--head-gpus <n>', 'GPUs of the head', argument(parseCount))
-    .option('--head-memory <amount>', 'memory of the head, such as 4GiB', argument(parseMemory))
-    .option('--head-accelerator <model>', 'GPU model of the head')
-    .option(
-      '--group <pairs>',
-      'a worker group: name=workers,count=2,cpus=4,gpus=1,accelerator=H100,memory=8GiB (repeatable)',
-      (text, before: unknown) => [...(Array.isArray(before) ? before : []), argument(parseGroup)(text)],
-    )
-    .option('--ray-version <version>', 'Ray release, such as 2.60.0')
-    .option('--idle-timeout <time>', 'delete it after so long without a job', argument(parseSeconds))
-    .action((options: WaitOptions & CreateOptions) =>
-      run(terminal, options, async context => {
-        const body = await clusterSpecOf(options, terminal);
-        const made = await context.client.call('createCluster', { body, idempotencyKey: randomUUID() });
-        await finish(context, made, options, 'ready', `${made.spec.name} (${made.id}) is being made`);
+  withSpecOptions(waiting(leaf('create', 'create a cluster'), 'ready')).action((options: WaitOptions & CreateOptions) =>
+    run(terminal, options, async context => {
+      const body = await clusterSpecOf(options, terminal);
+      const made = await context.client.call('createCluster', { body, idempotencyKey: randomUUID() });
+      await finish(context, made, options, 'ready', `${made.spec.name} (${made.id}) is being made`);
+    }),
+  );
+
+  withSpecOptions(leaf('explain', 'dry run of create: where it could stand, at what price, or why nowhere')).action(
+    (options: CommonOptions & CreateOptions) =>
+      run(terminal, options, async ({ client, show }) => {
+        const body = await clusterSpecOf({ name: 'unnamed', ...options }, terminal);
+        const explanation = await client.call('explainCluster', { body });
+        show(explanation, () => explanationInWords(explanation, terminal.now()));
       }),
-    );
+  );
 
   leaf('list', 'clusters, newest first')
     .option('--deleted', 'with the deleted ones')

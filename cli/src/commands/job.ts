@@ -1,10 +1,11 @@
 /** `iocloud job …`. Submitting is the Ray client's: `ray job submit` packs working directories as Ray wants them. */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { collect } from '../client.js';
 import { CliError } from './exit.js';
+import { explanationInWords } from './explain-render.js';
 import { followJobLog } from './job-log.js';
 import { jobDetails, jobTable } from './job-render.js';
-import { parseCount } from './quantities.js';
+import { collectPairs, parseAmount, parseCount, parseMemory } from './quantities.js';
 import { argument, type CommonOptions, type Context, run, withCommonOptions } from './run.js';
 import type { Terminal } from './terminal.js';
 
@@ -41,10 +42,28 @@ export function jobCommands(program: Command, terminal: Terminal): void {
       }),
     );
 
+  leaf(
+    'explain [job]',
+    'why a job waits; or, without one, a dry run: where such a job could run, at what price, or why nowhere',
+  )
+    .option('--num-cpus <n>', 'CPUs of its entrypoint', argument(parseAmount))
+    .option('--num-gpus <n>', 'GPUs of its entrypoint', argument(parseAmount))
+    .option('--memory <amount>', 'memory of its entrypoint, such as 8GiB', argument(parseMemory))
+    .option('--set <key=value>', 'metadata, such as io.country=DE (repeatable)', collectPairs)
+    .action((submissionId: string | undefined, options: CommonOptions & DryRun) =>
+      run(terminal, options, async ({ client, show }) => {
+        const explanation =
+          submissionId === undefined
+            ? await client.call('explainSubmission', { body: submissionOf(options) })
+            : await client.call('explainJob', { params: { submissionId } });
+        show(explanation, () => explanationInWords(explanation, terminal.now()));
+      }),
+    );
+
   leaf('update <job>', 'change priority or requirements of a job that waits in the queue')
     .option('--set <key=value>', 'such as io.priority=high; may be given again', collectPairs)
     .option('--unset <key>', 'take a key back, such as io.country; may be given again', collectKeys)
-    .action((submissionId: string, options: CommonOptions & { set?: Pairs; unset?: Pairs }) =>
+    .action((submissionId: string, options: CommonOptions & { set?: Record<string, string>; unset?: Cleared }) =>
       run(terminal, options, async ({ client, show }) => {
         const metadata = { ...options.unset, ...options.set };
         if (Object.keys(metadata).length === 0) throw new CliError('usage', 'nothing to change: give --set or --unset');
@@ -79,15 +98,24 @@ export function jobCommands(program: Command, terminal: Terminal): void {
   );
 }
 
-type Pairs = Record<string, string | null>;
-
-function collectPairs(text: string, before: Pairs = {}): Pairs {
-  const at = text.indexOf('=');
-  if (at < 1) throw new InvalidArgumentError(`"${text}" is no key=value such as io.priority=high`);
-  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+interface DryRun {
+  numCpus?: number;
+  numGpus?: number;
+  memory?: number;
+  set?: Record<string, string>;
 }
 
-const collectKeys = (key: string, before: Pairs = {}): Pairs => ({ ...before, [key]: null });
+const submissionOf = ({ numCpus, numGpus, memory, set }: DryRun) => ({
+  entrypoint: 'true',
+  entrypoint_num_cpus: numCpus,
+  entrypoint_num_gpus: numGpus,
+  entrypoint_memory: memory,
+  metadata: set,
+});
+
+type Cleared = Record<string, null>;
+
+const collectKeys = (key: string, before: Cleared = {}): Cleared => ({ ...before, [key]: null });
 
 async function follow({ client, terminal, json, progress }: Context, submissionId: string): Promise<void> {
   await followJobLog(client, submissionId, {

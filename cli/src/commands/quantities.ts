@@ -2,6 +2,7 @@
 
 import type { nodeResources, workerGroup } from '@iocloud/contracts';
 import { parseMemory as memory, parseDuration, parseUsd } from '@iocloud/contracts/amounts';
+import { InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
 import { CliError } from './exit.js';
 
@@ -99,4 +100,11 @@ export function resourcesInWords(resources: Resources, bytes: (count: number) =>
     ...(gpus > 0 ? [`${gpus} GPU${accelerator ? ` (${accelerator})` : ''}`] : []),
     ...(memoryBytes === undefined ? [] : [bytes(memoryBytes)]),
   ].join(', ');
+}
+
+/** For a repeatable option: key=value pairs, gathered. */
+export function collectPairs(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError(`"${text}" is no key=value`);
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
