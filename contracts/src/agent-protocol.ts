@@ -80,6 +80,8 @@ export type ControlMessage = z.infer<typeof controlMessage>;
 export const streamRequest = z.discriminatedUnion('kind', [
   /** A TCP connection to the head's dashboard port: HTTP and WebSocket follow. */
   z.object({ kind: z.literal('dashboard'), leaseId }),
+  /** A TCP connection to the port of the head's GCS, Ray's own control store: gRPC follows. */
+  z.object({ kind: z.literal('gcs'), leaseId }),
   /**
    * The driver log of a Ray job (`job-driver-<submission id>.log`) from a byte offset, found on whichever of the
    * cluster's Ray nodes on this machine has it. With `follow` the bytes go on as they are written until the control

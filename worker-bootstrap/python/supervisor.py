@@ -207,7 +207,8 @@ def start_ticks(pid):
 def main(lease_dir):
     with open(os.path.join(lease_dir, "launch.json")) as file:
         launch = json.load(file)
-    listener = relay.listen(launch["dashboardSocket"]) if launch["dashboardSocket"] else None
+    relayed = [("dashboardSocket", "dashboard"), ("gcsSocket", "gcs")]
+    listeners = [(relay.listen(launch[socket]), launch[target]) for socket, target in relayed if launch[socket]]
     sandboxed = launch["sandbox"] is not None
     if sandboxed:
         import sandbox
@@ -232,8 +233,8 @@ def main(lease_dir):
             import linux
 
             linux.become_subreaper()
-        if listener:
-            relay.serve(listener, *launch["dashboard"])
+        for listener, target in listeners:
+            relay.serve(listener, *target)
         Supervisor(lease_dir, launch).run()
     except BaseException as error:
         write_json(os.path.join(lease_dir, "exit.json"), {"message": f"the supervisor failed: {error!r}"})

@@ -122,8 +122,8 @@ export class Agent {
   }
 
   readonly #sources = {
-    dashboard: (leaseId: string) => {
-      const target = this.leases.dashboard(leaseId);
+    headPort: (leaseId: string, port: 'dashboard' | 'gcs') => {
+      const target = this.leases.headPort(leaseId, port);
       if (target === 'unknown') throw new StreamFault('not-found', `no head of lease ${leaseId} is on this machine`);
       if (target === 'not-ready') throw new StreamFault('not-ready', `the head of lease ${leaseId} is not ready`);
       return target;

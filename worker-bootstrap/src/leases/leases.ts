@@ -117,6 +117,7 @@ export class Leases {
       inherited: process.env,
       ports: namespaced ? portsInNamespace(spec.nodeIp) : await this.#portsOnHost(spec),
       dashboardSocket: namespaced && spec.role === 'head' ? this.sandbox.socketPath(spec.leaseId) : null,
+      gcsSocket: namespaced && spec.role === 'head' ? this.sandbox.socketPath(`${spec.leaseId}.gcs`) : null,
       // Its path ends up in those of Ray's sockets, which have 107 bytes at most.
       tempDir: namespaced ? null : join(this.sandbox.runtimeDir, spec.leaseId.slice(3, 11)),
       sandbox: namespaced
@@ -186,8 +187,9 @@ export class Leases {
   async #tidy(lease: Lease): Promise<boolean> {
     const { clusterId } = lease.spec;
     if (!this.#running().some(other => other.spec.clusterId === clusterId)) await this.sandbox.closeNetwork(clusterId);
-    const socket = lease.launch?.dashboardSocket;
-    if (socket) await rm(socket, { force: true });
+    for (const socket of [lease.launch?.dashboardSocket, lease.launch?.gcsSocket]) {
+      if (socket) await rm(socket, { force: true });
+    }
     if (!lease.wipeWhenOver) return false;
     if (!lease.launch?.sandbox && lease.launch) await rm(lease.launch.sessionsDir, { recursive: true, force: true });
     await this.#store.wipe(lease.id);
@@ -195,11 +197,11 @@ export class Leases {
     return true;
   }
 
-  /** Where the dashboard of a lease's head can be reached, 'unknown' for no such lease, 'not-ready' before it answers. */
-  dashboard(leaseId: string): NetConnectOpts | 'unknown' | 'not-ready' {
+  /** Where a port of a lease's head can be reached, 'unknown' for no such lease, 'not-ready' before it answers. */
+  headPort(leaseId: string, port: 'dashboard' | 'gcs'): NetConnectOpts | 'unknown' | 'not-ready' {
     const lease = this.#leases.get(leaseId);
     if (lease?.spec.role !== 'head') return 'unknown';
-    return lease.dashboard() ?? 'not-ready';
+    return lease.headPort(port) ?? 'not-ready';
   }
 
   /** Folders with the sessions of the cluster's Ray nodes here, those that are over but not yet wiped included. */
