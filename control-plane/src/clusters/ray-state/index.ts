@@ -4,7 +4,7 @@ import type { Heads } from '../heads.js';
 import { callOnce } from './grpc.js';
 import { drainIdleRequest, type ResourceState, readDrainReply, readResourceState } from './resource-state.js';
 
-export type { Bundle, Gang, LabelCondition, RayNodeState, ResourceState } from './resource-state.js';
+export type { RayNodeState, ResourceState } from './resource-state.js';
 
 const service = '/ray.rpc.autoscaler.AutoscalerStateService';
 const timeoutMs = 2_000;

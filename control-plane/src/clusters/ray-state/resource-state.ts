@@ -13,6 +13,7 @@
  *   lists every task, and nothing there drains a node.
  * - A wrong token is refused with status 16.
  */
+import type { Bundle, Demand, Gang } from '../../core/autoscaling/index.js';
 import { field, Message } from './protobuf.js';
 
 export interface RayNodeState {
@@ -27,31 +28,8 @@ export interface RayNodeState {
   idleMs: number;
 }
 
-export interface LabelCondition {
-  key: string;
-  negated: boolean;
-  values: string[];
-}
-
-/** What one task, actor or bundle needs. */
-export interface Bundle {
-  resources: Record<string, number>;
-  /** All of them must hold. */
-  labels: LabelCondition[];
-}
-
-/** A placement group: all of it or nothing. */
-export interface Gang {
-  bundles: Bundle[];
-  /** STRICT_SPREAD: each on a node of its own; STRICT_PACK: all on one node. */
-  strategy: 'any' | 'strict-spread' | 'strict-pack';
-}
-
-export interface ResourceState {
+export interface ResourceState extends Demand {
   nodes: RayNodeState[];
-  /** Tasks and actors that wait for room. */
-  waiting: { bundle: Bundle; count: number }[];
-  gangs: Gang[];
 }
 
 const statuses: Record<number, RayNodeState['status']> = { 1: 'running', 2: 'dead', 3: 'idle', 4: 'draining' };
