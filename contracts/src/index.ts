@@ -6,6 +6,7 @@ export * from './clusters.js';
 export * from './events.js';
 export * from './ids.js';
 export * from './jobs.js';
+export * from './load.js';
 export * from './nodes.js';
 export * from './openapi.js';
 export * from './permissions.js';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { nodeId } from './ids.js';
+import { nodeLoad } from './load.js';
 
 export const device = z
   .object({
@@ -44,6 +45,7 @@ export const node = z
     cpusLeased: z.number(),
     memoryBytesLeased: z.int(),
     devicesLeased: z.array(z.int()).describe('indices of devices in a lease'),
+    load: nodeLoad,
     lastHeartbeatAt: z.iso.datetime().nullable(),
     createdAt: z.iso.datetime(),
   })

@@ -115,6 +115,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
 
   const sshPort = await inventory.listen();
   await wakeups.start();
+  clusterDomain.start();
   await new Promise<void>((resolve, reject) => {
     http.server.once('error', reject);
     http.server.listen(config.httpPort, config.httpHost, () => resolve());

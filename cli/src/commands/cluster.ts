@@ -41,7 +41,7 @@ export function clusterCommands(program: Command, terminal: Terminal): void {
     .option('--head-accelerator <model>', 'GPU model of the head')
     .option(
       '--group <pairs>',
-      'a worker group: name=workers,count=2,cpus=4,gpus=1,accelerator=H100,memory=8GiB (repeatable)',
+      'a worker group: name=workers,count=2,cpus=4,gpus=1,accelerator=H100,memory=8GiB, autoscaled with min=0,max=8,idle=60s (repeatable)',
       (text, before: unknown) => [...(Array.isArray(before) ? before : []), argument(parseGroup)(text)],
     )
     .option('--ray-version <version>', 'Ray release, such as 2.60.0')

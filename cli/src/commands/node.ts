@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { type Client, collect } from '../client.js';
 import { age, bytes, facts, table } from '../output.js';
 import { CliError } from './exit.js';
+import { nodeLoadInWords } from './load-render.js';
 import { type CommonOptions, run, withCommonOptions } from './run.js';
 import type { Terminal } from './terminal.js';
 
@@ -22,10 +23,11 @@ export function nodeTable(nodes: readonly Node[], nowMs: number): string {
     return 'no machines yet. `make up` in the checkout enrols this one; others join with an agent of their own.';
   }
   return table(
-    ['name', 'state', 'cpus', 'memory', 'devices', 'heartbeat', 'id'],
+    ['name', 'state', 'load', 'cpus', 'memory', 'devices', 'heartbeat', 'id'],
     nodes.map(node => [
       node.name,
       node.state,
+      node.load.state,
       node.inventory ? `${node.cpusLeased}/${node.inventory.cpus}` : '-',
       node.inventory ? `${bytes(node.memoryBytesLeased)}/${bytes(node.inventory.memoryBytes)}` : '-',
       devicesInWords(node),
@@ -49,6 +51,7 @@ export function nodeDetails(node: Node, nowMs: number): string {
       ...base,
       ['machine', `${inventory.hostname}, ${inventory.os} ${inventory.arch}, ${inventory.cpuModel}`],
       ['cpus', `${node.cpusLeased} of ${inventory.cpus} leased`],
+      ['load', nodeLoadInWords(node)],
       ['memory', `${bytes(node.memoryBytesLeased)} of ${bytes(inventory.memoryBytes)} leased`],
       ['disk', `${bytes(inventory.diskFreeBytes)} free`],
       ['ray', inventory.rayVersions.join(', ') || 'none installed'],

@@ -1,6 +1,7 @@
 /** What clusters are to jobs: which are there and what they carry, and one brought up where there is no room. */
 import {
   type ClusterId,
+  type ClusterLoad,
   type ClusterSpec,
   heartbeatTimeoutMs,
   type LeasePhase,
@@ -13,6 +14,8 @@ import { defaultMemoryFloorBytes, empty, placeTogether, type Want } from '../cor
 import { recordEvent } from '../events/index.js';
 import { type Config, type Queryable, type Seal, type Transaction, wake } from '../platform/index.js';
 import { headGroup, type Offers, placeKey } from './facts.js';
+import { isSaturated } from './load.js';
+import { loadsOf } from './load-store.js';
 import { type LoopWiring, step } from './loop.js';
 import { placesOf } from './places.js';
 import type { Clusters, ClusterView } from './ports.js';
@@ -38,11 +41,18 @@ export async function live(db: Queryable, tenantId?: TenantId): Promise<ClusterV
     db,
     rows.map(row => row.id),
   );
-  return rows.map(row => toView(row, leases.get(row.id) ?? []));
+  const loads = await loadsOf(
+    db,
+    rows.filter(row => row.phase === 'ready').map(row => row.id),
+  );
+  return rows.map(row => toView(row, leases.get(row.id) ?? [], loads.get(row.id)));
 }
 
-function toView(row: ClusterRow, leases: LeaseRow[]): ClusterView {
-  const places = placesOf(row.spec);
+function toView(row: ClusterRow, leases: LeaseRow[], load: ClusterLoad | undefined): ClusterView {
+  const standing = leases.map(({ id, group_name, ordinal, phase, desired }) => {
+    return { id, group: group_name, ordinal, phase, desired };
+  });
+  const places = placesOf(row.spec, { leases: standing, retries: row.retries, idle: new Set() });
   const memory = new Map(leases.map(lease => [`${lease.group_name}/${lease.ordinal}`, lease.memory_bytes]));
   const resources: Record<string, number> = {};
   for (const place of places) {
@@ -67,6 +77,7 @@ function toView(row: ClusterRow, leases: LeaseRow[]): ClusterView {
       ),
       resources,
     },
+    saturated: load !== undefined && isSaturated(load),
     nodeLabels: places.map(place => place.needs.labels),
     waitingFor: row.phase === 'ready' ? '' : waitingFor(row),
   };

@@ -7,8 +7,10 @@ import { headState, live, provisionForJob } from './dispatch.js';
 import { runsJobs } from './head-jobs.js';
 import { Heads } from './heads.js';
 import { createLeaseBook } from './lease-book.js';
+import { LoadWatch } from './load-watch.js';
 import { type LoopWiring, step } from './loop.js';
 import type { ClusterActivity, Clusters } from './ports.js';
+import { drainIdle, resourceState } from './ray-state/index.js';
 import { clusterRoutes } from './routes.js';
 import { listClusters, toClusters } from './store.js';
 
@@ -32,6 +34,8 @@ export interface ClusterDomain {
   cluster: TopicHandler;
   leaseBook: LeaseBook;
   clusters: Clusters;
+  /** Begins to read the live load of clusters and to size those that are autoscaled. */
+  start(): void;
   /** A tenant's clusters, newest first, without the deleted ones. */
   list(tenantId: TenantId): Promise<Cluster[]>;
   stop(): Promise<void>;
@@ -78,6 +82,13 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
     }
     await look(clusterId, true);
   };
+
+  const loads = new LoadWatch({
+    ...wiring,
+    told,
+    state: clusterId => resourceState(heads, clusterId),
+    drain: (clusterId, rayNodeId, why) => drainIdle(heads, clusterId, rayNodeId, why),
+  });
 
   const cluster: TopicHandler = {
     handle: async key => {
@@ -133,6 +144,10 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
         database,
         await listClusters(database, tenantId, { after: undefined, limit: listLimit, deleted: false }),
       ),
-    stop: async () => heads.stop(),
+    start: () => loads.start(),
+    stop: async () => {
+      await loads.stop();
+      heads.stop();
+    },
   };
 }

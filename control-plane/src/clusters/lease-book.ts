@@ -3,8 +3,8 @@ import type { ClusterId, LeaseId, LeaseObservation, LeasePhase, NodeId, TenantId
 import { recordEvent } from '../events/index.js';
 import type { LeaseBook } from '../inventory/index.js';
 import { type Database, type Seal, type Transaction, wake } from '../platform/index.js';
+import { leasedWithLoad } from './load-store.js';
 import { wakeWaiting } from './loop.js';
-import { leased } from './room.js';
 import type { LeaseRow, StoredLeaseSpec } from './store.js';
 
 /** What an observation may change: a lease only ever goes forward, and one that has exited stays exited. */
@@ -67,7 +67,7 @@ export function createLeaseBook(
       for (const tenantId of tenants) told(tenantId);
     },
 
-    leased,
+    leased: leasedWithLoad,
   };
 }
 

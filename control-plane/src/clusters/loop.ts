@@ -2,12 +2,13 @@
  * Brings one cluster towards what it shall be: reads the facts under a lock, asks the pure function, writes its whole
  * plan in the same transaction. Killed anywhere, nothing of it has happened, and the sweep comes again.
  */
-import { type ClusterId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
+import { type ClusterId, type LeaseId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
 import { recordEvent } from '../events/index.js';
 import type { Machines } from '../inventory/index.js';
 import { type Transaction, wake } from '../platform/index.js';
 import type { ClusterFacts, NewLease, Offers, Plan } from './facts.js';
-import { placesOf, wantOf } from './places.js';
+import { loadsOf } from './load-store.js';
+import { placesOf, type Standing, wantOf } from './places.js';
 import type { ClusterActivity } from './ports.js';
 import { courseOf, reconcile } from './reconcile.js';
 import { loadOffers, lockPlacement, releaseIdle } from './room.js';
@@ -72,6 +73,10 @@ async function readFacts(
     'SELECT * FROM leases WHERE cluster_id = $1 AND released_at IS NULL ORDER BY id FOR UPDATE',
     [row.id],
   );
+  const standing = leases.map(({ id, group_name, ordinal, phase, desired }): Standing => {
+    return { id, group: group_name, ordinal, phase, desired };
+  });
+  const idle = await idleLeases(tx, row, standing);
   const activity = (await wiring.activity.of(tx, [row.id])).get(row.id);
   return {
     id: row.id,
@@ -81,7 +86,7 @@ async function readFacts(
     phase: row.phase,
     generation: row.generation,
     rayVersion: row.spec.rayVersion,
-    places: placesOf(row.spec),
+    places: placesOf(row.spec, { leases: standing, retries: row.retries, idle }),
     idleTimeoutSeconds: row.spec.idleTimeoutSeconds,
     conditions: row.conditions,
     retries: row.retries,
@@ -105,6 +110,16 @@ async function readFacts(
     activity: activity ?? { live: 0, lastEndedAt: null },
     idleConfirmed,
   };
+}
+
+/** Asked only where a group has more workers than it shall have, and somebody must choose. */
+async function idleLeases(tx: Transaction, row: ClusterRow, leases: Standing[]): Promise<Set<LeaseId>> {
+  const tooMany = row.spec.workerGroups.some(
+    ({ name, count }) => leases.filter(({ group, desired }) => group === name && desired).length > count,
+  );
+  const load = tooMany ? (await loadsOf(tx, [row.id])).get(row.id) : undefined;
+  const idle = load?.nodes.filter(({ state }) => state === 'idle') ?? [];
+  return new Set(idle.flatMap(({ leaseId }) => (leaseId ? [leaseId] : [])));
 }
 
 async function write(tx: Transaction, wiring: LoopWiring, row: ClusterRow, plan: Plan, now: Date): Promise<void> {

@@ -22,6 +22,8 @@ export interface ClusterView {
   /** The head that would run the job; null until the cluster is ready. */
   headLeaseId: LeaseId | null;
   capacity: Capacity;
+  /** By what its Ray reports, a job there would wait: something waits already, or next to all CPUs are held. */
+  saturated: boolean;
   /** Labels of each of its Ray nodes, for label selectors. */
   nodeLabels: Record<string, string>[];
   /** Why it is not ready yet, in words for the job's message. */

@@ -1,4 +1,4 @@
-import { api, type ClusterSpec, newId } from '@iocloud/contracts';
+import { api, type ClusterSpec, newId, type WorkerGroup } from '@iocloud/contracts';
 import { once } from '../accounts/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines } from '../inventory/index.js';
@@ -75,6 +75,7 @@ export function clusterRoutes(http: Http, wiring: Wiring): void {
           const names = row.spec.workerGroups.map(candidate => candidate.name).join(', ') || '(none)';
           throw new Failure('bad-request', `${row.name} has no worker group ${body.group}; it has ${names}`);
         }
+        refuseOutOfBounds(group, body.count);
         if (group.count === body.count) return store.toCluster(tx, row);
         const workerGroups = row.spec.workerGroups.map(candidate =>
           candidate === group ? { ...group, count: body.count } : candidate,
@@ -120,6 +121,14 @@ function refuseDeleted(row: store.ClusterRow): void {
   if (row.desired === 'deleted') throw new Failure('conflict', `${row.name} is ${row.phase}; create a new cluster`);
 }
 
+function refuseOutOfBounds({ name, minCount = 0, maxCount }: WorkerGroup, count: number): void {
+  if (maxCount === undefined || (count >= minCount && count <= maxCount)) return;
+  throw new Failure(
+    'bad-request',
+    `group ${name} is autoscaled between ${minCount} and ${maxCount} workers, not ${count}`,
+  );
+}
+
 /** What no machine of the tenant offers is refused at once; what is only taken now is waited for. */
 async function refuseImpossible(
   tx: Transaction,
@@ -140,7 +149,9 @@ async function refuseImpossible(
 function inWords(spec: ClusterSpec): string {
   const size = (needs: { cpus: number; gpus: number }) =>
     `${needs.cpus} CPUs${needs.gpus > 0 ? `, ${needs.gpus} accelerators` : ''}`;
-  const groups = spec.workerGroups.map(group => `${group.count} workers in ${group.name} (${size(group)} each)`);
+  const count = ({ count, minCount = 0, maxCount }: WorkerGroup) =>
+    maxCount === undefined ? `${count}` : `${count} (between ${minCount} and ${maxCount})`;
+  const groups = spec.workerGroups.map(group => `${count(group)} workers in ${group.name} (${size(group)} each)`);
   return [`a head (${size(spec.head)})`, ...groups].join(', ');
 }
 

@@ -1,6 +1,14 @@
 /** What inventory offers to clusters, and what it needs from them; main.ts joins the two. */
 import type { Duplex } from 'node:stream';
-import type { Device, LeaseObservation, LeaseSpec, NodeId, StreamRequest, TenantId } from '@iocloud/contracts';
+import type {
+  Device,
+  LeaseObservation,
+  LeaseSpec,
+  NodeId,
+  NodeLoad,
+  StreamRequest,
+  TenantId,
+} from '@iocloud/contracts';
 import type { Queryable, Transaction } from '../platform/index.js';
 
 /** An online machine on which a tenant may place Ray nodes, with all that it offers (leased or not). */
@@ -48,9 +56,9 @@ export interface LeaseBook {
    * older than the change, has ended for certain and is released.
    */
   observed(nodeId: NodeId, revision: number, leases: LeaseObservation[]): Promise<void>;
-  /** What is leased on each node, for show. */
+  /** What is leased on each node and what of it is in use, for show. */
   leased(
     db: Queryable,
     nodeIds: NodeId[],
-  ): Promise<Map<NodeId, { cpus: number; memoryBytes: number; devices: number[] }>>;
+  ): Promise<Map<NodeId, { cpus: number; memoryBytes: number; devices: number[]; load: NodeLoad }>>;
 }

@@ -31,6 +31,7 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       cpusLeased: use?.cpus ?? 0,
       memoryBytesLeased: use?.memoryBytes ?? 0,
       devicesLeased: use?.devices ?? [],
+      load: use?.load ?? { state: 'idle', cpusUsed: 0, devicesUsed: 0 },
       lastHeartbeatAt: row.last_heartbeat_at?.toISOString() ?? null,
       createdAt: row.created_at.toISOString(),
     };

@@ -20,12 +20,21 @@ describe('the resource state of a Ray cluster', () => {
         {
           rayNodeId: 'ab'.repeat(28),
           instanceId: 'ls_1',
+          group: 'w',
           status: 'idle',
           total: { CPU: 2, memory: 24_703_791_104 },
           available: { CPU: 1.5 },
           idleMs: 5_000_000_000,
         },
-        { rayNodeId: 'cd'.repeat(28), instanceId: '', status: 'running', total: { CPU: 1 }, available: {}, idleMs: 0 },
+        {
+          rayNodeId: 'cd'.repeat(28),
+          instanceId: '',
+          group: '',
+          status: 'running',
+          total: { CPU: 1 },
+          available: {},
+          idleMs: 0,
+        },
       ],
       waiting: [
         {

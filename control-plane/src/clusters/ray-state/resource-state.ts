@@ -20,6 +20,8 @@ export interface RayNodeState {
   rayNodeId: string;
   /** What its `ray start` was told in RAY_CLOUD_INSTANCE_ID: the lease. */
   instanceId: string;
+  /** And in RAY_NODE_TYPE_NAME: the group. */
+  group: string;
   status: 'running' | 'idle' | 'draining' | 'dead';
   /** Ray's resources, name to amount: CPU, GPU, memory (bytes), object_store_memory (bytes), custom ones. */
   total: Record<string, number>;
@@ -48,6 +50,7 @@ function readNode(node: Message): RayNodeState {
   return {
     rayNodeId: node.bytes(1).toString('hex'),
     instanceId: node.text(2),
+    group: node.text(3),
     status: statuses[node.number(8)] ?? 'running',
     total: node.amounts(5),
     available: node.amounts(4),

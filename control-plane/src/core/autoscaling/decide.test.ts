@@ -11,6 +11,7 @@ const group = (more: Partial<Group> = {}): Group => ({
   idleTimeoutMs: 60_000,
   shape: { CPU: 2 },
   labels: {},
+  starting: 0,
   grownAtMs: null,
   ...more,
 });
@@ -110,10 +111,11 @@ describe('a group shrinks', () => {
     expect(decision.retire.map(({ id }) => id)).toEqual(['b']);
   });
 
-  test('by workers that never came, once nothing waits for them any more', () => {
+  test('by workers that found no place, once nothing waits for them any more', () => {
     const stuck = group({ count: 3, grownAtMs: 900_000 });
     expect(decide(situation({ groups: [stuck] })).giveUp).toEqual([{ group: 'w', by: 3 }]);
     expect(decide(situation({ groups: [stuck], demand: tasks(cpus(2), 1) })).giveUp).toEqual([{ group: 'w', by: 2 }]);
+    expect(decide(situation({ groups: [{ ...stuck, starting: 2 }] })).giveUp).toEqual([{ group: 'w', by: 1 }]);
     expect(decide(situation({ groups: [{ ...stuck, grownAtMs: 999_000 }] })).giveUp).toEqual([]);
   });
 

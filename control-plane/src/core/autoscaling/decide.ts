@@ -7,13 +7,15 @@
  * `minStep`, at a time, and rests for `restMs` between two growths so that what Ray reports catches up.
  *
  * Down: a worker that Ray has called idle for the group's idle time, and for which nothing waits, the longest idle first.
- * A worker that is on its way and that nothing waits for any more is given up after the same time.
+ * A worker that found no place, and that nothing waits for any more, is given up after the same time.
  */
 import { type Bin, copyOf, fits, sumOf, take } from './bins.js';
 import { type Bundle, bundleInWords, type Demand, type Gang } from './demand.js';
 
 const minStep = 4;
 const restMs = 5_000;
+/** So long at least a worker is waited for. */
+const joinMs = 30_000;
 /** Workers retired at a time, all groups together: each is asked whether it may go. */
 const maxRetired = 16;
 
@@ -27,6 +29,8 @@ export interface Group {
   /** What one worker offers, by Ray's names. */
   shape: Record<string, number>;
   labels: Record<string, string>;
+  /** Workers that are being started: they will join, and are not given up before. */
+  starting: number;
   /** When it last grew by a decision; null: never. */
   grownAtMs: number | null;
 }
@@ -66,7 +70,7 @@ export interface Decision {
   grow: Growth[];
   /** To be drained, and ended if the drain is accepted. */
   retire: Retirement[];
-  /** Wanted workers that have not joined and that nothing waits for any more. */
+  /** Wanted workers that have found no place and that nothing waits for any more. */
   giveUp: { group: string; by: number }[];
 }
 
@@ -199,8 +203,9 @@ function retirements(draft: Draft, givenUp: number, workers: Worker[], present: 
 }
 
 function surplus({ group, joined, coming, added }: Draft, nowMs: number): Decision['giveUp'] {
-  if (added.length > 0 || group.grownAtMs === null || nowMs - group.grownAtMs < group.idleTimeoutMs) return [];
+  if (added.length > 0 || group.grownAtMs === null) return [];
+  if (nowMs - group.grownAtMs < Math.max(group.idleTimeoutMs, joinMs)) return [];
   const unneeded = coming.filter(bin => !bin.needed).length;
-  const by = Math.min(unneeded, group.count - Math.max(group.minCount, joined));
+  const by = Math.min(unneeded, group.count - Math.max(group.minCount, joined + group.starting));
   return by > 0 ? [{ group: group.name, by }] : [];
 }

@@ -31,6 +31,7 @@ const cluster = (id: string, more: Partial<PlannedCluster> & { cpus?: number } =
     capacity: { cpus, gpus: 0, memoryBytes: 2 ** 40, resources: {} },
     reserved: nothing,
     liveJobs: 0,
+    saturated: false,
     nodeLabels: [{}],
     waitingFor: 'its head is starting',
     ...rest,
@@ -104,6 +105,24 @@ describe('a plan', () => {
         }
       }),
     );
+  });
+
+  test('takes a cluster that its own load has filled only where no other has room', () => {
+    const filled = cluster('a', { cpus: 2, saturated: true });
+    const [decision] = plan([job('j')], [filled, cluster('b', { cpus: 8 })], options());
+    expect(decision).toMatchObject({ kind: 'assign', clusterId: 'b' });
+    expect(plan([job('j')], [filled], options())).toMatchObject([{ kind: 'assign', clusterId: 'a' }]);
+    const full = cluster('b', { reserved: { ...nothing, cpus: 4 } });
+    expect(plan([job('j')], [filled, full], options())).toMatchObject([{ kind: 'assign', clusterId: 'a' }]);
+  });
+
+  test('binds no job to the cluster whose room it waits for: another that has room takes it', () => {
+    const full = cluster('a', { reserved: { ...nothing, cpus: 4 } });
+    const refused = new Map([['j' as JobId, 'no machine is free']]);
+    expect(plan([job('j')], [full], options({ refused }))).toMatchObject([{ kind: 'wait', jobId: 'j' }]);
+    expect(plan([job('j')], [full, cluster('b')], options({ refused }))).toMatchObject([
+      { kind: 'assign', jobId: 'j', clusterId: 'b' },
+    ]);
   });
 
   test('brings up at most one cluster for a tenant at a time', () => {

@@ -27,6 +27,8 @@ export interface PlannedCluster {
   /** What live attempts hold. */
   reserved: Amounts;
   liveJobs: number;
+  /** By its live load a job there would wait, whatever is reserved: chosen last among those with room. */
+  saturated: boolean;
   nodeLabels: Record<string, string>[];
   waitingFor: string;
 }
@@ -91,10 +93,12 @@ function placeOn(job: QueuedJob, wanted: string, own: Draft[], options: PlanOpti
 function placeAnywhere(job: QueuedJob, own: Draft[], provisioning: Set<TenantId>, options: PlanOptions): Decision {
   const eligible = own.filter(({ cluster }) => neverFits(job, cluster) === null);
   const ready = eligible.filter(({ cluster }) => cluster.phase === 'ready');
-  // The fullest that has room, so that the others fall idle and are released.
+  // The fullest that has room, so that the others fall idle and are released; what its own load has filled, last.
   const [warm] = ready
     .filter(draft => noRoom(job, draft, options) === null)
-    .sort((left, right) => free(left) - free(right));
+    .sort(
+      (left, right) => Number(left.cluster.saturated) - Number(right.cluster.saturated) || free(left) - free(right),
+    );
   if (warm) return assign(job, warm);
   // A user's own cluster without machines may never get any; one brought up for a job is worth waiting for.
   const coming = eligible.find(

@@ -47,6 +47,7 @@ export class TestClusters implements Clusters {
         phase: 'provisioning',
         headLeaseId: null,
         capacity: { cpus, gpus: 0, memoryBytes: 2 ** 34, resources: {} },
+        saturated: false,
         nodeLabels: [{}],
         waitingFor: 'head starting',
       },
