@@ -80,6 +80,12 @@ describe('an autoscaled group', () => {
     expect((await trial.show(id)).spec.workerGroups[0]?.count).toBe(3);
   });
 
+  test('is offered to jobs that name it as large as it may become', async () => {
+    const { id } = await elastic(1);
+    const [view] = (await trial.domain.clusters.live(trial.database)).filter(one => one.id === id);
+    expect(view).toMatchObject({ capacity: { cpus: 3 }, growsTo: { cpus: 9 }, saturated: false });
+  });
+
   test('lets an idle worker go, whichever it is, after Ray has agreed, and keeps the busy ones', async () => {
     const { id, agent } = await elastic(3);
     busy = new Set(['w/1', 'w/2']);

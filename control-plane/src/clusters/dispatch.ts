@@ -13,14 +13,14 @@ import {
 import { defaultMemoryFloorBytes, empty, placeTogether, type Want } from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
 import { type Config, type Queryable, type Seal, type Transaction, wake } from '../platform/index.js';
-import { headGroup, type Offers, placeKey } from './facts.js';
+import { headGroup, type Offers, type Place, placeKey } from './facts.js';
 import { isSaturated } from './load.js';
 import { loadsOf } from './load-store.js';
 import { type LoopWiring, step } from './loop.js';
 import { placesOf } from './places.js';
-import type { Clusters, ClusterView } from './ports.js';
+import type { Capacity, Clusters, ClusterView } from './ports.js';
 import { loadOffers, lockPlacement, releaseIdle } from './room.js';
-import { type ClusterRow, insertCluster, type LeaseRow, leasesOf } from './store.js';
+import { type ClusterRow, insertCluster, type LeaseRow, leasesOf, type PlacedSpec } from './store.js';
 import { newToken } from './token.js';
 
 /** A cluster for a job gets a machine's CPUs up to this number, so that the next jobs find room on it. */
@@ -54,12 +54,7 @@ function toView(row: ClusterRow, leases: LeaseRow[], load: ClusterLoad | undefin
   });
   const places = placesOf(row.spec, { leases: standing, retries: row.retries, idle: new Set() });
   const memory = new Map(leases.map(lease => [`${lease.group_name}/${lease.ordinal}`, lease.memory_bytes]));
-  const resources: Record<string, number> = {};
-  for (const place of places) {
-    for (const [name, amount] of Object.entries(place.needs.resources)) {
-      resources[name] = (resources[name] ?? 0) + amount;
-    }
-  }
+  const elastic = row.spec.workerGroups.filter(group => group.maxCount !== undefined);
   const head = leases.find(lease => lease.role === 'head');
   return {
     id: row.id,
@@ -68,18 +63,35 @@ function toView(row: ClusterRow, leases: LeaseRow[], load: ClusterLoad | undefin
     origin: row.origin,
     phase: row.phase as ClusterView['phase'],
     headLeaseId: row.phase === 'ready' && head?.phase === 'ready' && head.desired ? head.id : null,
-    capacity: {
-      cpus: places.reduce((total, place) => total + place.needs.cpus, 0),
-      gpus: places.reduce((total, place) => total + place.needs.gpus, 0),
-      memoryBytes: places.reduce(
-        (total, place) => total + (memory.get(placeKey(place)) ?? place.needs.memoryBytes ?? defaultMemoryFloorBytes),
-        0,
-      ),
-      resources,
-    },
+    capacity: capacityOf(places, memory),
+    ...(elastic.length > 0 ? { growsTo: capacityOf(placesOf(grown(row.spec)), memory) } : {}),
     saturated: load !== undefined && isSaturated(load),
-    nodeLabels: places.map(place => place.needs.labels),
+    nodeLabels: [...places.map(place => place.needs.labels), ...elastic.map(group => group.labels)],
     waitingFor: row.phase === 'ready' ? '' : waitingFor(row),
+  };
+}
+
+const grown = (spec: PlacedSpec): PlacedSpec => ({
+  ...spec,
+  workerGroups: spec.workerGroups.map(group => ({ ...group, count: group.maxCount ?? group.count })),
+});
+
+/** `memory` is what leases got where the spec left it to the machine, by place. Bytes. */
+function capacityOf(places: Place[], memory: ReadonlyMap<string, number>): Capacity {
+  const resources: Record<string, number> = {};
+  for (const place of places) {
+    for (const [name, amount] of Object.entries(place.needs.resources)) {
+      resources[name] = (resources[name] ?? 0) + amount;
+    }
+  }
+  return {
+    cpus: places.reduce((total, place) => total + place.needs.cpus, 0),
+    gpus: places.reduce((total, place) => total + place.needs.gpus, 0),
+    memoryBytes: places.reduce(
+      (total, place) => total + (memory.get(placeKey(place)) ?? place.needs.memoryBytes ?? defaultMemoryFloorBytes),
+      0,
+    ),
+    resources,
   };
 }
 

@@ -22,6 +22,8 @@ export interface ClusterView {
   /** The head that would run the job; null until the cluster is ready. */
   headLeaseId: LeaseId | null;
   capacity: Capacity;
+  /** What it carries with its autoscaled groups at their upper bounds; absent where it has none. */
+  growsTo?: Capacity;
   /** By what its Ray reports, a job there would wait: something waits already, or next to all CPUs are held. */
   saturated: boolean;
   /** Labels of each of its Ray nodes, for label selectors. */
