@@ -30,6 +30,7 @@ const rayOf = (agent: SimulatedAgent, tasks = 0): ResourceState => ({
   }),
   waiting: tasks > 0 ? [{ bundle: { resources: { CPU: 2 }, labels: [] }, count: tasks }] : [],
   gangs: [],
+  requested: [],
 });
 
 let drained: string[] = [];

@@ -82,7 +82,7 @@ export function situationOf(row: ClusterRow, leases: LeaseRow[], state: Resource
       };
     }),
     workers,
-    demand: { waiting: state.waiting, gangs: state.gangs },
+    demand: state,
     nowMs: now.getTime(),
   };
 }

@@ -15,7 +15,7 @@ const node = (letter: string, more: Partial<RayNodeState> = {}): RayNodeState =>
   idleMs: 0,
   ...more,
 });
-const state = (...nodes: RayNodeState[]): ResourceState => ({ nodes, waiting: [], gangs: [] });
+const state = (...nodes: RayNodeState[]): ResourceState => ({ nodes, waiting: [], gangs: [], requested: [] });
 const bundle = (CPU: number) => ({ resources: { CPU }, labels: [] });
 
 describe('the load of a cluster', () => {
@@ -34,6 +34,7 @@ describe('the load of a cluster', () => {
       nodes: [],
       waiting: [{ bundle: bundle(2), count: 3 }],
       gangs: [{ bundles: [bundle(1), bundle(2)], strategy: 'any' }],
+      requested: [],
     };
     const load = loadOf(waits, null, now);
     expect(load.waiting).toEqual([{ resources: { CPU: 2 }, count: 3 }]);

@@ -52,11 +52,17 @@ describe('the resource state of a Ray cluster', () => {
         },
         { bundles: [{ resources: { GPU: 1 }, labels: [] }], strategy: 'strict-pack' },
       ],
+      requested: [],
     });
   });
 
   test('of nothing is empty', () => {
-    expect(readResourceState(Buffer.alloc(0))).toEqual({ nodes: [], waiting: [], gangs: [] });
+    expect(readResourceState(Buffer.alloc(0))).toEqual({ nodes: [], waiting: [], gangs: [], requested: [] });
+  });
+
+  test('names what programs request', () => {
+    const request = Buffer.from('0a1832160a140a100a0e0a034350551100000000000000401003', 'hex');
+    expect(readResourceState(request).requested).toEqual([{ bundle: { resources: { CPU: 2 }, labels: [] }, count: 3 }]);
   });
 
   test('that is cut off is refused, wherever that is', () => {

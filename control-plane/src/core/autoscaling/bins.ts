@@ -8,24 +8,27 @@ export interface Bin {
   group: string;
   labels: Record<string, string>;
   free: Record<string, number>;
-  /** Something that waits was packed here. */
+  /** What programs may still request of it, whether or not it is free: `request_resources` speaks of sizes, not of use. */
+  whole: Record<string, number>;
+  /** Something that waits, or is requested, was packed here. */
   needed: boolean;
 }
+type Ledger = 'free' | 'whole';
 
 /** How many of the bundle the bin takes; Infinity for one that needs nothing. */
-export function fits(bin: Pick<Bin, 'labels' | 'free'>, bundle: Bundle): number {
+export function fits(bin: Bin, bundle: Bundle, ledger: Ledger = 'free'): number {
   if (!labelsAllow(bin.labels, bundle)) return 0;
   let times = Number.POSITIVE_INFINITY;
   for (const [name, amount] of Object.entries(bundle.resources)) {
-    if (amount > 0) times = Math.min(times, Math.floor(((bin.free[name] ?? 0) + tolerance) / amount));
+    if (amount > 0) times = Math.min(times, Math.floor(((bin[ledger][name] ?? 0) + tolerance) / amount));
   }
   return times;
 }
 
-export function take(bin: Bin, bundle: Bundle, times: number): void {
+export function take(bin: Bin, bundle: Bundle, times: number, ledger: Ledger = 'free'): void {
   bin.needed = true;
   for (const [name, amount] of Object.entries(bundle.resources)) {
-    if (amount > 0) bin.free[name] = (bin.free[name] ?? 0) - amount * times;
+    if (amount > 0) bin[ledger][name] = (bin[ledger][name] ?? 0) - amount * times;
   }
 }
 
@@ -42,7 +45,7 @@ function labelsAllow(labels: Record<string, string>, bundle: Bundle): boolean {
   });
 }
 
-export const copyOf = (bin: Bin): Bin => ({ ...bin, free: { ...bin.free } });
+export const copyOf = (bin: Bin): Bin => ({ ...bin, free: { ...bin.free }, whole: { ...bin.whole } });
 
 /** The bundle that asks for as much as all of these together. */
 export function sumOf(bundles: Bundle[]): Bundle {

@@ -20,12 +20,13 @@ const worker = (id: string, more: Partial<Worker> = {}): Worker => ({
   group: 'w',
   labels: {},
   free: { CPU: 2 },
+  total: { CPU: 2 },
   idleMs: 0,
   ...more,
 });
 const cpus = (CPU: number): Bundle => ({ resources: { CPU }, labels: [] });
-const tasks = (bundle: Bundle, count: number): Demand => ({ waiting: [{ bundle, count }], gangs: [] });
-const nothing: Demand = { waiting: [], gangs: [] };
+const tasks = (bundle: Bundle, count: number): Demand => ({ waiting: [{ bundle, count }], gangs: [], requested: [] });
+const nothing: Demand = { waiting: [], gangs: [], requested: [] };
 const situation = (more: Partial<Situation> = {}): Situation => ({
   groups: [group()],
   workers: [],
@@ -83,13 +84,36 @@ describe('a group grows', () => {
 
   test('for a placement group only when all of it will fit', () => {
     const gangs = (strategy: 'any' | 'strict-spread' | 'strict-pack', ...bundles: Bundle[]) =>
-      decide(situation({ demand: { waiting: [], gangs: [{ strategy, bundles }] } })).grow.map(({ by }) => by);
+      decide(situation({ demand: { waiting: [], gangs: [{ strategy, bundles }], requested: [] } })).grow.map(
+        ({ by }) => by,
+      );
     expect(gangs('any', cpus(1), cpus(1), cpus(1))).toEqual([2]);
     expect(gangs('strict-spread', cpus(1), cpus(1), cpus(1))).toEqual([3]);
     expect(gangs('strict-pack', cpus(1), cpus(1))).toEqual([1]);
     expect(gangs('strict-pack', cpus(1), cpus(1), cpus(1))).toEqual([]);
     expect(gangs('strict-spread', cpus(1), cpus(1), cpus(1), cpus(1), cpus(1))).toEqual([]);
     expect(gangs('any', cpus(1), cpus(3))).toEqual([]);
+  });
+});
+
+describe('what a program requests', () => {
+  const requests = (count: number): Demand => ({ ...nothing, requested: [{ bundle: cpus(1), count }] });
+
+  test('counts against whole nodes, busy or not, and lets the group grow as far as it may', () => {
+    const workers = [worker('head', { group: 'head', total: { CPU: 1 } }), worker('a', { free: {}, idleMs: null })];
+    const grown = (count: number) =>
+      decide(situation({ groups: [group({ count: 1 })], workers, demand: requests(count) })).grow;
+    expect(grown(3)).toEqual([]);
+    expect(grown(5)).toEqual([{ group: 'w', by: 1, why: 'a program requests 5 times 1 CPU' }]);
+    expect(grown(1_000)[0]?.by).toBe(3);
+  });
+
+  test('keeps idle workers for as long as it is requested', () => {
+    const workers = ['a', 'b', 'c'].map(id => worker(id, { idleMs: 90_000 }));
+    const retired = (count: number) =>
+      decide(situation({ groups: [group({ count: 3 })], workers, demand: requests(count) })).retire.map(({ id }) => id);
+    expect(retired(3)).toEqual(['c']);
+    expect(retired(0)).toHaveLength(3);
   });
 });
 
@@ -177,9 +201,10 @@ class Simulated {
         group: this.bounds.name,
         labels: {},
         free: { CPU: free(one) },
+        total: { CPU: cpu },
         idleMs: one.running.length > 0 ? null : this.nowMs - one.idleSince,
       })),
-      demand: { waiting: waiting.map(task => ({ bundle: cpus(task), count: 1 })), gangs: [] },
+      demand: { waiting: waiting.map(task => ({ bundle: cpus(task), count: 1 })), gangs: [], requested: [] },
     });
     for (const { id } of decision.retire) {
       const retired = this.workers.find(one => one.id === id);
@@ -229,7 +254,9 @@ describe('whatever waits', () => {
         const workers = present
           .slice(0, bounds.count)
           .map(({ free, idleMs }, index) => worker(`n${index}`, { free: { CPU: free }, idleMs }));
-        const demand = { waiting: load.map(task => ({ bundle: cpus(task), count: 2 })), gangs: [] };
+        const waiting = load.map(task => ({ bundle: cpus(task), count: 2 }));
+        const gangs = [{ bundles: load.slice(0, 4).map(cpus), strategy: 'strict-spread' as const }];
+        const demand = { waiting, gangs, requested: waiting.slice(-3) };
         const { grow, retire, giveUp } = decide(situation({ groups: [bounds], workers, demand }));
         const by = (list: { by: number }[]) => list.reduce((total, one) => total + one.by, 0);
         expect(bounds.count + by(grow)).toBeLessThanOrEqual(bounds.maxCount);
@@ -246,7 +273,7 @@ describe('whatever waits', () => {
       fc.property(bounded, fc.integer({ min: 1, max: 1_000 }), (bounds, count) => {
         const tooBig = cpus((bounds.shape.CPU ?? 0) + 1);
         const gang = { bundles: [cpus(1), tooBig], strategy: 'any' as const };
-        const demand = { waiting: [{ bundle: tooBig, count }], gangs: [gang] };
+        const demand = { waiting: [{ bundle: tooBig, count }], gangs: [gang], requested: [{ bundle: tooBig, count }] };
         expect(decide(situation({ groups: [bounds], demand })).grow).toEqual([]);
       }),
     );

@@ -3,10 +3,11 @@
  *
  * Up: what waits is packed, first-fit and biggest first, into what the live nodes have free, then into the workers that
  * are on their way, then into new ones of the leanest group that can carry it. Only what fits a node of a group makes it
- * grow, and a placement group only when all of it will fit. A group grows by at most as many workers as it has, or
+ * grow, and a placement group only when all of it will fit. What programs request counts against whole nodes, used or not. A group grows by at most as many workers as it has, or
  * `minStep`, at a time, and rests for `restMs` between two growths so that what Ray reports catches up.
  *
- * Down: a worker that Ray has called idle for the group's idle time, and for which nothing waits, the longest idle first.
+ * Down: a worker that Ray has called idle for the group's idle time, and for which nothing waits or was requested, the
+ * longest idle first.
  * A worker that found no place, and that nothing waits for any more, is given up after the same time.
  */
 import { type Bin, copyOf, fits, sumOf, take } from './bins.js';
@@ -42,6 +43,7 @@ export interface Worker {
   group: string;
   labels: Record<string, string>;
   free: Record<string, number>;
+  total: Record<string, number>;
   /** For how long Ray has called it idle; null: it is not. */
   idleMs: number | null;
 }
@@ -92,9 +94,12 @@ export function decide({ groups, workers, demand, nowMs }: Situation): Decision 
     const coming = Array.from({ length: Math.max(0, group.count - joined) }, () => newBin(group));
     return { group, joined, coming, added: [], reasons: new Set() };
   });
-  for (const gang of demand.gangs) placeGang(gang, [...present.values()], drafts);
-  const biggestFirst = [...demand.waiting].sort((left, right) => compareSizes(right.bundle, left.bundle));
-  for (const { bundle, count } of biggestFirst) placeTasks(bundle, count, [...present.values()], drafts);
+  const bins = [...present.values()];
+  const biggestFirst = (demands: Demand['waiting']) =>
+    [...demands].sort((left, right) => compareSizes(right.bundle, left.bundle));
+  for (const { bundle, count } of biggestFirst(demand.requested)) placeEach(bundle, count, 'whole', bins, drafts);
+  for (const gang of demand.gangs) placeGang(gang, bins, drafts);
+  for (const { bundle, count } of biggestFirst(demand.waiting)) placeEach(bundle, count, 'free', bins, drafts);
 
   const giveUp = drafts.flatMap(draft => surplus(draft, nowMs));
   const givenUp = new Map(giveUp.map(({ group, by }) => [group, by]));
@@ -111,9 +116,16 @@ const binOf = (worker: Worker): Bin => ({
   group: worker.group,
   labels: worker.labels,
   free: { ...worker.free },
+  whole: { ...worker.total },
   needed: false,
 });
-const newBin = ({ name, labels, shape }: Group): Bin => ({ group: name, labels, free: { ...shape }, needed: false });
+const newBin = ({ name, labels, shape }: Group): Bin => ({
+  group: name,
+  labels,
+  free: { ...shape },
+  whole: { ...shape },
+  needed: false,
+});
 
 const size = ({ resources }: Bundle): [gpus: number, cpus: number] => [resources.GPU ?? 0, resources.CPU ?? 0];
 function compareSizes(left: Bundle, right: Bundle): number {
@@ -132,11 +144,12 @@ function growable(drafts: Draft[], bundle: Bundle): Draft[] {
     .sort((left, right) => compareSizes(lean(left), lean(right)));
 }
 
-function placeTasks(bundle: Bundle, count: number, present: Bin[], drafts: Draft[]): void {
+/** Of tasks that wait, and of bundles that are requested, as many as possible. */
+function placeEach(bundle: Bundle, count: number, ledger: 'free' | 'whole', present: Bin[], drafts: Draft[]): void {
   let left = count;
   const fill = (bin: Bin) => {
-    const times = Math.min(left, fits(bin, bundle));
-    if (times > 0) take(bin, bundle, times);
+    const times = Math.max(0, Math.min(left, fits(bin, bundle, ledger)));
+    if (times > 0) take(bin, bundle, times, ledger);
     left -= times;
   };
   for (const bin of [...present, ...drafts.flatMap(draft => [...draft.coming, ...draft.added])]) {
@@ -146,7 +159,8 @@ function placeTasks(bundle: Bundle, count: number, present: Bin[], drafts: Draft
   while (left > 0) {
     const [draft] = growable(drafts, bundle);
     if (!draft) return;
-    draft.reasons.add(`${count} ${count === 1 ? 'task waits' : 'tasks wait'} for ${bundleInWords(bundle)} each`);
+    const waits = `${count} ${count === 1 ? 'task waits' : 'tasks wait'} for ${bundleInWords(bundle)} each`;
+    draft.reasons.add(ledger === 'free' ? waits : `a program requests ${count} times ${bundleInWords(bundle)}`);
     const bin = newBin(draft.group);
     draft.added.push(bin);
     fill(bin);

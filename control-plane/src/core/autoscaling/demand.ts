@@ -20,6 +20,8 @@ export interface Demand {
   /** Tasks and actors that wait for room. */
   waiting: { bundle: Bundle; count: number }[];
   gangs: Gang[];
+  /** What programs want the cluster to have room for in all, by `ray.autoscaler.sdk.request_resources`; Ray Data does. */
+  requested: { bundle: Bundle; count: number }[];
 }
 
 /** `2 CPU`, `1 GPU and 0.5 CPU`, `nothing` for a task without needs. */
