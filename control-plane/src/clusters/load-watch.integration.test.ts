@@ -89,6 +89,24 @@ test('a head that does not answer is asked less often, and never twice at a time
   expect((await trial.show(id)).load).toMatchObject({ nodes: [] });
 });
 
+test('with very many clusters each is asked less often, and none is left out', async () => {
+  const { tenantId } = await trial.tenant();
+  await trial.database.query(
+    `INSERT INTO clusters (id, tenant_id, name, spec, origin, desired, phase, sealed_token)
+     SELECT 'cl_' || lpad(n::text, 20, '0'), $1, 'many-' || n, '{"workerGroups": []}', 'user', 'running', 'ready', ''
+     FROM generate_series(1, 400) n`,
+    [tenantId],
+  );
+  for (let round = 0; round < 8; round += 1) await tick();
+  expect(new Set(asked).size).toBe(401);
+  expect(asked).toHaveLength(401);
+  await tick(5_500);
+  expect(asked).toHaveLength(401);
+  await tick(3_000);
+  for (let round = 0; round < 8; round += 1) await tick();
+  expect(asked).toHaveLength(802);
+});
+
 test('stopping waits for what is under way and begins nothing more', async () => {
   let release: (state: ResourceState) => void = () => undefined;
   answer = () =>
