@@ -117,7 +117,19 @@ export const cluster = z
   .meta({ id: 'Cluster' });
 export type Cluster = z.infer<typeof cluster>;
 
+/** A worker group's new size, between its bounds where it is autoscaled. */
 export const scaleRequest = z
-  .object({ group: dnsLabel, count: z.int().min(0).max(10_000) })
+  .object({
+    group: dnsLabel,
+    count: z.int().min(0).max(10_000),
+    minCount: z.int().min(0).max(10_000).optional().describe('new lower bound; it stays when absent'),
+    maxCount: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .nullable()
+      .optional()
+      .describe('new upper bound; it stays when absent, and null ends autoscaling'),
+  })
   .meta({ id: 'ScaleRequest' });
 export const dashboardLink = z.object({ url: z.string(), expiresAt: z.iso.datetime() }).meta({ id: 'DashboardLink' });

@@ -13,6 +13,7 @@ import {
   wake,
 } from '../platform/index.js';
 import { headGroup } from './facts.js';
+import { scaledGroup } from './scale.js';
 import * as store from './store.js';
 import { newToken } from './token.js';
 
@@ -75,14 +76,12 @@ export function clusterRoutes(http: Http, wiring: Wiring): void {
           const names = row.spec.workerGroups.map(candidate => candidate.name).join(', ') || '(none)';
           throw new Failure('bad-request', `${row.name} has no worker group ${body.group}; it has ${names}`);
         }
-        refuseOutOfBounds(group, body.count);
-        if (group.count === body.count) return store.toCluster(tx, row);
-        const workerGroups = row.spec.workerGroups.map(candidate =>
-          candidate === group ? { ...group, count: body.count } : candidate,
-        );
+        const scaled = scaledGroup(group, body);
+        if (scaled === null) return store.toCluster(tx, row);
+        const workerGroups = row.spec.workerGroups.map(candidate => (candidate === group ? scaled : candidate));
         const spec = { ...row.spec, workerGroups };
         const changed = await store.setWish(tx, row.id, { desired: row.desired, spec });
-        const words = `scaled group ${group.name} of ${row.name} from ${group.count} to ${body.count} workers`;
+        const words = `scaled group ${group.name} of ${row.name} from ${countInWords(group)} to ${countInWords(scaled)} workers`;
         await tell(tx, caller, row, 'ClusterScaled', words);
         await wake(tx, 'cluster', row.id);
         return store.toCluster(tx, changed);
@@ -121,14 +120,6 @@ function refuseDeleted(row: store.ClusterRow): void {
   if (row.desired === 'deleted') throw new Failure('conflict', `${row.name} is ${row.phase}; create a new cluster`);
 }
 
-function refuseOutOfBounds({ name, minCount = 0, maxCount }: WorkerGroup, count: number): void {
-  if (maxCount === undefined || (count >= minCount && count <= maxCount)) return;
-  throw new Failure(
-    'bad-request',
-    `group ${name} is autoscaled between ${minCount} and ${maxCount} workers, not ${count}`,
-  );
-}
-
 /** What no machine of the tenant offers is refused at once; what is only taken now is waited for. */
 async function refuseImpossible(
   tx: Transaction,
@@ -146,12 +137,15 @@ async function refuseImpossible(
   }
 }
 
+const countInWords = ({ count, minCount = 0, maxCount }: WorkerGroup): string =>
+  maxCount === undefined ? `${count}` : `${count} (between ${minCount} and ${maxCount})`;
+
 function inWords(spec: ClusterSpec): string {
   const size = (needs: { cpus: number; gpus: number }) =>
     `${needs.cpus} CPUs${needs.gpus > 0 ? `, ${needs.gpus} accelerators` : ''}`;
-  const count = ({ count, minCount = 0, maxCount }: WorkerGroup) =>
-    maxCount === undefined ? `${count}` : `${count} (between ${minCount} and ${maxCount})`;
-  const groups = spec.workerGroups.map(group => `${count(group)} workers in ${group.name} (${size(group)} each)`);
+  const groups = spec.workerGroups.map(
+    group => `${countInWords(group)} workers in ${group.name} (${size(group)} each)`,
+  );
   return [`a head (${size(spec.head)})`, ...groups].join(', ');
 }
 
