@@ -35,6 +35,7 @@ const around: Surroundings = {
   devices: [],
   sandbox: null,
   dashboardSocket: null,
+  fenceFile: '/state/fence',
   tempDir: null,
   inherited: { HOME: '/root', SECRET: 'of the operator', https_proxy: 'http://proxy', RAY_ADDRESS: 'elsewhere' },
 };

@@ -13,6 +13,8 @@ export interface Launch {
   dashboardSocket: string | null;
   tokenFile: string;
   stopTimeoutSeconds: number;
+  /** See fence.ts. */
+  fenceFile: string;
   sandbox: { network: string; tmp: string; hide: string[]; keep: string[] } | null;
   /** Where the node's session folders are, as seen from outside. */
   sessionsDir: string;
@@ -35,6 +37,7 @@ export interface Surroundings {
   devices: readonly Device[];
   sandbox: Launch['sandbox'];
   dashboardSocket: string | null;
+  fenceFile: string;
   /** Ray's folder where it cannot have /tmp/ray for itself; null in a sandbox. */
   tempDir: string | null;
   /** The agent's own environment, of which little is passed on. */
@@ -71,6 +74,7 @@ export function launchOf(spec: LeaseSpec, around: Surroundings): Launch {
     dashboardAgent: [spec.nodeIp, around.ports.dashboardAgent],
     dashboardSocket: around.dashboardSocket,
     tokenFile,
+    fenceFile: around.fenceFile,
     stopTimeoutSeconds,
     sandbox: around.sandbox,
     sessionsDir: around.tempDir ?? join(around.leaseDir, 'tmp', 'ray'),

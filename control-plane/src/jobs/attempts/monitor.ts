@@ -6,11 +6,13 @@
 import type { AttemptId, ClusterId, RayJobDetails } from '@iocloud/contracts';
 import type { Clusters } from '../../clusters/ports.js';
 import type { Database, Logger, Signals } from '../../platform/index.js';
+import type { Checkpoints } from '../checkpoints.js';
 import { type Heads, HeadTrouble } from '../head.js';
 import { LogCopier } from '../logs/index.js';
 import { handOver, type PackageStore } from '../packages/index.js';
 import { isInfrastructureError } from '../states.js';
 import { type JobRow, loadJob, type RandomBytes } from '../store.js';
+import { withEnvironment } from './environment.js';
 import { pollIntervalMs } from './polling.js';
 import {
   type AttemptEnd,
@@ -18,6 +20,7 @@ import {
   advanceAttempt,
   endAttempt,
   loadAttempt,
+  markSent,
   renameAttempt,
   reportEnd,
 } from './store.js';
@@ -27,6 +30,7 @@ export interface MonitorWiring {
   clusters: Clusters;
   heads: Heads;
   packages: PackageStore;
+  checkpoints: Checkpoints;
   signals: Signals;
   log: Logger;
   random: RandomBytes;
@@ -40,7 +44,7 @@ const attemptKey = 'io.attempt';
 const troubleIntervalMs = 500;
 const unreachableIntervalMs = 1_000;
 const stopIntervalMs = 3_000;
-/** A head that has not taken the job after so long, though it is up, is given up. */
+/** A head that has not taken the job's packages after so long, though it is up, is given up. */
 const startLimitMs = 120_000;
 /** So many answers "no such job" in a row before it is believed. */
 const maxMissing = 3;
@@ -118,35 +122,41 @@ export class AttemptMonitor {
     if (head === 'unreachable') return { wait: unreachableIntervalMs };
     if (attempt.phase === 'assigned') return this.#start(attempt, job);
     this.#copierOf(attempt).follow();
-    if (job.phase === 'stopping') await this.#askToStop(attempt);
+    if (job.phase === 'stopping' || attempt.evict_reason !== null) await this.#askToStop(attempt);
     const details = await heads.job(attempt.cluster_id, attempt.ray_submission_id);
     return details ? this.#heard(attempt, job, details) : this.#unknown(attempt);
   }
 
   async #start(attempt: AttemptRow, job: JobRow): Promise<Step> {
-    const { heads, packages, random, database } = this.wiring;
+    const { heads, packages, random, database, checkpoints } = this.wiring;
     const end = (outcome: AttemptEnd['outcome'], message: string, errorType: string | null = null) =>
       this.#finish(attempt, { outcome, message, errorType, details: null }, false);
-    if (job.phase === 'stopping') {
-      const known = await heads.job(attempt.cluster_id, attempt.ray_submission_id);
-      return known?.metadata?.[attemptKey] === attempt.id
-        ? this.#accepted(attempt)
-        : end('stopped', 'Job was intentionally stopped.');
+    if (job.phase === 'stopping' || attempt.evict_reason !== null) {
+      const known = attempt.sent_at === null ? null : await heads.job(attempt.cluster_id, attempt.ray_submission_id);
+      if (known?.metadata?.[attemptKey] === attempt.id) return this.#accepted(attempt);
+      this.#missing += 1;
+      if (attempt.sent_at !== null && this.#missing < maxMissing) return { wait: troubleIntervalMs };
+      return end('stopped', 'Job was intentionally stopped.');
     }
     try {
       const refusal = await handOver(heads, packages, attempt.cluster_id, job.tenant_id, job.packages);
       if (refusal) return end('failed', refusal, 'RUNTIME_ENV_SETUP_FAILURE');
-      const result = await heads.submit(attempt.cluster_id, {
-        ...job.submission,
-        submission_id: attempt.ray_submission_id,
-        metadata: { ...job.submission.metadata, [attemptKey]: attempt.id },
-      });
-      if (result === 'accepted') return this.#accepted(attempt);
-      if (result !== 'exists') return end('failed', result.refused);
     } catch (error) {
-      if (!(error instanceof HeadTrouble) || this.wiring.now() - this.#startedAtMs < startLimitMs) throw error;
-      return end('lost', `the head would not take it within ${startLimitMs / 1000} s: ${error.message}`);
+      const late = this.wiring.now() - this.#startedAtMs >= startLimitMs;
+      if (!(error instanceof HeadTrouble) || !late || attempt.sent_at !== null) throw error;
+      return end('lost', `the head would not take its packages within ${startLimitMs / 1000} s: ${error.message}`);
     }
+    await checkpoints.make(job);
+    // From here on it may run, however slowly the head answers: only the head, or the loss of it, ends the attempt.
+    if (!(await markSent(database, attempt.id))) return 'done';
+    const submission = withEnvironment(job, attempt.number, checkpoints.root);
+    const result = await heads.submit(attempt.cluster_id, {
+      ...submission,
+      submission_id: attempt.ray_submission_id,
+      metadata: { ...submission.metadata, [attemptKey]: attempt.id },
+    });
+    if (result === 'accepted') return this.#accepted(attempt);
+    if (result !== 'exists') return end('failed', result.refused);
     // Sent before a crash, by us; or somebody's own job of this id, which is left alone.
     const known = await heads.job(attempt.cluster_id, attempt.ray_submission_id);
     if (known?.metadata?.[attemptKey] === attempt.id) return this.#accepted(attempt);
@@ -190,7 +200,8 @@ export class AttemptMonitor {
   }
 
   /** The log is read to its end first, as far as it can be had; then the attempt ends. */
-  async #finish(attempt: AttemptRow, end: AttemptEnd, headGone: boolean): Promise<Step> {
+  async #finish(attempt: AttemptRow, cause: AttemptEnd, headGone: boolean): Promise<Step> {
+    const end = asEviction(attempt, cause);
     const copier = this.#copierOf(attempt);
     // The machine may drop the log of a cluster that has ended: what is on its way is waited for first.
     if (headGone) await copier.quiet(300, 3_000);
@@ -254,6 +265,12 @@ export class AttemptMonitor {
   #sleep(ms: number): Promise<void> {
     return new Promise(resolve => setTimeout(resolve, ms));
   }
+}
+
+/** An attempt that was asked to move has moved, whether it went by itself or with its head; a result of its own stands. */
+function asEviction(attempt: AttemptRow, end: AttemptEnd): AttemptEnd {
+  if (attempt.evict_reason === null || end.outcome === 'succeeded' || end.outcome === 'failed') return end;
+  return { outcome: 'evicted', message: attempt.evict_reason, errorType: null, details: null };
 }
 
 /** How an attempt ends whose job has ended on the head. */
