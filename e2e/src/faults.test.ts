@@ -160,14 +160,14 @@ describe('in the middle of a job', () => {
   });
 
   test('kill -9 of a worker: it is replaced, its tasks run again, the job has one attempt', async () => {
-    for (const id of Object.values(clusters)) {
+    for (const [name, id] of Object.entries(clusters)) {
+      delete clusters[name];
       await stack.call('DELETE', `/v1/clusters/${id}`);
       await stack.clusterIn(id, 'deleted');
     }
     const workers = [{ name: 'w', cpus: 1, count: 1, resources: { there: 1 } }];
-    clusters.alpha = (await stack.cluster('gamma', { head: { cpus: 2 }, workerGroups: workers })).id;
-    delete clusters.beta;
-    const machine = await machineOf(clusters.alpha);
+    const { id } = await stack.cluster('gamma', { head: { cpus: 2 }, workerGroups: workers });
+    const machine = await machineOf(id);
     const program = [
       'import os, ray, time',
       'ray.init()',

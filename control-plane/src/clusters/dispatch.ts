@@ -105,7 +105,8 @@ export const headState =
       [headLeaseId],
     );
     const lease = rows[0];
-    if (!lease || lease.released || !lease.desired || lease.phase === 'exited' || lease.phase === 'lost') return 'gone';
+    if (lease?.phase === 'lost') return 'lost';
+    if (!lease || lease.released || !lease.desired || lease.phase === 'exited') return 'gone';
     if (lease.phase !== 'ready') return 'unreachable';
     const silent = await wiring.machines.silentSince(db, heartbeatTimeoutMs / 1000);
     return silent.includes(lease.node_id) ? 'unreachable' : 'ready';

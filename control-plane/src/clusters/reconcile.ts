@@ -107,7 +107,9 @@ function noteFailure(retries: Retries, lease: LeaseFacts, now: Date): void {
   const key = placeKey(lease);
   const proven = lease.readyAt !== null && (lease.exitedAt ?? now).getTime() - lease.readyAt.getTime() >= provenMs;
   const failures = proven ? 1 : (retries[key]?.failures ?? 0) + 1;
-  const waitMs = Math.min(longestBackoffMs, 1_000 * 2 ** (failures - 1));
+  // One that was ready and has ended for the first time is a fault of its surroundings rather than its own.
+  const sudden = lease.readyAt !== null && failures === 1;
+  const waitMs = sudden ? 0 : Math.min(longestBackoffMs, 1_000 * 2 ** (failures - 1));
   retries[key] = { failures, retryAt: new Date(now.getTime() + waitMs).toISOString() };
 }
 

@@ -119,9 +119,7 @@ describe('the SSH server of the agents', () => {
     stream.write('world');
     while (!text.includes('WORLD')) await once(stream, 'data');
     expect(text).toBe('hello WORLD');
-    expect(heard).toEqual([
-      { type: 'heartbeat', beat: 1, beat: 1, diskFreeBytes: 1, memoryAvailableBytes: 2, load1: 0.5 },
-    ]);
+    expect(heard).toEqual([{ type: 'heartbeat', beat: 1, diskFreeBytes: 1, memoryAvailableBytes: 2, load1: 0.5 }]);
   });
 
   test('an agent that talks nonsense is cut off', async () => {

@@ -144,7 +144,7 @@ export class Dispatcher implements TopicHandler {
         const state = view.headLeaseId ? await this.wiring.clusters.headState(tx, view.headLeaseId) : 'gone';
         if (state !== 'ready') {
           phase = 'provisioning';
-          waitingFor = state === 'gone' ? 'its head has ended' : 'its head cannot be reached';
+          waitingFor = state !== 'unreachable' ? 'its head has ended' : 'its head cannot be reached';
         }
       }
       const { reserved, live } = held.get(view.id) ?? { reserved: nothing, live: 0 };

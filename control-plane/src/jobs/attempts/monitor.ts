@@ -113,11 +113,11 @@ export class AttemptMonitor {
     const job = attempt && attempt.phase !== 'ended' ? await loadJob(database, attempt.job_id) : null;
     if (!attempt || !job) return 'done';
     this.clusterId = attempt.cluster_id;
-    if (attempt.reported) return this.#finish(attempt, endOf(attempt.reported), false);
+    if (attempt.reported) return this.#finish(attempt, endOf(attempt.reported), null);
     const head = await clusters.headState(database, attempt.head_lease_id);
-    if (head === 'gone') {
-      const message = 'the head of its cluster has ended.';
-      return this.#finish(attempt, { outcome: 'lost', message, errorType: null, details: null }, true);
+    if (head === 'gone' || head === 'lost') {
+      const message = head === 'gone' ? 'the head of its cluster has ended.' : 'its machine is lost.';
+      return this.#finish(attempt, { outcome: 'lost', message, errorType: null, details: null }, head);
     }
     if (head === 'unreachable') return { wait: unreachableIntervalMs };
     if (attempt.phase === 'assigned') return this.#start(attempt, job);
@@ -130,7 +130,7 @@ export class AttemptMonitor {
   async #start(attempt: AttemptRow, job: JobRow): Promise<Step> {
     const { heads, packages, random, database, checkpoints } = this.wiring;
     const end = (outcome: AttemptEnd['outcome'], message: string, errorType: string | null = null) =>
-      this.#finish(attempt, { outcome, message, errorType, details: null }, false);
+      this.#finish(attempt, { outcome, message, errorType, details: null }, null);
     if (job.phase === 'stopping' || attempt.evict_reason !== null) {
       const known = attempt.sent_at === null ? null : await heads.job(attempt.cluster_id, attempt.ray_submission_id);
       if (known?.metadata?.[attemptKey] === attempt.id) return this.#accepted(attempt);
@@ -180,7 +180,7 @@ export class AttemptMonitor {
     this.#missing = 0;
     if (details.status === 'SUCCEEDED' || details.status === 'FAILED' || details.status === 'STOPPED') {
       await reportEnd(this.wiring.database, attempt.id, details);
-      return this.#finish(attempt, endOf(details), false);
+      return this.#finish(attempt, endOf(details), null);
     }
     const seen = JSON.stringify([details.status, details.job_id, details.driver_info, details.driver_node_id]);
     if (details.status === 'RUNNING' && (attempt.phase !== 'running' || seen !== this.#seen)) {
@@ -196,25 +196,29 @@ export class AttemptMonitor {
     this.#missing += 1;
     if (this.#missing < maxMissing) return { wait: troubleIntervalMs };
     const message = 'the head of its cluster no longer knows it.';
-    return this.#finish(attempt, { outcome: 'lost', message, errorType: null, details: null }, false);
+    return this.#finish(attempt, { outcome: 'lost', message, errorType: null, details: null }, null);
   }
 
   /** The log is read to its end first, as far as it can be had; then the attempt ends. */
-  async #finish(attempt: AttemptRow, cause: AttemptEnd, headGone: boolean): Promise<Step> {
+  async #finish(attempt: AttemptRow, cause: AttemptEnd, head: 'gone' | 'lost' | null): Promise<Step> {
     const end = asEviction(attempt, cause);
     const copier = this.#copierOf(attempt);
     // The machine may drop the log of a cluster that has ended: what is on its way is waited for first.
-    if (headGone) await copier.quiet(300, 3_000);
+    if (head === 'gone') await copier.quiet(300, 3_000);
     else if (end.errorType !== null && end.errorType !== 'JOB_ENTRYPOINT_COMMAND_ERROR') await this.#sleep(lateWordMs);
     await copier.stop();
-    const rest = await copier.copyToEnd().catch((error: unknown) => {
-      this.wiring.log.debug({ attempt: attempt.id, error: String(error) }, 'the rest of a log cannot be had yet');
-      return 'unreachable' as const;
-    });
+    // What a lost machine had not sent is lost with it.
+    const rest =
+      head === 'lost'
+        ? 'lost'
+        : await copier.copyToEnd().catch((error: unknown) => {
+            this.wiring.log.debug({ attempt: attempt.id, error: String(error) }, 'the rest of a log cannot be had yet');
+            return 'unreachable' as const;
+          });
     if (rest === 'unreachable') {
       this.#restTries += 1;
-      const gone =
-        headGone || (await this.wiring.clusters.headState(this.wiring.database, attempt.head_lease_id)) === 'gone';
+      const state = head ?? (await this.wiring.clusters.headState(this.wiring.database, attempt.head_lease_id));
+      const gone = state === 'gone' || state === 'lost';
       if (!gone || this.#restTries < maxRestTries) return { wait: troubleIntervalMs };
       this.wiring.log.warn({ attempt: attempt.id }, 'the rest of its log is lost with its machine');
     }
