@@ -1,4 +1,5 @@
 /** No healthy job is ever started again because its head answers late, wrongly or not at all. */
+import type { ClusterId } from '@iocloud/contracts';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { eventually } from './testing/eventually.js';
 import { FakeHead } from './testing/fake-head.js';
@@ -7,15 +8,19 @@ import { Rig, type Servers, startServers } from './testing/rig.js';
 jest.setTimeout(300_000);
 
 const jobs = 250;
+/** Each is asked no more than 40 questions a second, however many jobs it has. */
+const clusterCount = 10;
 const wantedFaults = 10_000;
 
 let servers: Servers;
 let rig: Rig;
 const head = new FakeHead();
+let served: Awaited<ReturnType<FakeHead['start']>>;
 beforeAll(async () => {
   servers = await startServers();
   rig = new Rig(servers, { maxJobsPerCluster: 1_000 });
   await rig.start();
+  served = await head.start();
 });
 afterAll(async () => {
   head.stop();
@@ -25,15 +30,21 @@ afterAll(async () => {
 
 test(`${wantedFaults} lost, late and wrong answers and a hundred partitions: no job starts twice`, async () => {
   const tenant = await rig.tenant();
-  const cluster = await rig.clusters.add(rig.database, tenant.id, 'warm', await head.start(), 10_000);
+  const clusters: ClusterId[] = [];
+  for (let i = 0; i < clusterCount; i += 1) {
+    clusters.push(await rig.clusters.add(rig.database, tenant.id, `warm-${i}`, served, jobs / clusterCount));
+  }
   head.troublePercent = 60;
   const ids = Array.from({ length: jobs }, (_, i) => `probe-${i}`);
-  for (const id of ids) await rig.submit(tenant.key, { entrypoint: 'true', submission_id: id });
+  for (const id of ids) await rig.submit(tenant.key, { entrypoint: 'true', submission_id: id, entrypoint_num_cpus: 1 });
   let partitions = 0;
+  const cut = new Set<ClusterId>();
   const partition = setInterval(() => {
+    const cluster = clusters[partitions % clusterCount];
+    if (cluster) rig.clusters.set(cluster, cut.has(cluster) ? 'ready' : 'unreachable');
+    if (cluster && !cut.delete(cluster)) cut.add(cluster);
     partitions += 1;
-    rig.clusters.set(cluster, partitions % 2 === 1 ? 'unreachable' : 'ready');
-  }, 250);
+  }, 100);
   await eventually(
     async () => {
       const started = head.jobs.size;
@@ -44,7 +55,7 @@ test(`${wantedFaults} lost, late and wrong answers and a hundred partitions: no 
     { withinMs: 240_000 },
   );
   clearInterval(partition);
-  rig.clusters.set(cluster, 'ready');
+  for (const cluster of clusters) rig.clusters.set(cluster, 'ready');
   head.finishAll();
   head.release();
   for (const id of ids) expect((await rig.ended(tenant.key, id)).status).toBe('SUCCEEDED');
@@ -75,7 +86,7 @@ test('a result that comes after its attempt was given up changes nothing', async
     if (job.status !== 'PENDING') throw new Error(job.status);
   });
   other.finishAll();
-  await rig.clusters.add(rig.database, tenant.id, 'second', await head.start());
+  await rig.clusters.add(rig.database, tenant.id, 'second', served);
   await eventually(async () => {
     if (!head.jobs.has('late.2')) throw new Error('the second attempt has not begun');
   });
