@@ -1,6 +1,7 @@
 /** Jobs as this control plane sees them, and the `io.*` metadata by which a submission states what Ray has no field for. */
 import { z } from 'zod';
 import { attemptId, clusterId } from './ids.js';
+import { retryMetadata } from './retry-policy.js';
 
 /** Ray's own five statuses (ray.job_submission.JobStatus). */
 export const rayJobStatus = z
@@ -17,11 +18,7 @@ export type JobPhase = z.infer<typeof jobPhase>;
 export const ioMetadata = z
   .object({
     'io.cluster': z.string().min(1).max(63).optional().describe('name or id of the cluster to run on'),
-    'io.max_attempts': z
-      .string()
-      .regex(/^([1-9]|10)$/, 'a whole number from 1 to 10')
-      .optional()
-      .describe('attempts in all when infrastructure fails; default 3'),
+    ...retryMetadata,
   })
   .strict()
   .meta({ id: 'IoMetadata' });
@@ -75,7 +72,10 @@ export const attempt = z
     number: z.int().min(1),
     clusterId,
     phase: attemptPhase,
-    outcome: z.enum(['succeeded', 'failed', 'stopped', 'lost']).nullable(),
+    outcome: z
+      .enum(['succeeded', 'failed', 'stopped', 'lost', 'evicted'])
+      .nullable()
+      .describe('lost: through a failure of the infrastructure; evicted: moved away, which counts as no attempt'),
     message: z.string().nullable(),
     startedAt: z.iso.datetime(),
     endedAt: z.iso.datetime().nullable(),
@@ -94,6 +94,7 @@ export const job = z
     metadata: z.record(z.string(), z.string()),
     clusterId: clusterId.nullable().describe('where it runs or ran last'),
     attempts: z.array(attempt),
+    retryAt: z.iso.datetime().nullable().describe('a queued job that has run before starts no sooner; null: at once'),
     submittedAt: z.iso.datetime(),
     startedAt: z.iso.datetime().nullable(),
     endedAt: z.iso.datetime().nullable(),

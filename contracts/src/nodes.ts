@@ -35,12 +35,39 @@ export const inventory = z
   .meta({ id: 'Inventory' });
 export type Inventory = z.infer<typeof inventory>;
 
+/** Whether a machine takes new work: `draining` moves away what it has, `drained` has nothing left. */
+export const nodeScheduling = z.enum(['active', 'draining', 'drained']).meta({ id: 'NodeScheduling' });
+export type NodeScheduling = z.infer<typeof nodeScheduling>;
+
+export const drainNode = z
+  .object({
+    graceSeconds: z
+      .int()
+      .min(0)
+      .max(86_400)
+      .default(60)
+      .describe('how long its jobs have to write a checkpoint and end'),
+    reason: z
+      .string()
+      .min(1)
+      .max(500)
+      .default('maintenance')
+      .describe('shown with the machine and to the jobs that move'),
+  })
+  .meta({ id: 'DrainNode' });
+export type DrainNode = z.infer<typeof drainNode>;
+
 export const node = z
   .object({
     id: nodeId,
     name: z.string(),
     shared: z.boolean().describe('true: its owner offers it to other tenants too'),
     state: z.enum(['online', 'offline']),
+    scheduling: nodeScheduling,
+    drain: z
+      .object({ reason: z.string(), requestedAt: z.iso.datetime(), deadline: z.iso.datetime() })
+      .nullable()
+      .describe('null while it takes work'),
     inventory: inventory.nullable().describe('null until the agent has connected once'),
     cpusLeased: z.number(),
     memoryBytesLeased: z.int(),

@@ -12,6 +12,7 @@ import {
 } from '@iocloud/contracts';
 import { defaultMemoryFloorBytes, empty, placeTogether, type Want } from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
+import type { Machines } from '../inventory/index.js';
 import { type Config, type Queryable, type Seal, type Transaction, wake } from '../platform/index.js';
 import { headGroup, type Offers, type Place, placeKey } from './facts.js';
 import { isSaturated } from './load.js';
@@ -31,7 +32,22 @@ interface Wiring extends LoopWiring {
   seal: Seal;
 }
 
-export async function live(db: Queryable, tenantId?: TenantId): Promise<ClusterView[]> {
+/** One whose machine is being left takes no new job: a user's own comes back elsewhere, one for jobs is given up. */
+export const live =
+  (machines: Pick<Machines, 'draining'>): Clusters['live'] =>
+  async (db, tenantId) => {
+    const [views, draining] = [await everyLive(db, tenantId), await machines.draining(db)];
+    if (draining.size === 0) return views.map(({ view }) => view);
+    return views.flatMap(({ view, nodeIds }) => {
+      const drain = nodeIds.map(id => draining.get(id)).find(one => one !== undefined);
+      if (!drain) return [view];
+      if (view.origin === 'job') return [];
+      const phase = view.phase === 'ready' ? 'provisioning' : view.phase;
+      return [{ ...view, phase, headLeaseId: null, waitingFor: `its machine ${drain.name} is being drained` }];
+    });
+  };
+
+async function everyLive(db: Queryable, tenantId?: TenantId): Promise<{ view: ClusterView; nodeIds: NodeId[] }[]> {
   const { rows } = await db.query<ClusterRow>(
     `SELECT * FROM clusters WHERE phase IN ('pending', 'provisioning', 'ready') AND desired = 'running'
        AND ($1::text IS NULL OR tenant_id = $1) ORDER BY created_at, id`,
@@ -45,7 +61,10 @@ export async function live(db: Queryable, tenantId?: TenantId): Promise<ClusterV
     db,
     rows.filter(row => row.phase === 'ready').map(row => row.id),
   );
-  return rows.map(row => toView(row, leases.get(row.id) ?? [], loads.get(row.id)));
+  return rows.map(row => {
+    const own = leases.get(row.id) ?? [];
+    return { view: toView(row, own, loads.get(row.id)), nodeIds: own.map(lease => lease.node_id) };
+  });
 }
 
 function toView(row: ClusterRow, leases: LeaseRow[], load: ClusterLoad | undefined): ClusterView {
@@ -109,7 +128,8 @@ export const headState =
       [headLeaseId],
     );
     const lease = rows[0];
-    if (!lease || lease.released || !lease.desired || lease.phase === 'exited' || lease.phase === 'lost') return 'gone';
+    if (lease?.phase === 'lost') return 'lost';
+    if (!lease || lease.released || !lease.desired || lease.phase === 'exited') return 'gone';
     if (lease.phase !== 'ready') return 'unreachable';
     const silent = await wiring.machines.silentSince(db, heartbeatTimeoutMs / 1000);
     return silent.includes(lease.node_id) ? 'unreachable' : 'ready';

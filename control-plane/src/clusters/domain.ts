@@ -15,7 +15,7 @@ import { clusterRoutes } from './routes.js';
 import { listClusters, toClusters } from './store.js';
 
 export interface ClusterWiring {
-  config: Pick<Config, 'rayVersion' | 'idleTimeoutSeconds' | 'nodeLostSeconds' | 'publicUrl'>;
+  config: Pick<Config, 'rayVersion' | 'idleTimeoutSeconds' | 'nodeLostSeconds' | 'publicUrl' | 'checkpointRoot'>;
   database: Database;
   /** May resolve late: nothing is called before the server has started. */
   machines: Machines;
@@ -42,7 +42,7 @@ export interface ClusterDomain {
 }
 
 /** After such a pause between two sweeps nobody can say whether machines were silent or we were deaf. */
-const deafAfterMs = 10_000;
+const deafAfterMs = 4_000;
 /** A head that cannot be asked for its jobs keeps its cluster for so long past the idle time. */
 const patienceMs = 60_000;
 const listLimit = 500;
@@ -57,7 +57,7 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
     if (listened < config.nodeLostSeconds * 1000) return new Set();
     return new Set(await machines.silentSince(db, config.nodeLostSeconds));
   };
-  const loop: LoopWiring = { ...wiring, silentNodes };
+  const loop: LoopWiring = { ...wiring, silentNodes, checkpointRoot: config.checkpointRoot };
   const heads = new Heads(database, machines, wiring.seal, log);
   const told = (tenantId: TenantId) => signals.send(`events:${tenantId}`);
 
@@ -101,11 +101,11 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
       const at = now().getTime();
       if (at - lastSweep > deafAfterMs) listeningSince = at;
       lastSweep = at;
-      const silent = [...(await silentNodes(database))];
-      if (silent.length === 0) return due;
+      const left = [...(await silentNodes(database)), ...(await machines.draining(database)).keys()];
+      if (left.length === 0) return due;
       const { rows } = await database.query<{ cluster_id: string }>(
         'SELECT DISTINCT cluster_id FROM leases WHERE released_at IS NULL AND node_id = ANY($1)',
-        [silent],
+        [left],
       );
       return [...new Set([...due, ...rows.map(row => row.cluster_id)])];
     },
@@ -133,7 +133,7 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
     cluster,
     leaseBook: createLeaseBook(database, wiring.seal, now, told),
     clusters: {
-      live,
+      live: live(machines),
       provisionForJob: provisionForJob({ ...loop, config, seal: wiring.seal }),
       headState: headState(wiring),
       head: heads.head,

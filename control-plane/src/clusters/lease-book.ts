@@ -68,6 +68,23 @@ export function createLeaseBook(
     },
 
     leased: leasedWithLoad,
+
+    leave: async (tx, nodeId) => {
+      const { rows } = await tx.query<{ cluster_id: ClusterId }>(
+        'SELECT DISTINCT cluster_id FROM leases WHERE node_id = $1 AND released_at IS NULL ORDER BY cluster_id',
+        [nodeId],
+      );
+      for (const row of rows) await wake(tx, 'cluster', row.cluster_id);
+    },
+
+    roomCame: wakeWaiting,
+
+    isEmpty: async (db, nodeId) => {
+      const { rows } = await db.query('SELECT 1 FROM leases WHERE node_id = $1 AND released_at IS NULL LIMIT 1', [
+        nodeId,
+      ]);
+      return rows.length === 0;
+    },
   };
 }
 

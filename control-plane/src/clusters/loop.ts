@@ -2,6 +2,7 @@
  * Brings one cluster towards what it shall be: reads the facts under a lock, asks the pure function, writes its whole
  * plan in the same transaction. Killed anywhere, nothing of it has happened, and the sweep comes again.
  */
+import { isAbsolute, join } from 'node:path';
 import { type ClusterId, type LeaseId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
 import { recordEvent } from '../events/index.js';
 import type { Machines } from '../inventory/index.js';
@@ -21,6 +22,8 @@ export interface LoopWiring {
   now(): Date;
   /** Nodes that have been silent for too long; empty while this process cannot know. */
   silentNodes(tx: Transaction): Promise<ReadonlySet<NodeId>>;
+  /** Where tenants' jobs keep checkpoints: a directory or a URL. */
+  checkpointRoot: string;
 }
 
 export interface Step {
@@ -107,6 +110,7 @@ async function readFacts(
       exitedAt: lease.exited_at,
     })),
     silentNodes: leases.length > 0 ? await wiring.silentNodes(tx) : new Set(),
+    drainingNodes: leases.length > 0 ? await wiring.machines.draining(tx) : new Map(),
     activity: activity ?? { live: 0, lastEndedAt: null },
     idleConfirmed,
   };
@@ -148,6 +152,8 @@ async function write(tx: Transaction, wiring: LoopWiring, row: ClusterRow, plan:
   }
   if (plan.wakeDispatch || plan.lose.length > 0) await wake(tx, 'dispatch', 'all');
   if (plan.lose.length > 0) await wakeWaiting(tx);
+  if (plan.evict) await wiring.activity.evict(tx, row.id, plan.evict);
+  if (plan.headLost) await wiring.activity.headLost(tx, row.id);
 }
 
 async function insertLease(
@@ -173,6 +179,7 @@ async function insertLease(
     deviceIndices: lease.deviceIndices,
     resources: place.needs.resources,
     labels: place.needs.labels,
+    ...checkpointsOf(wiring.checkpointRoot, row.tenant_id),
   };
   await tx.query(
     `INSERT INTO leases (id, tenant_id, cluster_id, node_id, role, group_name, ordinal, cpus, memory_bytes, spec,
@@ -197,6 +204,12 @@ async function insertLease(
     lease.nodeId,
     lease.deviceIndices,
   ]);
+}
+
+/** An object store needs nothing of the machine. */
+function checkpointsOf(root: string, tenantId: TenantId): Pick<StoredLeaseSpec, 'checkpointDir' | 'checkpointRoot'> {
+  if (!isAbsolute(root)) return { checkpointDir: null, checkpointRoot: null };
+  return { checkpointDir: join(root, tenantId), checkpointRoot: root };
 }
 
 /** A silent machine cannot confirm: its leases are given up; should it come back, it is told that they are not desired. */

@@ -33,6 +33,12 @@ export class StreamRefused extends Error {
   }
 }
 
+export interface Draining {
+  name: string;
+  reason: string;
+  deadline: Date;
+}
+
 export interface Machines {
   /** Online machines that the tenant owns or that their owners share. */
   available(db: Queryable, tenantId: TenantId): Promise<Machine[]>;
@@ -43,6 +49,8 @@ export interface Machines {
   changeDesired(tx: Transaction, nodeId: NodeId): Promise<number>;
   /** Nodes that have been silent for at least so long, or that were removed. */
   silentSince(db: Queryable, seconds: number): Promise<NodeId[]>;
+  /** Nodes that take no new work, drained ones included, with the time at which what is still there is ended. */
+  draining(db: Queryable): Promise<ReadonlyMap<NodeId, Draining>>;
   /** Opens a stream to the node's agent. Throws StreamRefused. */
   openStream(nodeId: NodeId, request: StreamRequest): Promise<Duplex>;
 }
@@ -61,4 +69,10 @@ export interface LeaseBook {
     db: Queryable,
     nodeIds: NodeId[],
   ): Promise<Map<NodeId, { cpus: number; memoryBytes: number; devices: number[]; load: NodeLoad }>>;
+  /** The node is to be left: its clusters are looked at, and go. */
+  leave(tx: Transaction, nodeId: NodeId): Promise<void>;
+  /** A machine takes work again: clusters that wait for room look again. */
+  roomCame(tx: Transaction): Promise<void>;
+  /** No lease holds anything of the node any more. */
+  isEmpty(db: Queryable, nodeId: NodeId): Promise<boolean>;
 }

@@ -1,4 +1,4 @@
-import type { Inventory, Node, NodeId, TenantId } from '@iocloud/contracts';
+import type { Inventory, Node, NodeId, NodeScheduling, TenantId } from '@iocloud/contracts';
 import { heartbeatTimeoutMs } from '@iocloud/contracts';
 import { Failure, type Queryable, type Transaction, wake } from '../platform/index.js';
 import type { LeaseBook, Machine } from './ports.js';
@@ -11,6 +11,10 @@ export interface NodeRow {
   shared: boolean;
   inventory: Inventory | null;
   online: boolean;
+  scheduling: NodeScheduling;
+  drain_reason: string | null;
+  drain_requested_at: Date | null;
+  drain_deadline: Date | null;
   last_heartbeat_at: Date | null;
   created_at: Date;
 }
@@ -27,6 +31,8 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       name: row.name,
       shared: row.shared,
       state: row.online ? 'online' : 'offline',
+      scheduling: row.scheduling,
+      drain: drainOf(row),
       inventory: row.inventory,
       cpusLeased: use?.cpus ?? 0,
       memoryBytesLeased: use?.memoryBytes ?? 0,
@@ -36,6 +42,15 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       createdAt: row.created_at.toISOString(),
     };
   });
+}
+
+function drainOf(row: NodeRow): Node['drain'] {
+  if (row.drain_reason === null || !row.drain_requested_at || !row.drain_deadline) return null;
+  return {
+    reason: row.drain_reason,
+    requestedAt: row.drain_requested_at.toISOString(),
+    deadline: row.drain_deadline.toISOString(),
+  };
 }
 
 export async function insertNode(
@@ -164,7 +179,7 @@ export async function behind(db: Queryable, nodeIds: NodeId[]): Promise<NodeId[]
 export async function availableMachines(db: Queryable, tenantId: TenantId): Promise<Machine[]> {
   const { rows } = await db.query<{ id: NodeId; name: string; inventory: Inventory }>(
     `SELECT id, name, inventory FROM nodes
-     WHERE (tenant_id = $1 OR shared) AND online AND removed_at IS NULL AND inventory IS NOT NULL ORDER BY id`,
+     WHERE (tenant_id = $1 OR shared) AND online AND scheduling = 'active' AND removed_at IS NULL AND inventory IS NOT NULL ORDER BY id`,
     [tenantId],
   );
   return rows.map(({ id, name, inventory }) => ({

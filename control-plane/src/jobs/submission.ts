@@ -2,7 +2,7 @@
  * The body of POST /api/jobs/, checked as Ray checks it (ray.dashboard.modules.job.common.JobSubmitRequest), in Ray's own
  * words but without its traceback. Pure.
  */
-import { ioMetadata, type RayJobSubmission } from '@iocloud/contracts';
+import { attemptVariables, ioMetadata, type RayJobSubmission, retryPolicyOf } from '@iocloud/contracts';
 import { type Needs, parseLabelCondition } from '../core/queueing/index.js';
 
 export interface Submission {
@@ -33,7 +33,6 @@ const fields = new Set([
   'entrypoint_resources',
   'entrypoint_label_selector',
 ]);
-const defaultMaxAttempts = 3;
 /** A head keeps the log in `job-driver-<id>.log`; what we append for later attempts must fit a file name too. */
 const maxSubmissionIdBytes = 200;
 
@@ -64,6 +63,7 @@ export function parseSubmission(text: string): Submission {
       throw valueError(`entrypoint_label_selector: '${key}': '${value}' is no label selector`);
     }
   }
+  refuseOurVariables(runtimeEnv);
   const io = parseIoMetadata(metadata);
   const submissionId = parseSubmissionId((given.submission_id || given.job_id || null) as string | null);
   const body = Object.fromEntries(
@@ -82,7 +82,7 @@ export function parseSubmission(text: string): Submission {
       labelSelector: labelSelector ?? {},
     },
     wantedCluster: io['io.cluster'] ?? null,
-    maxAttempts: io['io.max_attempts'] === undefined ? defaultMaxAttempts : Number(io['io.max_attempts']),
+    maxAttempts: retryPolicyOf(metadata).maxAttempts,
     body,
   };
 }
@@ -127,6 +127,15 @@ function parseIoMetadata(metadata: Record<string, string> | null) {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw valueError(`metadata key ${issue?.path.join('.')}: ${issue?.message}`);
+}
+
+/** A value of the user's own would either be overwritten in silence or break what relies on ours. */
+function refuseOurVariables(runtimeEnv: Record<string, unknown> | null): void {
+  const variables = runtimeEnv?.env_vars;
+  if (!isObject(variables)) return;
+  const taken = attemptVariables.find(name => name in variables);
+  if (taken)
+    throw valueError(`runtime_env: env_vars: ${taken} is set by the platform for each attempt; use another name`);
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

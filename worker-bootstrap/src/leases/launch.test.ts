@@ -36,6 +36,7 @@ const around: Surroundings = {
   sandbox: null,
   dashboardSocket: null,
   gcsSocket: null,
+  fenceFile: '/state/fence',
   tempDir: null,
   inherited: { HOME: '/root', SECRET: 'of the operator', https_proxy: 'http://proxy', RAY_ADDRESS: 'elsewhere' },
 };

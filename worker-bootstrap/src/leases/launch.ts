@@ -16,6 +16,8 @@ export interface Launch {
   gcsSocket: string | null;
   tokenFile: string;
   stopTimeoutSeconds: number;
+  /** See fence.ts. */
+  fenceFile: string;
   sandbox: { network: string; tmp: string; hide: string[]; keep: string[] } | null;
   /** Where the node's session folders are, as seen from outside. */
   sessionsDir: string;
@@ -39,6 +41,7 @@ export interface Surroundings {
   sandbox: Launch['sandbox'];
   dashboardSocket: string | null;
   gcsSocket: string | null;
+  fenceFile: string;
   /** Ray's folder where it cannot have /tmp/ray for itself; null in a sandbox. */
   tempDir: string | null;
   /** The agent's own environment, of which little is passed on. */
@@ -77,6 +80,7 @@ export function launchOf(spec: LeaseSpec, around: Surroundings): Launch {
     dashboardSocket: around.dashboardSocket,
     gcsSocket: around.gcsSocket,
     tokenFile,
+    fenceFile: around.fenceFile,
     stopTimeoutSeconds,
     sandbox: around.sandbox,
     sessionsDir: around.tempDir ?? join(around.leaseDir, 'tmp', 'ray'),

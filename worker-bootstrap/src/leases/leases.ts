@@ -1,11 +1,12 @@
 /** All leases of this machine: brings what runs to what is desired, and tells of every change. */
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import type { NetConnectOpts } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { Device, LeaseObservation, LeaseSpec } from '@iocloud/contracts';
 import type { AgentConfig } from '../config.js';
 import type { Logger } from '../log.js';
 import type { Sandbox } from '../sandbox/index.js';
+import { Fence } from './fence.js';
 import { freePorts } from './free-ports.js';
 import { type Launch, launchOf, type Ports, portsInNamespace } from './launch.js';
 import { Lease } from './lease.js';
@@ -23,6 +24,7 @@ export class Leases {
   readonly #over = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  readonly fence: Fence;
   #looking: Promise<void> | undefined;
   /** The revision of the last `desired` message that is acted on; 0 before the first. */
   revision = 0;
@@ -36,10 +38,12 @@ export class Leases {
     readonly log: Logger,
   ) {
     this.#store = new LeaseStore(config.stateDir);
+    this.fence = new Fence(config.stateDir);
   }
 
   /** Adopts what an earlier agent left running, and sweeps what nothing uses. */
   async open(): Promise<void> {
+    await this.fence.open();
     for (const spec of await this.#store.open(Date.now())) {
       const lease = this.#add(spec);
       await lease.adopt();
@@ -109,9 +113,11 @@ export class Leases {
     if (!environment) throw new Error(`Ray ${spec.rayVersion} is not installed on this machine`);
     const leaseDir = this.#store.directory(spec.leaseId);
     const namespaced = this.sandbox.isolation === 'namespace';
+    if (spec.checkpointDir !== null) await mkdir(spec.checkpointDir, { recursive: true, mode: 0o700 });
     const launch = launchOf(spec, {
       environment,
       leaseDir,
+      fenceFile: this.fence.file,
       memoryBytes: this.memoryBytes,
       devices: this.devices,
       inherited: process.env,
@@ -124,8 +130,8 @@ export class Leases {
         ? {
             network: await this.sandbox.openNetwork(spec.clusterId),
             tmp: join(leaseDir, 'tmp'),
-            hide: [this.config.stateDir],
-            keep: [environment, leaseDir],
+            hide: [this.config.stateDir, ...(spec.checkpointRoot === null ? [] : [spec.checkpointRoot])],
+            keep: [environment, leaseDir, ...(spec.checkpointDir === null ? [] : [spec.checkpointDir])],
           }
         : null,
     });

@@ -9,7 +9,7 @@ import type { RayHead } from './ray-head.js';
 interface TestCluster {
   view: ClusterView;
   head: Pick<RayHead, 'host' | 'port' | 'token' | 'agent' | 'jobLog'> | null;
-  state: 'ready' | 'unreachable' | 'gone';
+  state: 'ready' | 'unreachable' | 'gone' | 'lost';
 }
 
 export class TestClusters implements Clusters {
