@@ -1,8 +1,15 @@
 /** Real faults on real Ray, with jobs running: each ends SUCCEEDED, from its checkpoint, exactly once. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { type Machine, processes, Stack, until } from './harness/index.js';
+import {
+  counting,
+  type Machine,
+  type Mark,
+  marksOf as marks,
+  marksFile,
+  processes,
+  Stack,
+  until,
+} from './harness/index.js';
 
 jest.setTimeout(240_000);
 
@@ -22,42 +29,10 @@ beforeEach(async () => {
   for (const id of Object.values(clusters)) await stack.clusterIn(id, 'ready', 120_000);
 });
 
-const marks = (id: string) => join(stack.shared, id);
-interface Mark {
-  atMs: number;
-  what: string;
-  attempt: number;
-  step: number;
-}
-function marksOf(id: string): Mark[] {
-  let text = '';
-  try {
-    text = readFileSync(marks(id), 'utf8');
-  } catch {
-    return [];
-  }
-  return text
-    .trim()
-    .split('\n')
-    .map(line => {
-      const [at, what = '', attempt, step] = line.split(' ');
-      return { atMs: Number(at), what, attempt: Number(attempt), step: Number(step) };
-    });
-}
+const marksOf = (id: string) => marks(stack, id);
 
-/** Counts to `steps`, four a second, with a checkpoint after each; tells when it began, stepped and finished. */
-function counting(id: string, steps: number): string {
-  const say = (what: string) => `echo "$(date +%s%3N) ${what} $IOCLOUD_ATTEMPT $n" >> ${marks(id)}`;
-  return [
-    'd=$IOCLOUD_CHECKPOINT_DIR; n=$(cat $d/step 2>/dev/null || echo 0)',
-    `${say('began')}; echo "attempt $IOCLOUD_ATTEMPT of $IOCLOUD_SUBMISSION_ID goes on from step $n"`,
-    `while [ $n -lt ${steps} ]; do sleep 0.25; n=$((n+1)); echo $n > $d/new; mv $d/new $d/step; ${say('stepped')}; done`,
-    say('finished'),
-  ].join('; ');
-}
-
-async function start(id: string, steps: number, metadata: Record<string, string> = {}): Promise<Machine> {
-  await stack.submit(counting(id, steps), { submission_id: id, metadata });
+async function start(id: string, steps: number, metadata: Record<string, string> = {}, preface = ''): Promise<Machine> {
+  await stack.submit(`${preface}${counting(stack, id, steps)}`, { submission_id: id, metadata });
   await until(`${id} steps`, 60_000, () => marksOf(id).some(mark => mark.step >= 4));
   return machineOf(await clusterOf(id));
 }
@@ -147,7 +122,10 @@ describe('in the middle of a job', () => {
   });
 
   test('draining: the job writes its checkpoint, moves, and has used up no attempt', async () => {
-    const machine = await start('drain', 60, { 'io.max_attempts': '1' });
+    // Longer than Ray would wait by itself.
+    const save = `trap 'sleep 5; echo "saved by attempt $IOCLOUD_ATTEMPT" > $IOCLOUD_CHECKPOINT_DIR/saved; exit 1' TERM; `;
+    const show = 'cat $IOCLOUD_CHECKPOINT_DIR/saved 2>/dev/null; ';
+    const machine = await start('drain', 60, { 'io.max_attempts': '1' }, `${save}${show}`);
     const at = Date.now();
     const drained = await stack.iocloud('node', 'drain', machine.name, '--grace', '30s', '--reason', 'new fans');
     expect(drained.stderr).toBe('');
@@ -155,6 +133,7 @@ describe('in the middle of a job', () => {
     await expectMoved('drain', at, ['evicted', 'succeeded'], 'drained machine');
     await until('it is drained', 30_000, async () => (await machine.show()).scheduling === 'drained');
     expect(machine.processes().filter(({ command }) => /gcs_server|raylet /.test(command))).toEqual([]);
+    expect(await stack.log('drain')).toContain('saved by attempt 1');
     expect((await stack.log('drain')).replaceAll(/\s+/g, ' ')).toContain('is being drained (new fans)');
     expect((await stack.iocloud('node', 'undrain', machine.name)).code).toBe(0);
   });
@@ -176,7 +155,7 @@ describe('in the middle of a job', () => {
       '    for n in range(20):',
       '        open(path, "a").write("%d %s 1 %d\\n" % (time.time() * 1000, "stepped" if n else "began", n))',
       '        time.sleep(0.25)',
-      `ray.get(work.remote("${marks('worker')}"))`,
+      `ray.get(work.remote("${marksFile(stack, 'worker')}"))`,
     ].join('\n');
     await stack.submit(`python -c '${program}'`, { submission_id: 'worker' });
     await until('the task steps', 60_000, () => marksOf('worker').some(({ step }) => step >= 4));
