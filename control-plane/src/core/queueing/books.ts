@@ -1,0 +1,124 @@
+/** All that the queue knows, and the few ways in which it changes together. */
+import { Backlog } from './backlog.js';
+import { type Entry, ranksBefore } from './entry.js';
+import { type Ground, type GroundRefusal, isRefusal } from './ground.js';
+import { handicapMs } from './order.js';
+import { QuotaBook } from './quota.js';
+import { Reservations } from './reservations.js';
+import type { QueueTerms } from './terms.js';
+
+type Priced = { microUsdPerHour: number };
+
+/** Those of a cohort before whom nobody borrows. */
+export interface LoanLine<E> {
+  /** They wait for what their tenants have lent: all loans wait for them. */
+  owed: Set<E>;
+  /** It has waited to borrow for longer than others must be patient: later loans wait for it. */
+  patient: E | null;
+}
+
+export class Books<Request, Placement extends Priced> {
+  readonly entries = new Map<string, Entry<Request, Placement>>();
+  readonly running = new Set<Entry<Request, Placement>>();
+  readonly backlog = new Backlog<Request, Placement>();
+  readonly quotas = new QuotaBook();
+  readonly reservations: Reservations<Request, Placement>;
+  /** Per tenant, who waits for its quota to be freed by its own work: later work of the tenant waits for it. */
+  readonly quotaHolders = new Map<string, Entry<Request, Placement>>();
+  readonly #loanLines = new Map<string, LoanLine<Entry<Request, Placement>>>();
+  /** Counts what the ground gained from outside: machines, prices. */
+  generation = 0;
+  /** Refusals of the ground since room last became free: until then they stay true. */
+  readonly #refusals = new Map<string, GroundRefusal>();
+
+  constructor(
+    readonly ground: Ground<Request, Placement>,
+    readonly terms: QueueTerms,
+  ) {
+    this.reservations = new Reservations(ground, this.quotas);
+  }
+
+  loanLine(cohort: string): LoanLine<Entry<Request, Placement>> {
+    const line = this.#loanLines.get(cohort) ?? { owed: new Set(), patient: null };
+    this.#loanLines.set(cohort, line);
+    return line;
+  }
+
+  /** `variant` names whose reservations are lifted while this is asked. */
+  place(entry: Entry<Request, Placement>, maxMicroUsdPerHour: number | null, variant: string) {
+    if (maxMicroUsdPerHour !== null) return this.ground.place(entry.workload.request, maxMicroUsdPerHour);
+    const key = `${entry.workload.shape}\n${variant}`;
+    const known = this.#refusals.get(key);
+    if (known) return known;
+    const answer = this.ground.place(entry.workload.request, null);
+    if (isRefusal(answer)) this.#refusals.set(key, answer);
+    return answer;
+  }
+
+  take(entry: Entry<Request, Placement>, placement: Placement): void {
+    this.ground.take(entry.id, placement);
+    this.running.add(entry);
+    this.quotas.hold(entry.workload.tenantId, entry.workload.demand);
+    this.shareChanged(entry.workload.tenantId);
+  }
+
+  /** What it held is free, for the reservations first; whoever waits for such looks again. */
+  release(entry: Entry<Request, Placement>): void {
+    this.ground.release(entry.id);
+    this.running.delete(entry);
+    this.quotas.free(entry.workload.tenantId, entry.workload.demand);
+    this.shareChanged(entry.workload.tenantId);
+    this.roomFreed();
+    this.quotaFreed(entry.workload.tenantId);
+  }
+
+  dropReservation(id: string): void {
+    const reservation = this.reservations.of(id);
+    if (!reservation) return;
+    this.reservations.drop(id);
+    this.roomFreed();
+    if (reservation.holdsQuota) this.quotaFreed(reservation.entry.workload.tenantId);
+  }
+
+  roomFreed(): void {
+    this.#refusals.clear();
+    this.reservations.refresh();
+    this.backlog.wakeAll('ground');
+  }
+
+  quotaFreed(tenantId: string): void {
+    this.backlog.wakeAll(`tenant ${tenantId}`);
+    const cohort = this.quotas.cohortOf(tenantId);
+    if (cohort !== null) this.backlog.wakeAll(`cohort ${cohort}`);
+  }
+
+  shareChanged(tenantId: string): void {
+    this.backlog.setHandicap(tenantId, handicapMs(this.quotas.shareOf(tenantId), this.terms.order));
+  }
+
+  /** It no longer waits for quota: nobody waits behind it. */
+  stepAside(entry: Entry<Request, Placement>): void {
+    const { tenantId } = entry.workload;
+    if (this.quotaHolders.get(tenantId) === entry) {
+      this.quotaHolders.delete(tenantId);
+      this.backlog.wakeAll(`tenant ${tenantId}`);
+    }
+    const cohort = this.quotas.cohortOf(tenantId);
+    if (cohort === null || this.loanLine(cohort).patient !== entry) return;
+    this.loanLine(cohort).patient = null;
+    this.backlog.wakeAll(`cohort ${cohort}`);
+  }
+
+  /** Its tenant has what it had lent, or has no use for it now: others may borrow again. */
+  settle(entry: Entry<Request, Placement>): void {
+    const cohort = this.quotas.cohortOf(entry.workload.tenantId);
+    if (cohort !== null && this.loanLine(cohort).owed.delete(entry)) this.backlog.wakeAll(`cohort ${cohort}`);
+  }
+
+  /** Does `one` stand before `other` over all tenants just now? */
+  before(one: Entry<Request, Placement>, other: Entry<Request, Placement>): boolean {
+    const oneMs = one.rankMs + this.backlog.handicapMs(one.workload.tenantId);
+    const otherMs = other.rankMs + this.backlog.handicapMs(other.workload.tenantId);
+    return oneMs === otherMs ? ranksBefore(one, other) : oneMs < otherMs;
+  }
+}

@@ -1,0 +1,286 @@
+/** One step of the queue: what is due by time, then the lanes in their order until nothing more can go. */
+import type { Lane } from './backlog.js';
+import type { Books } from './books.js';
+import { type Entry, ranksBefore, type Stop } from './entry.js';
+import { forcedAt, judge, type Verdict } from './judgement.js';
+import { chooseVictims, planPlace } from './making-room.js';
+import { overtakingLimitMs } from './order.js';
+import { OrderedHeap } from './ordered-heap.js';
+import type { QueueDecision, Step, StepLimits } from './queue.js';
+import { affordableMs } from './spending.js';
+import { type Wait, wokenBy } from './waiting.js';
+import { nextState } from './workload.js';
+
+type Priced = { microUsdPerHour: number };
+
+/** `look`: it is judged again; `stop`: its budget ends; `force`: its grace is over. */
+interface Timer {
+  atMs: number;
+  number: number;
+  id: string;
+  what: 'look' | 'stop' | 'force';
+}
+
+export class Steps<Request, Placement extends Priced> {
+  readonly #timers = new OrderedHeap<Timer>((one, other) =>
+    one.atMs === other.atMs ? one.number < other.number : one.atMs < other.atMs,
+  );
+  #timersSet = 0;
+  #decisions: QueueDecision<Placement>[] = [];
+  #nowMs = Number.NEGATIVE_INFINITY;
+
+  constructor(readonly books: Books<Request, Placement>) {}
+
+  overtakingLimitMs({ workload }: Entry<Request, Placement>): number {
+    return overtakingLimitMs(workload.priorityClass, this.books.terms.order);
+  }
+
+  nextTimeMs(): number | null {
+    return this.#timers.first()?.atMs ?? null;
+  }
+
+  timeStop(entry: Entry<Request, Placement>): void {
+    const stopAtMs = entry.held?.stopAtMs ?? null;
+    if (stopAtMs !== null) this.#time(stopAtMs, entry.id, 'stop');
+  }
+
+  run(
+    nowMs: number,
+    { maxAdmissions = Number.POSITIVE_INFINITY, maxTries = Number.POSITIVE_INFINITY }: StepLimits,
+  ): Step<Placement> {
+    if (nowMs < this.#nowMs) throw new RangeError(`time went back from ${this.#nowMs} to ${nowMs}`);
+    this.#nowMs = nowMs;
+    this.#decisions = [];
+    for (let due = this.#timers.first(); due && due.atMs <= nowMs; due = this.#timers.first()) {
+      this.#timers.remove(due);
+      this.#onTime(due);
+    }
+    let admissions = 0;
+    let tries = 0;
+    let lane = this.books.backlog.next();
+    while (lane && tries < maxTries && admissions < maxAdmissions) {
+      if (this.#try(lane)) admissions += 1;
+      tries += 1;
+      lane = this.books.backlog.next();
+    }
+    return { decisions: this.#decisions, settled: lane === undefined };
+  }
+
+  #onTime({ id, what }: Timer): void {
+    const entry = this.books.entries.get(id);
+    if (!entry) return;
+    if (what === 'look') {
+      if (entry.state !== 'queued') return;
+      if (entry.aside) {
+        entry.aside = null;
+        this.books.backlog.add(entry);
+      } else if (entry.lane) this.books.backlog.wake(entry.lane);
+    } else if (what === 'stop') {
+      const due = entry.state === 'running' && (entry.held?.stopAtMs ?? Number.POSITIVE_INFINITY) <= this.#nowMs;
+      if (due) this.#signal(entry, 'budget', null);
+    } else if (entry.state === 'stopping' && (entry.stop?.graceUntilMs ?? 0) <= this.#nowMs) {
+      this.#decisions.push({ kind: 'force', id });
+    }
+  }
+
+  /** True when the first of the lane was admitted. */
+  #try(lane: Lane<Request, Placement>): boolean {
+    const entry = lane.items.first();
+    if (!entry) throw new Error('an empty lane stands in the order');
+    const verdict = judge(this.books, entry, this.#nowMs);
+    if (!('wait' in verdict)) {
+      this.#admit(entry, verdict);
+      return true;
+    }
+    this.#wait(entry, lane, verdict.wait);
+    return false;
+  }
+
+  #admit(
+    entry: Entry<Request, Placement>,
+    { admit: placement, borrows, backfills }: Exclude<Verdict<Placement>, { wait: Wait }>,
+  ) {
+    const { books } = this;
+    const nowMs = this.#nowMs;
+    const { budgetMicroUsd, expectedDurationMs } = entry.workload;
+    books.backlog.remove(entry);
+    const lifted = backfills ? books.reservations.all() : [];
+    books.reservations.drop(entry.id);
+    books.reservations.without(
+      lifted.filter(each => each.entry !== entry),
+      () => books.take(entry, placement),
+    );
+    const leftMicroUsd = budgetMicroUsd === null ? Number.POSITIVE_INFINITY : budgetMicroUsd - entry.spentMicroUsd;
+    const forMs =
+      budgetMicroUsd === null ? Number.POSITIVE_INFINITY : affordableMs(leftMicroUsd, placement.microUsdPerHour);
+    entry.state = nextState(entry.id, entry.state, 'admit');
+    entry.admissions += 1;
+    entry.loanSinceMs = null;
+    entry.held = {
+      placement,
+      sinceMs: nowMs,
+      checkpointedAtMs: nowMs,
+      expectedEndMs: expectedDurationMs === null ? null : nowMs + expectedDurationMs,
+      stopAtMs: Number.isFinite(forMs) ? nowMs + forMs - books.terms.graceMs : null,
+    };
+    this.timeStop(entry);
+    books.stepAside(entry);
+    books.settle(entry);
+    this.#decisions.push({
+      kind: 'admit',
+      id: entry.id,
+      admission: entry.admissions,
+      placement,
+      borrows,
+      backfills,
+      stopAtMs: entry.held.stopAtMs,
+    });
+  }
+
+  #wait(entry: Entry<Request, Placement>, lane: Lane<Request, Placement>, wait: Wait): void {
+    const { books } = this;
+    const { tenantId } = entry.workload;
+    const by = wokenBy[wait.code];
+    if (by === 'aside') {
+      this.#setAside(entry, wait);
+      return;
+    }
+    if (wait.code === 'tenant-quota') this.#holdQuota(entry);
+    else if (wait.code === 'loan') this.#waitToBorrow(entry);
+    else if (wait.code === 'lent') this.#callIn(entry);
+    else if (wait.code === 'no-room') books.stepAside(entry);
+    if (wait.code !== 'behind-quota' && wait.code !== 'behind-loan') {
+      if (!this.#preempt(entry, wait) && wait.code === 'no-room') this.#reserve(entry);
+    }
+    const key =
+      by === 'tenant' ? `tenant ${tenantId}` : by === 'ground' ? by : `cohort ${books.quotas.cohortOf(tenantId)}`;
+    books.backlog.park(lane, key);
+  }
+
+  #setAside(entry: Entry<Request, Placement>, wait: Wait): void {
+    const { backlog, terms } = this.books;
+    backlog.remove(entry);
+    this.books.dropReservation(entry.id);
+    this.books.stepAside(entry);
+    this.books.settle(entry);
+    entry.aside = wait;
+    const lookMs = wait.code === 'backoff' ? wait.untilMs : this.#nowMs + terms.priceLookMs;
+    const forcedMs = wait.code === 'price' ? (forcedAt(entry.workload) ?? lookMs) : lookMs;
+    this.#time(Math.max(this.#nowMs + 1, Math.min(lookMs, forcedMs)), entry.id, 'look');
+  }
+
+  /** Later work of its tenant waits until its own work has made room for this. */
+  #holdQuota(entry: Entry<Request, Placement>): void {
+    this.books.quotaHolders.set(entry.workload.tenantId, entry);
+  }
+
+  #waitToBorrow(entry: Entry<Request, Placement>): void {
+    const { terms, quotas } = this.books;
+    entry.loanSinceMs ??= this.#nowMs;
+    const patientAtMs = entry.loanSinceMs + terms.loanPatienceMs;
+    if (this.#nowMs < patientAtMs) {
+      this.#time(patientAtMs, entry.id, 'look');
+      return;
+    }
+    const cohort = quotas.cohortOf(entry.workload.tenantId);
+    if (cohort !== null) {
+      const line = this.books.loanLine(cohort);
+      if (line.patient === null || ranksBefore(entry, line.patient)) line.patient = entry;
+    }
+    this.#holdQuota(entry);
+  }
+
+  /** What its tenant lent is its own: no more is lent before it has gone, and places kept for borrowers are given up. */
+  #callIn(entry: Entry<Request, Placement>): void {
+    const { quotas, reservations } = this.books;
+    const cohort = quotas.cohortOf(entry.workload.tenantId);
+    if (cohort === null) return;
+    this.books.loanLine(cohort).owed.add(entry);
+    for (const { entry: other, holdsQuota } of reservations.all()) {
+      const { tenantId } = other.workload;
+      if (!holdsQuota || other === entry || tenantId === entry.workload.tenantId) continue;
+      if (quotas.cohortOf(tenantId) === cohort && quotas.borrows(tenantId)) this.books.dropReservation(other.id);
+    }
+  }
+
+  /** Tells others to stop so that it can go. True when it need not look for a place otherwise. */
+  #preempt(entry: Entry<Request, Placement>, wait: Wait): boolean {
+    const { books } = this;
+    if (entry.awaiting > 0) return true;
+    if (entry.preemptAfterMs > this.#nowMs) return false;
+    const chosen = chooseVictims(books, entry, wait, this.#nowMs);
+    if (!chosen) {
+      const may = books.terms.preempting.includes(entry.workload.priorityClass) || wait.code === 'lent';
+      if (may) this.#lookAfter(entry);
+      return false;
+    }
+    books.dropReservation(entry.id);
+    entry.awaiting = chosen.victims.length;
+    for (const victim of chosen.victims)
+      this.#signal(victim, wait.code === 'lent' ? 'reclaimed' : 'preempted', entry.id);
+    if (chosen.placement !== null) {
+      this.#makeReservation(entry, chosen.placement, this.#nowMs + books.terms.graceMs, new Set(chosen.victims));
+    }
+    return true;
+  }
+
+  #lookAfter(entry: Entry<Request, Placement>): void {
+    entry.preemptAfterMs = this.#nowMs + this.books.terms.retryMs;
+    this.#time(entry.preemptAfterMs, entry.id, 'look');
+  }
+
+  #signal(victim: Entry<Request, Placement>, why: Stop['why'], forId: string | null): void {
+    const { graceMs } = this.books.terms;
+    victim.state = nextState(victim.id, victim.state, 'signal');
+    victim.stop = { why, forId, graceUntilMs: this.#nowMs + graceMs };
+    this.#time(victim.stop.graceUntilMs, victim.id, 'force');
+    this.#decisions.push({ kind: 'stop', id: victim.id, ...victim.stop });
+  }
+
+  /** Keeps a place for it, if it is among the first that wait for room. */
+  #reserve(entry: Entry<Request, Placement>): void {
+    const { books } = this;
+    const { terms, reservations, generation } = books;
+    const own = reservations.of(entry.id);
+    if (own) {
+      const retryMs = own.madeAtMs + terms.retryMs;
+      if (own.startMs > this.#nowMs) return;
+      if (retryMs > this.#nowMs) {
+        this.#time(retryMs, entry.id, 'look');
+        return;
+      }
+      books.dropReservation(entry.id);
+    }
+    if (entry.hopelessGeneration === generation) return;
+    const later = reservations.all().filter(each => each.victims.size === 0 && books.before(entry, each.entry));
+    if (reservations.all().length - later.length >= terms.maxReservations) return;
+    const plan = planPlace(books, entry, this.#nowMs);
+    if (!plan) {
+      if (reservations.all().length > later.length) return;
+      entry.hopelessGeneration = generation;
+      books.settle(entry);
+      return;
+    }
+    // A place made before its own, for later work, could take what it needs: they plan anew after it.
+    for (const each of later) books.dropReservation(each.entry.id);
+    this.#makeReservation(entry, plan.placement, plan.startMs, new Set());
+    if (Number.isFinite(plan.startMs)) this.#time(Math.max(plan.startMs, this.#nowMs + 1), entry.id, 'look');
+  }
+
+  #makeReservation(
+    entry: Entry<Request, Placement>,
+    placement: Placement,
+    startMs: number,
+    victims: Set<Entry<Request, Placement>>,
+  ) {
+    const { tenantId, demand, preemptible } = entry.workload;
+    const holdsQuota = 'fits' in this.books.quotas.check(tenantId, demand, preemptible);
+    this.books.reservations.make({ entry, placement, startMs, madeAtMs: this.#nowMs, victims, holdsQuota });
+    if (holdsQuota) this.books.settle(entry);
+  }
+
+  #time(atMs: number, id: string, what: Timer['what']): void {
+    this.#timersSet += 1;
+    this.#timers.add({ atMs, number: this.#timersSet, id, what });
+  }
+}
