@@ -4,7 +4,7 @@ import { type Entry, ranksBefore } from './entry.js';
 import { type Ground, type GroundRefusal, isRefusal } from './ground.js';
 import { handicapMs } from './order.js';
 import { QuotaBook } from './quota.js';
-import { Reservations } from './reservations.js';
+import { type Reservation, Reservations } from './reservations.js';
 import type { QueueTerms } from './terms.js';
 
 type Priced = { microUsdPerHour: number };
@@ -44,13 +44,12 @@ export class Books<Request, Placement extends Priced> {
     return line;
   }
 
-  /** `variant` names whose reservations are lifted while this is asked. */
-  place(entry: Entry<Request, Placement>, maxMicroUsdPerHour: number | null, variant: string) {
-    if (maxMicroUsdPerHour !== null) return this.ground.place(entry.workload.request, maxMicroUsdPerHour);
-    const key = `${entry.workload.shape}\n${variant}`;
+  /** Asks the ground while these reservations are lifted, unless it is known to refuse. */
+  place({ workload }: Entry<Request, Placement>, lifted: Reservation<Request, Placement>[]): Placement | GroundRefusal {
+    const key = `${lifted.map(({ entry }) => entry.id).join()}\n${workload.shape}`;
     const known = this.#refusals.get(key);
     if (known) return known;
-    const answer = this.ground.place(entry.workload.request, null);
+    const answer = this.ground.place(workload.request, null);
     if (isRefusal(answer)) this.#refusals.set(key, answer);
     return answer;
   }

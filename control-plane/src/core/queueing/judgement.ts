@@ -22,19 +22,30 @@ export function judge<Request, Placement extends Priced>(
   nowMs: number,
 ): Verdict<Placement> {
   if (entry.notBeforeMs > nowMs) return { wait: { code: 'backoff', untilMs: entry.notBeforeMs } };
-  const own = books.reservations.of(entry.id);
-  return books.reservations.without(own ? [own] : [], () => {
+  const yielding = yieldingTo(books, entry);
+  return books.reservations.without(yielding, () => {
     const quota = judgeQuota(books, entry);
     if ('wait' in quota) return quota;
-    const placed = judgeRoom(books, entry, nowMs);
+    const placed = judgeRoom(books, entry, yielding, nowMs);
     return 'wait' in placed ? placed : { ...placed, borrows: quota.borrows };
   });
 }
 
+/** Its own reservation, and those of work that it stands before. What others were stopped for yields to nobody. */
+export function yieldingTo<Request, Placement extends Priced>(
+  books: Books<Request, Placement>,
+  entry: Entry<Request, Placement>,
+): Reservation<Request, Placement>[] {
+  return books.reservations
+    .all()
+    .filter(each => each.entry === entry || (each.victims.size === 0 && books.before(entry, each.entry)));
+}
+
 function judgeQuota<Request, Placement extends Priced>(
-  { quotas, quotaHolders, loanLine }: Pick<Books<Request, Placement>, 'quotas' | 'quotaHolders' | 'loanLine'>,
+  books: Books<Request, Placement>,
   entry: Entry<Request, Placement>,
 ): { borrows: boolean } | { wait: Wait } {
+  const { quotas, quotaHolders } = books;
   const { tenantId, demand, preemptible } = entry.workload;
   const holder = quotaHolders.get(tenantId);
   if (holder && holder !== entry && ranksBefore(holder, entry)) {
@@ -47,7 +58,7 @@ function judgeQuota<Request, Placement extends Priced>(
   }
   const cohort = quotas.cohortOf(tenantId);
   if (answer.fits === 'loan' && cohort !== null) {
-    const { owed, patient } = loanLine(cohort);
+    const { owed, patient } = books.loanLine(cohort);
     const creditor = [...owed].find(other => other !== entry);
     if (creditor) return { wait: { code: 'behind-loan', behind: creditor.id } };
     if (patient && patient !== entry && ranksBefore(patient, entry)) {
@@ -60,15 +71,16 @@ function judgeQuota<Request, Placement extends Priced>(
 function judgeRoom<Request, Placement extends Priced>(
   books: Books<Request, Placement>,
   entry: Entry<Request, Placement>,
+  yielding: Reservation<Request, Placement>[],
   nowMs: number,
 ): { admit: Placement; backfills: boolean } | { wait: Wait } {
   const ceiling = ceilingOf(books, entry, nowMs);
-  const free = within(books, entry, ceiling, '');
+  const free = within(books, entry, ceiling, yielding);
   if (!isRefusal(free)) return 'wait' in free ? free : { ...free, backfills: false };
-  const passed = passable(books, entry, nowMs);
+  const passed = passable(books, entry, nowMs).filter(each => !yielding.includes(each));
   if (passed.length > 0) {
-    const variant = passed.map(reservation => reservation.entry.id).join();
-    const lent = books.reservations.without(passed, () => within(books, entry, ceiling, variant));
+    const lifted = [...yielding, ...passed];
+    const lent = books.reservations.without(passed, () => within(books, entry, ceiling, lifted));
     if (!isRefusal(lent)) return 'wait' in lent ? lent : { ...lent, backfills: true };
   }
   return { wait: { code: 'no-room', message: free.refused } };
@@ -95,7 +107,7 @@ interface Ceiling {
 }
 
 /** The highest price that it may go for just now: by its budget, and by its wish while the deadline allows to wait. */
-function ceilingOf<Request, Placement extends Priced>(
+export function ceilingOf<Request, Placement extends Priced>(
   { terms }: Books<Request, Placement>,
   { workload, spentMicroUsd }: Entry<Request, Placement>,
   nowMs: number,
@@ -134,11 +146,11 @@ function within<Request, Placement extends Priced>(
   books: Books<Request, Placement>,
   entry: Entry<Request, Placement>,
   ceiling: Ceiling | null,
-  variant: string,
+  lifted: Reservation<Request, Placement>[],
 ): { admit: Placement } | { wait: Wait } | GroundRefusal {
-  const any = books.place(entry, null, `${variant}\n${books.reservations.of(entry.id) ? entry.id : ''}`);
+  const any = books.place(entry, lifted);
   if (isRefusal(any)) return any;
   if (ceiling === null || any.microUsdPerHour <= ceiling.maxMicroUsdPerHour) return { admit: any };
-  const cheap = books.place(entry, ceiling.maxMicroUsdPerHour, variant);
+  const cheap = books.ground.place(entry.workload.request, ceiling.maxMicroUsdPerHour);
   return isRefusal(cheap) ? { wait: ceiling.exceeded(any.microUsdPerHour) } : { admit: cheap };
 }

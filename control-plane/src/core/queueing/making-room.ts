@@ -2,6 +2,7 @@
 import type { Books } from './books.js';
 import type { Entry } from './entry.js';
 import { isRefusal } from './ground.js';
+import { ceilingOf, yieldingTo } from './judgement.js';
 import type { Wait } from './waiting.js';
 import { needed, shortestPrefix, type WhatIf } from './what-if.js';
 import { priorityClasses } from './workload.js';
@@ -39,7 +40,7 @@ export function chooseVictims<Request, Placement extends Priced>(
     .map(({ each }) => each);
   if (candidates.length === 0) return null;
   return books.reservations.without(books.reservations.all(), () => {
-    const full = search(books, entry, candidates, () => placeBesides(books, entry));
+    const full = search(books, entry, candidates, () => placeBesides(books, entry, nowMs));
     if (full || !reclaims) return full;
     // No room either way: what was lent is called back all the same, and the work then waits for room like any other.
     const back = search(books, entry, candidates, () => ({ placement: null }));
@@ -85,15 +86,20 @@ function compare(one: number[], other: number[]): number {
   return 0;
 }
 
-/** All reservations are lifted; the older ones get theirs before the answer. */
+/**
+ * All reservations are lifted; those that it does not stand before get theirs ahead of the answer. Never above the price
+ * that it may go for: nobody is stopped, and no place kept, for what could not be paid then.
+ */
 function placeBesides<Request, Placement extends Priced>(
   books: Books<Request, Placement>,
   entry: Entry<Request, Placement>,
+  nowMs: number,
 ): { placement: Placement } | null {
   const { reservations, ground } = books;
-  const others = reservations.all().filter(other => other.entry !== entry && books.before(other.entry, entry));
+  const yielding = yieldingTo(books, entry);
+  const others = reservations.all().filter(other => !yielding.includes(other));
   for (const other of others) ground.reserve(`reservation of ${other.entry.id}`, other.placement);
-  const answer = ground.place(entry.workload.request, null);
+  const answer = ground.place(entry.workload.request, ceilingOf(books, entry, nowMs)?.maxMicroUsdPerHour ?? null);
   for (const other of others) ground.release(`reservation of ${other.entry.id}`);
   return isRefusal(answer) ? null : { placement: answer };
 }
@@ -163,9 +169,25 @@ export function planPlace<Request, Placement extends Priced>(
       {
         without: each => books.ground.release(each.id),
         back: each => each.held && books.ground.take(each.id, each.held.placement),
-        fits: () => placeBesides(books, entry),
+        fits: () => placeBesides(books, entry, nowMs),
       },
     );
     return found && { placement: found.answer.placement, startMs: byEnd[found.length - 1]?.endMs ?? nowMs };
+  });
+}
+
+/** If nothing ran and no place were kept for others: is there one for it, at a price that it may go for? */
+export function couldEverFit<Request, Placement extends Priced>(
+  { ground, running, reservations }: Books<Request, Placement>,
+  { workload }: Entry<Request, Placement>,
+  maxMicroUsdPerHour: number | null,
+): boolean {
+  const fits = () => !isRefusal(ground.place(workload.request, maxMicroUsdPerHour));
+  return reservations.without(reservations.all(), () => {
+    if (fits()) return true;
+    for (const { id } of running) ground.release(id);
+    const answer = fits();
+    for (const { id, held } of running) if (held) ground.take(id, held.placement);
+    return answer;
   });
 }

@@ -111,7 +111,7 @@ export class Queue<Request, Placement extends Priced> {
       admissions: adopted?.admissions ?? 0,
       spentMicroUsd: adopted?.spentMicroUsd ?? 0,
       preemptAfterMs: Number.NEGATIVE_INFINITY,
-      hopelessGeneration: -1,
+      hopes: null,
     };
     entries.set(entry.id, entry);
     if (!entry.held) backlog.add(entry);
@@ -138,7 +138,7 @@ export class Queue<Request, Placement extends Priced> {
     this.#leave(entry);
     entry.workload = workload;
     entry.rankMs = rankMs(workload, this.terms.order);
-    entry.hopelessGeneration = -1;
+    entry.hopes = null;
     this.#books.backlog.add(entry);
     return null;
   }

@@ -2,8 +2,8 @@
 import type { Lane } from './backlog.js';
 import type { Books } from './books.js';
 import { type Entry, ranksBefore, type Stop } from './entry.js';
-import { forcedAt, judge, type Verdict } from './judgement.js';
-import { chooseVictims, planPlace } from './making-room.js';
+import { ceilingOf, forcedAt, judge, type Verdict, yieldingTo } from './judgement.js';
+import { chooseVictims, couldEverFit, planPlace } from './making-room.js';
 import { overtakingLimitMs } from './order.js';
 import { OrderedHeap } from './ordered-heap.js';
 import type { QueueDecision, Step, StepLimits } from './queue.js';
@@ -104,12 +104,12 @@ export class Steps<Request, Placement extends Priced> {
     const nowMs = this.#nowMs;
     const { budgetMicroUsd, expectedDurationMs } = entry.workload;
     books.backlog.remove(entry);
-    const lifted = backfills ? books.reservations.all() : [];
-    books.reservations.drop(entry.id);
-    books.reservations.without(
-      lifted.filter(each => each.entry !== entry),
-      () => books.take(entry, placement),
-    );
+    const yielding = yieldingTo(books, entry);
+    books.reservations.without(backfills ? books.reservations.all() : yielding, () => books.take(entry, placement));
+    for (const each of yielding) {
+      // Its own place, which it may have gone beside; and one that it went to before whoever it was kept for.
+      if (each.entry === entry || books.ground.touch(each.placement, placement)) books.dropReservation(each.entry.id);
+    }
     const leftMicroUsd = budgetMicroUsd === null ? Number.POSITIVE_INFINITY : budgetMicroUsd - entry.spentMicroUsd;
     const forMs =
       budgetMicroUsd === null ? Number.POSITIVE_INFINITY : affordableMs(leftMicroUsd, placement.microUsdPerHour);
@@ -195,6 +195,10 @@ export class Steps<Request, Placement extends Priced> {
     const { quotas, reservations } = this.books;
     const cohort = quotas.cohortOf(entry.workload.tenantId);
     if (cohort === null) return;
+    if (this.#hopeless(entry)) {
+      this.books.settle(entry);
+      return;
+    }
     this.books.loanLine(cohort).owed.add(entry);
     for (const { entry: other, holdsQuota } of reservations.all()) {
       const { tenantId } = other.workload;
@@ -207,11 +211,15 @@ export class Steps<Request, Placement extends Priced> {
   #preempt(entry: Entry<Request, Placement>, wait: Wait): boolean {
     const { books } = this;
     if (entry.awaiting > 0) return true;
-    if (entry.preemptAfterMs > this.#nowMs) return false;
+    if (wait.code === 'lent' && this.#hopeless(entry)) return false;
+    if (entry.preemptAfterMs > this.#nowMs) {
+      this.#time(entry.preemptAfterMs, entry.id, 'look');
+      return false;
+    }
     const chosen = chooseVictims(books, entry, wait, this.#nowMs);
     if (!chosen) {
-      const may = books.terms.preempting.includes(entry.workload.priorityClass) || wait.code === 'lent';
-      if (may) this.#lookAfter(entry);
+      // Searched for again only when something has changed, and not at once.
+      entry.preemptAfterMs = this.#nowMs + books.terms.retryMs;
       return false;
     }
     books.dropReservation(entry.id);
@@ -222,11 +230,6 @@ export class Steps<Request, Placement extends Priced> {
       this.#makeReservation(entry, chosen.placement, this.#nowMs + books.terms.graceMs, new Set(chosen.victims));
     }
     return true;
-  }
-
-  #lookAfter(entry: Entry<Request, Placement>): void {
-    entry.preemptAfterMs = this.#nowMs + this.books.terms.retryMs;
-    this.#time(entry.preemptAfterMs, entry.id, 'look');
   }
 
   #signal(victim: Entry<Request, Placement>, why: Stop['why'], forId: string | null): void {
@@ -240,7 +243,7 @@ export class Steps<Request, Placement extends Priced> {
   /** Keeps a place for it, if it is among the first that wait for room. */
   #reserve(entry: Entry<Request, Placement>): void {
     const { books } = this;
-    const { terms, reservations, generation } = books;
+    const { terms, reservations } = books;
     const own = reservations.of(entry.id);
     if (own) {
       const retryMs = own.madeAtMs + terms.retryMs;
@@ -251,20 +254,28 @@ export class Steps<Request, Placement extends Priced> {
       }
       books.dropReservation(entry.id);
     }
-    if (entry.hopelessGeneration === generation) return;
-    const later = reservations.all().filter(each => each.victims.size === 0 && books.before(entry, each.entry));
-    if (reservations.all().length - later.length >= terms.maxReservations) return;
-    const plan = planPlace(books, entry, this.#nowMs);
-    if (!plan) {
-      if (reservations.all().length > later.length) return;
-      entry.hopelessGeneration = generation;
+    if (this.#hopeless(entry)) {
       books.settle(entry);
       return;
     }
+    const later = reservations.all().filter(each => each.victims.size === 0 && books.before(entry, each.entry));
+    if (reservations.all().length - later.length >= terms.maxReservations) return;
+    const plan = planPlace(books, entry, this.#nowMs);
+    if (!plan) return;
     // A place made before its own, for later work, could take what it needs: they plan anew after it.
     for (const each of later) books.dropReservation(each.entry.id);
     this.#makeReservation(entry, plan.placement, plan.startMs, new Set());
     if (Number.isFinite(plan.startMs)) this.#time(Math.max(plan.startMs, this.#nowMs + 1), entry.id, 'look');
+  }
+
+  /** Could the ground, as it is and at a price that it may go for, not carry it even if nothing ran? */
+  #hopeless(entry: Entry<Request, Placement>): boolean {
+    const { generation } = this.books;
+    const ceiling = ceilingOf(this.books, entry, this.#nowMs)?.maxMicroUsdPerHour ?? null;
+    if (entry.hopes?.generation !== generation || entry.hopes.ceiling !== ceiling) {
+      entry.hopes = { generation, ceiling, any: couldEverFit(this.books, entry, ceiling) };
+    }
+    return !entry.hopes.any;
   }
 
   #makeReservation(

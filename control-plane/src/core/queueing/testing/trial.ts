@@ -97,7 +97,8 @@ export class Trial {
   }
 
   step(): void {
-    for (;;) {
+    for (let round = 0; ; round += 1) {
+      if (round > 20) throw new Error(`the queue never settles at ${this.nowMs}`);
       const { decisions, settled } = this.queue.decide(this.nowMs, { maxTries: 1_000 });
       for (const decision of decisions) this.#carryOut({ ...decision, atMs: this.nowMs });
       if (settled) break;
