@@ -26,8 +26,8 @@ export class Books<Request, Placement extends Priced> {
   /** Per tenant, who waits for its quota to be freed by its own work: later work of the tenant waits for it. */
   readonly quotaHolders = new Map<string, Entry<Request, Placement>>();
   readonly #loanLines = new Map<string, LoanLine<Entry<Request, Placement>>>();
-  /** Counts what the ground gained from outside: machines, prices. */
-  generation = 0;
+  /** Of shapes and prices: could the ground, as it is, carry such work if nothing else ran? */
+  readonly hopes = new Map<string, boolean>();
   /** Refusals of the ground since room last became free: until then they stay true. */
   readonly #refusals = new Map<string, GroundRefusal>();
 
@@ -92,7 +92,13 @@ export class Books<Request, Placement extends Priced> {
   }
 
   shareChanged(tenantId: string): void {
+    const beforeMs = this.backlog.handicapMs(tenantId);
     this.backlog.setHandicap(tenantId, handicapMs(this.quotas.shareOf(tenantId), this.terms.order));
+    // Others may now stand before what this tenant has places kept for.
+    const fellBack = this.backlog.handicapMs(tenantId) > beforeMs;
+    if (fellBack && this.reservations.all().some(({ entry }) => entry.workload.tenantId === tenantId)) {
+      this.backlog.wakeAll('ground');
+    }
   }
 
   /** It no longer waits for quota: nobody waits behind it. */

@@ -40,8 +40,6 @@ export interface Entry<Request, Placement> {
   spentMicroUsd: number;
   /** Making room by preemption is tried again after this. */
   preemptAfterMs: number;
-  /** Whether the ground of a generation could carry it if nothing else ran, once that has been asked. */
-  hopes: { generation: number; ceiling: number | null; any: boolean } | null;
 }
 
 type Ranked = { readonly id: string; rankMs: number; workload: { submittedAtMs: number } };

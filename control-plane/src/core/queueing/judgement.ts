@@ -24,7 +24,7 @@ export function judge<Request, Placement extends Priced>(
   if (entry.notBeforeMs > nowMs) return { wait: { code: 'backoff', untilMs: entry.notBeforeMs } };
   const yielding = yieldingTo(books, entry);
   return books.reservations.without(yielding, () => {
-    const quota = judgeQuota(books, entry);
+    const quota = judgeQuota(books, entry, books.reservations.of(entry.id)?.holdsQuota ?? false);
     if ('wait' in quota) return quota;
     const placed = judgeRoom(books, entry, yielding, nowMs);
     return 'wait' in placed ? placed : { ...placed, borrows: quota.borrows };
@@ -44,11 +44,12 @@ export function yieldingTo<Request, Placement extends Priced>(
 function judgeQuota<Request, Placement extends Priced>(
   books: Books<Request, Placement>,
   entry: Entry<Request, Placement>,
+  hasQuota: boolean,
 ): { borrows: boolean } | { wait: Wait } {
   const { quotas, quotaHolders } = books;
   const { tenantId, demand, preemptible } = entry.workload;
   const holder = quotaHolders.get(tenantId);
-  if (holder && holder !== entry && ranksBefore(holder, entry)) {
+  if (holder && holder !== entry && !hasQuota && ranksBefore(holder, entry)) {
     return { wait: { code: 'behind-quota', behind: holder.id } };
   }
   const answer = quotas.check(tenantId, demand, preemptible);
@@ -57,7 +58,7 @@ function judgeQuota<Request, Placement extends Priced>(
     return { wait: { code: ({ tenant: 'tenant-quota', lent: 'lent', cohort: 'loan' } as const)[waits], ...short } };
   }
   const cohort = quotas.cohortOf(tenantId);
-  if (answer.fits === 'loan' && cohort !== null) {
+  if (answer.fits === 'loan' && cohort !== null && !hasQuota) {
     const { owed, patient } = books.loanLine(cohort);
     const creditor = [...owed].find(other => other !== entry);
     if (creditor) return { wait: { code: 'behind-loan', behind: creditor.id } };

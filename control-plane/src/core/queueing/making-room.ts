@@ -3,7 +3,7 @@ import type { Books } from './books.js';
 import type { Entry } from './entry.js';
 import { isRefusal } from './ground.js';
 import { ceilingOf, yieldingTo } from './judgement.js';
-import type { Wait } from './waiting.js';
+import type { Wait, WaitCode } from './waiting.js';
 import { needed, shortestPrefix, type WhatIf } from './what-if.js';
 import { priorityClasses } from './workload.js';
 
@@ -32,18 +32,26 @@ export function chooseVictims<Request, Placement extends Priced>(
   const preempts = books.terms.preempting.includes(entry.workload.priorityClass);
   const reclaims = wait.code === 'lent';
   if (!preempts && !reclaims) return null;
+  const lower = (each: Entry<Request, Placement>) => preempts && classOf(each) < classOf(entry);
+  const own = (each: Entry<Request, Placement>) => each.workload.tenantId === entry.workload.tenantId;
+  // For quota, only those who hold what is wanted: its own tenant, or borrowers. Nobody is stopped to lend more.
+  const helps: Partial<Record<WaitCode, (each: Entry<Request, Placement>) => boolean>> = {
+    'no-room': lower,
+    'tenant-quota': each => lower(each) && own(each),
+    loan: each => lower(each) && (own(each) || isBorrower(books, entry, each)),
+    lent: each => isBorrower(books, entry, each),
+  };
   const candidates = [...books.running]
-    .filter(each => each.state === 'running' && each.workload.preemptible)
-    .filter(each => (preempts && classOf(each) < classOf(entry)) || (reclaims && isBorrower(books, entry, each)))
-    .map(each => ({ each, cost: costOf(books, entry, each, wait, nowMs) }))
+    .filter(each => each.state === 'running' && each.workload.preemptible && helps[wait.code]?.(each))
+    .map(each => ({ each, cost: costOf(each, nowMs) }))
     .sort((one, other) => compare(one.cost, other.cost) || (one.each.id < other.each.id ? -1 : 1))
     .map(({ each }) => each);
   if (candidates.length === 0) return null;
   return books.reservations.without(books.reservations.all(), () => {
-    const full = search(books, entry, candidates, () => placeBesides(books, entry, nowMs));
+    const full = search(books, entry, candidates, reclaims, () => placeBesides(books, entry, nowMs));
     if (full || !reclaims) return full;
     // No room either way: what was lent is called back all the same, and the work then waits for room like any other.
-    const back = search(books, entry, candidates, () => ({ placement: null }));
+    const back = search(books, entry, candidates, reclaims, () => ({ placement: null }));
     return back;
   });
 }
@@ -63,19 +71,11 @@ function isBorrower<Request, Placement extends Priced>(
   );
 }
 
-/** Whoever can help with the quota first, then the lowest class, then the least work lost, then the least of it. */
-function costOf<Request, Placement extends Priced>(
-  books: Books<Request, Placement>,
-  entry: Entry<Request, Placement>,
-  victim: Entry<Request, Placement>,
-  wait: Wait,
-  nowMs: number,
-): number[] {
-  const aboutQuota = wait.code !== 'no-room';
-  const helps = victim.workload.tenantId === entry.workload.tenantId || isBorrower(books, entry, victim);
+/** The lowest class first, then the least work lost, then the least of it. */
+function costOf<Request, Placement extends Priced>(victim: Entry<Request, Placement>, nowMs: number): number[] {
   const lostMs = nowMs - (victim.held?.checkpointedAtMs ?? nowMs);
   const price = victim.held?.placement.microUsdPerHour ?? 0;
-  return [aboutQuota && !helps ? 1 : 0, classOf(victim), lostMs * price, price];
+  return [classOf(victim), lostMs * price, price];
 }
 
 function compare(one: number[], other: number[]): number {
@@ -108,6 +108,7 @@ function search<Request, Placement extends Priced>(
   books: Books<Request, Placement>,
   entry: Entry<Request, Placement>,
   candidates: Entry<Request, Placement>[],
+  reclaims: boolean,
   room: () => { placement: Placement | null } | null,
 ): Victims<Request, Placement> | null {
   const { tenantId, demand, preemptible } = entry.workload;
@@ -115,8 +116,7 @@ function search<Request, Placement extends Priced>(
   const world: WhatIf<Entry<Request, Placement>, { placement: Placement | null }> = {
     without: victim => {
       // Once its tenant is back within its quota, nothing more of it is called back.
-      const lower = classOf(victim) < classOf(entry) && books.terms.preempting.includes(entry.workload.priorityClass);
-      if (!lower && !isBorrower(books, entry, victim)) {
+      if (reclaims && !isBorrower(books, entry, victim)) {
         spared.add(victim);
         return;
       }

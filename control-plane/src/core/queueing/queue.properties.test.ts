@@ -6,7 +6,7 @@ import { minuteMs, Trial, type TrialSetting, type TrialWorkload, tenant, workloa
 
 const hourMs = 60 * minuteMs;
 /** Everything that the scenes hold is over long before. */
-const farMs = 200 * hourMs;
+const farMs = 100 * hourMs;
 
 const anyWorkload = (tenants: number) =>
   fc.record({
@@ -67,7 +67,7 @@ const settings = fc
       machines,
       stopsAfter,
       // What waits for a price that never comes would look each minute until the end.
-      terms: { maxReservations, priceLookMs: hourMs },
+      terms: { maxReservations, priceLookMs: 5 * hourMs },
       tenants: each.map(({ gpus, limit, cohort, weight, unlimited }, index) =>
         tenant(`t${index}`, {
           weight,
@@ -80,7 +80,7 @@ const settings = fc
   );
 
 const scene = fc.tuple(settings, workloadsOf(4));
-const runs = { numRuns: 300 };
+const runs = { numRuns: 120 };
 
 function play([setting, workloads]: [TrialSetting, TrialWorkload[]], watch: (trial: Trial) => void = () => undefined) {
   const trial = new Trial(setting);

@@ -111,7 +111,6 @@ export class Queue<Request, Placement extends Priced> {
       admissions: adopted?.admissions ?? 0,
       spentMicroUsd: adopted?.spentMicroUsd ?? 0,
       preemptAfterMs: Number.NEGATIVE_INFINITY,
-      hopes: null,
     };
     entries.set(entry.id, entry);
     if (!entry.held) backlog.add(entry);
@@ -138,7 +137,6 @@ export class Queue<Request, Placement extends Priced> {
     this.#leave(entry);
     entry.workload = workload;
     entry.rankMs = rankMs(workload, this.terms.order);
-    entry.hopes = null;
     this.#books.backlog.add(entry);
     return null;
   }
@@ -174,7 +172,7 @@ export class Queue<Request, Placement extends Priced> {
 
   /** Machines came, went or changed their price. Reserved places are thought about anew. */
   groundChanged(): void {
-    this.#books.generation += 1;
+    this.#books.hopes.clear();
     for (const { entry } of this.#books.reservations.all()) this.#books.dropReservation(entry.id);
     this.#books.roomFreed();
   }
@@ -260,8 +258,11 @@ export class Queue<Request, Placement extends Priced> {
   #letGo(entry: Entry<Request, Placement>, nowMs: number): void {
     entry.spentMicroUsd += this.#accrued(entry, nowMs);
     const beneficiary = this.#books.entries.get(entry.stop?.forId ?? '');
-    if (beneficiary) beneficiary.awaiting -= 1;
     this.#books.release(entry);
+    if (beneficiary) {
+      beneficiary.awaiting -= 1;
+      if (beneficiary.lane) this.#books.backlog.wake(beneficiary.lane);
+    }
     entry.held = null;
     entry.stop = null;
   }

@@ -149,6 +149,8 @@ export class Steps<Request, Placement extends Priced> {
     else if (wait.code === 'loan') this.#waitToBorrow(entry);
     else if (wait.code === 'lent') this.#callIn(entry);
     else if (wait.code === 'no-room') books.stepAside(entry);
+    // A place that it may not go to is of no use to it, and perhaps to those whom it waits for.
+    if (wait.code !== 'no-room' && entry.awaiting === 0) books.dropReservation(entry.id);
     if (wait.code !== 'behind-quota' && wait.code !== 'behind-loan') {
       if (!this.#preempt(entry, wait) && wait.code === 'no-room') this.#reserve(entry);
     }
@@ -171,13 +173,14 @@ export class Steps<Request, Placement extends Priced> {
 
   /** Later work of its tenant waits until its own work has made room for this. */
   #holdQuota(entry: Entry<Request, Placement>): void {
-    this.books.quotaHolders.set(entry.workload.tenantId, entry);
+    if (!this.#hopeless(entry)) this.books.quotaHolders.set(entry.workload.tenantId, entry);
   }
 
   #waitToBorrow(entry: Entry<Request, Placement>): void {
     const { terms, quotas } = this.books;
     entry.loanSinceMs ??= this.#nowMs;
     const patientAtMs = entry.loanSinceMs + terms.loanPatienceMs;
+    if (this.#hopeless(entry)) return;
     if (this.#nowMs < patientAtMs) {
       this.#time(patientAtMs, entry.id, 'look');
       return;
@@ -200,6 +203,7 @@ export class Steps<Request, Placement extends Priced> {
       return;
     }
     this.books.loanLine(cohort).owed.add(entry);
+    this.#holdQuota(entry);
     for (const { entry: other, holdsQuota } of reservations.all()) {
       const { tenantId } = other.workload;
       if (!holdsQuota || other === entry || tenantId === entry.workload.tenantId) continue;
@@ -270,12 +274,11 @@ export class Steps<Request, Placement extends Priced> {
 
   /** Could the ground, as it is and at a price that it may go for, not carry it even if nothing ran? */
   #hopeless(entry: Entry<Request, Placement>): boolean {
-    const { generation } = this.books;
     const ceiling = ceilingOf(this.books, entry, this.#nowMs)?.maxMicroUsdPerHour ?? null;
-    if (entry.hopes?.generation !== generation || entry.hopes.ceiling !== ceiling) {
-      entry.hopes = { generation, ceiling, any: couldEverFit(this.books, entry, ceiling) };
-    }
-    return !entry.hopes.any;
+    const key = `${ceiling}\n${entry.workload.shape}`;
+    const known = this.books.hopes.get(key) ?? couldEverFit(this.books, entry, ceiling);
+    this.books.hopes.set(key, known);
+    return !known;
   }
 
   #makeReservation(
@@ -285,7 +288,10 @@ export class Steps<Request, Placement extends Priced> {
     victims: Set<Entry<Request, Placement>>,
   ) {
     const { tenantId, demand, preemptible } = entry.workload;
-    const holdsQuota = 'fits' in this.books.quotas.check(tenantId, demand, preemptible);
+    // What others were stopped for takes their quota, too, as they go: until then more counts as used than is there.
+    // A loan is not held for later.
+    const answer = this.books.quotas.check(tenantId, demand, preemptible);
+    const holdsQuota = victims.size > 0 || ('fits' in answer && answer.fits === 'own');
     this.books.reservations.make({ entry, placement, startMs, madeAtMs: this.#nowMs, victims, holdsQuota });
     if (holdsQuota) this.books.settle(entry);
   }
