@@ -17,7 +17,7 @@ export type Sighting =
   | 'unknownJob'
   /** The agent says that the head's process has ended. */
   | 'headExited'
-  /** The machine's lease is over: it was silent for longer than an agent keeps its work without us. */
+  /** The machine's lease is over: it was silent for too long (`leaseEndsMs`). */
   | 'leaseOver'
   | 'succeeded'
   | 'failedByUser'
@@ -91,16 +91,11 @@ export function see(view: AttemptView, sighting: Sighting): { view: AttemptView;
 }
 
 /**
- * The end of a machine's lease. The agent stops its work by its own clock when it has heard nothing for `selfFenceMs`;
- * the control plane gives the work away only later, so that clocks that differ by less than `clockSkewMs` do no harm.
+ * When a silent machine's lease is over. Silence counts only while we could have heard: after a stop of the control plane
+ * all machines get their full time again, else its own restart would end every job.
  */
-export interface LeaseTerms {
-  selfFenceMs: number;
-  clockSkewMs: number;
-}
-
-export const leaseEndsMs = (lastHeardMs: number, { selfFenceMs, clockSkewMs }: LeaseTerms): number =>
-  lastHeardMs + selfFenceMs + clockSkewMs;
+export const leaseEndsMs = (lastHeardMs: number, listeningSinceMs: number, silenceMs: number): number =>
+  Math.max(lastHeardMs, listeningSinceMs) + silenceMs;
 
 /** A word about a job counts only with the number of its live attempt: what an older one says is heard and dropped. */
 export const isFenced = (attemptNumber: number, liveNumber: number | null): boolean => attemptNumber !== liveNumber;

@@ -8,6 +8,7 @@ export { DevicePools, type PoolMachine, type PoolPlacement, type PoolRequest } f
 export { type Ground, type GroundRefusal, isRefusal } from './ground.js';
 export { labelsFor, labelsMatch, parseLabelCondition } from './label-selector.js';
 export { defaultOrderTerms, type OrderTerms, overtakingLimitMs, rankMs } from './order.js';
+export { OrderedHeap } from './ordered-heap.js';
 export { type Decision, type PlannedCluster, type PlanOptions, plan, type QueuedJob } from './plan.js';
 export { type Adoption, type Explanation, Queue, type QueueDecision, type Step, type StepLimits } from './queue.js';
 export type { Demand, TenantTerms } from './quota.js';

@@ -218,6 +218,11 @@ export class Queue<Request, Placement extends Priced> {
       .map(({ workload }) => workload);
   }
 
+  /** Workloads that the queue knows: waiting, running and stopping. */
+  get size(): number {
+    return this.#books.entries.size;
+  }
+
   stateOf(id: string): WorkloadState | null {
     return this.#books.entries.get(id)?.state ?? null;
   }
