@@ -1,5 +1,6 @@
 /** From a seed to a fleet, tenants, work and faults: all that happens to the simulated system from outside. */
 import {
+  type Demand,
   type PoolMachine,
   type PoolRequest,
   priorityClasses,
@@ -49,6 +50,8 @@ const models = [
   { kind: 'h100-sxm', share: 0.2, devices: 8, microUsd: 2_200_000 },
 ] as const;
 
+const noDemand: Demand = {};
+
 export function scenarioOf(seed: number, size: Size): Scenario {
   const random = new Random(seed);
   const machines = fleetOf(size.gpus);
@@ -78,7 +81,7 @@ function tenantsOf(random: Random, gpus: number): TenantTerms[] {
       weight: random.pick([1, 1, 2, 4]),
       quota: limited ? { gpus: quota } : null,
       cohort: limited && random.chance(0.8) ? `cohort-${index % Math.max(1, Math.round(count / 8))}` : null,
-      borrowingLimit: random.chance(0.3) ? { gpus: quota } : {},
+      borrowingLimit: random.chance(0.3) ? { gpus: quota } : noDemand,
     };
   });
 }

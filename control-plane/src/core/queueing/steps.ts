@@ -204,9 +204,10 @@ export class Steps<Request, Placement extends Priced> {
     }
     this.books.loanLine(cohort).owed.add(entry);
     this.#holdQuota(entry);
-    for (const { entry: other, holdsQuota } of reservations.all()) {
+    for (const { entry: other, holdsQuota, victims } of reservations.all()) {
       const { tenantId } = other.workload;
-      if (!holdsQuota || other === entry || tenantId === entry.workload.tenantId) continue;
+      // What others were stopped for is not taken from it: it would have them stopped again.
+      if (!holdsQuota || victims.size > 0 || other === entry || tenantId === entry.workload.tenantId) continue;
       if (quotas.cohortOf(tenantId) === cohort && quotas.borrows(tenantId)) this.books.dropReservation(other.id);
     }
   }
