@@ -7,7 +7,7 @@ import {
   rankMs,
   type Sighting,
 } from '@iocloud/control-plane/core/queueing';
-import type { Execution, World } from './world.js';
+import type { Execution, Record as JobRecord, World } from './world.js';
 
 export class Breach extends Error {
   constructor(
@@ -110,6 +110,14 @@ export class Checks {
     const { record } = execution;
     if (record.endedByUser) this.broken("the user's own error is never tried again", record.job.workload.id);
     if (record.outcome !== null) this.broken('what has ended stays ended', record.job.workload.id);
+  }
+
+  /** By the time that it ran in truth. */
+  paid({ job, costMicroUsd }: JobRecord): void {
+    const { id, budgetMicroUsd } = job.workload;
+    if (budgetMicroUsd !== null && costMicroUsd > budgetMicroUsd) {
+      this.broken('no budget is passed', `${id} has run for ${costMicroUsd} of ${budgetMicroUsd} micro-USD`);
+    }
   }
 
   released({ record }: Execution): void {

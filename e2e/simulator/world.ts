@@ -4,6 +4,7 @@
  */
 import {
   type AttemptView,
+  costMicroUsd,
   defaultQueueTerms,
   defaultRetryTerms,
   isFenced,
@@ -35,6 +36,8 @@ export interface Record {
   endedByUser: boolean;
   /** Work that no attempt has to do again. */
   savedMs: number;
+  /** For the time that its attempts ran in truth. */
+  costMicroUsd: number;
   execution: Execution | null;
 }
 
@@ -142,6 +145,7 @@ export class World {
         outcome: null,
         endedByUser: false,
         savedMs: 0,
+        costMicroUsd: 0,
         execution: null,
       });
       this.#decide();
@@ -174,31 +178,48 @@ export class World {
     const record = this.#record(decision.id);
     this.checks.decided(decision);
     this.tally.decided(decision, record, this.nowMs);
-    if (decision.kind === 'admit') this.#start(record, decision.admission, decision.placement);
+    if (decision.kind === 'admit') this.#start(record, decision);
     else if (decision.kind === 'force') this.#force(record);
     else this.#signal(record, decision.graceUntilMs);
   }
 
-  #start(record: Record, attempt: number, placement: PoolPlacement): void {
+  #start(
+    record: Record,
+    { admission: attempt, placement, endAtMs }: Extract<QueueDecision<PoolPlacement>, { kind: 'admit' }>,
+  ): void {
     record.live = attempt;
     record.view = unseen;
     const execution: Execution = { record, attempt, placement, startedAtMs: this.nowMs, alive: true, unheard: null };
     record.execution = execution;
-    if (placement.parts.some(({ machineId }) => this.#dead.has(machineId))) execution.alive = false;
+    if (placement.parts.some(({ machineId }) => this.#dead.has(machineId))) this.#dies(execution);
     this.executions.add(execution);
     const { workMs, failsAfterMs } = record.job;
     const fails = failsAfterMs !== null && failsAfterMs >= record.savedMs;
     const lastsMs = (fails ? failsAfterMs : workMs) - record.savedMs;
     this.#at(this.nowMs + lastsMs, () => this.#ends(execution, fails ? 'failedByUser' : 'succeeded'));
+    // The machine keeps to the budget's end by itself.
+    if (endAtMs !== null) this.#at(endAtMs, () => this.#ends(execution, 'stopped'));
     this.checks.started(execution);
   }
 
   /** It comes to an end by itself, and says so as soon as it can be heard. */
   #ends(execution: Execution, word: Sighting): void {
     if (!execution.alive) return;
-    execution.alive = false;
+    this.#dies(execution);
     execution.unheard = word;
     this.#say(execution);
+  }
+
+  #dies(execution: Execution): void {
+    if (!execution.alive) return;
+    execution.alive = false;
+    if (execution.record.live === execution.attempt) this.#charge(execution);
+  }
+
+  /** For the time until its end, or until its fence: what a machine does beyond is its supplier's loss. */
+  #charge({ record, placement, startedAtMs }: Execution): void {
+    record.costMicroUsd += costMicroUsd(placement.microUsdPerHour, this.nowMs - startedAtMs);
+    this.checks.paid(record);
   }
 
   #say(execution: Execution): void {
@@ -222,7 +243,7 @@ export class World {
   /** Its grace is over: the fence goes up, whether or not its machine can be reached, and what holds is free. */
   #force(record: Record): void {
     const { execution } = record;
-    if (execution && !this.#isSilent(execution)) execution.alive = false;
+    if (execution && !this.#isSilent(execution)) this.#dies(execution);
     this.#close(record);
     this.queue.freed(record.job.workload.id, this.nowMs);
     if (this.queue.stateOf(record.job.workload.id) === null) record.outcome = 'stopped';
@@ -236,6 +257,7 @@ export class World {
   #close(record: Record): void {
     const { execution } = record;
     if (execution) {
+      if (execution.alive) this.#charge(execution);
       this.checks.released(execution);
       if (!execution.alive || !this.bugs.has('no-fence')) this.#keepIfAlive(execution);
     }
@@ -317,7 +339,7 @@ export class World {
       this.#dead.add(machineId);
       for (const execution of this.#on(machineId)) {
         this.#save(execution);
-        execution.alive = false;
+        this.#dies(execution);
         execution.unheard = null;
       }
     }
@@ -357,7 +379,7 @@ export class World {
     for (const execution of this.#on(machineId)) {
       if (isFenced(execution.attempt, execution.record.live)) {
         // It says what it has to say, and is then told that it is over.
-        if (execution.unheard === null) execution.alive = false;
+        if (execution.unheard === null) this.#dies(execution);
         this.#say(execution);
         if (!execution.alive) this.executions.delete(execution);
       } else if (!execution.alive && execution.unheard === null)
@@ -377,7 +399,7 @@ export class World {
     const execution = all[pick % Math.max(1, all.length)];
     if (!execution) return;
     this.#save(execution);
-    execution.alive = false;
+    this.#dies(execution);
     this.#hearing(() => this.#sighted(execution, 'headExited'));
   }
 

@@ -23,7 +23,13 @@ export type QueueDecision<Placement> =
       placement: Placement;
       borrows: boolean;
       backfills: boolean;
+      /** When its budget has it told to stop. */
       stopAtMs: number | null;
+      /**
+       * When its machine must end it by itself, whether or not it hears of us: a budget holds also while the control plane
+       * is down. Nothing is charged beyond.
+       */
+      endAtMs: number | null;
     }
   /** Signal it to write a checkpoint and end; report `freed` when nothing of it holds anything. */
   | ({ kind: 'stop'; id: string } & Stop)
@@ -238,7 +244,9 @@ export class Queue<Request, Placement extends Priced> {
   }
 
   #accrued({ held }: Entry<Request, Placement>, nowMs: number): number {
-    return held ? costMicroUsd(held.placement.microUsdPerHour, nowMs - held.sinceMs) : 0;
+    if (!held) return 0;
+    const endMs = Math.min(nowMs, (held.stopAtMs ?? Number.POSITIVE_INFINITY) + this.terms.graceMs);
+    return costMicroUsd(held.placement.microUsdPerHour, endMs - held.sinceMs);
   }
 
   #requeue(

@@ -134,6 +134,7 @@ export class Steps<Request, Placement extends Priced> {
       borrows,
       backfills,
       stopAtMs: entry.held.stopAtMs,
+      endAtMs: entry.held.stopAtMs === null ? null : entry.held.stopAtMs + books.terms.graceMs,
     });
   }
 
