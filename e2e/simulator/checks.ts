@@ -29,10 +29,14 @@ export class Checks {
   readonly #used = new Map<string, number>();
   readonly #usedFirmly = new Map<string, number>();
   readonly #trace: string[] = [];
+  readonly #limited: ReadonlySet<string>;
   /** How many times something was looked at. */
   made = 0;
 
-  constructor(readonly world: World) {}
+  constructor(readonly world: World) {
+    const limited = world.scenario.tenants.filter(({ quota }) => quota !== null);
+    this.#limited = new Set(limited.map(({ tenantId }) => tenantId));
+  }
 
   broken(invariant: string, details: string): never {
     throw new Breach(invariant, details, [...this.#trace]);
@@ -90,10 +94,12 @@ export class Checks {
       const { request, ...rest } = other.job.workload;
       if (rankMs(rest, defaultOrderTerms) >= latestMs || queue.stateOf(rest.id) !== 'queued') continue;
       if (request.kind !== kind || request.workers > workers || request.devicesEach > devicesEach) continue;
-      // It is explained as of now, when what it asked for has just been given away: only room is at stake here.
-      const { wait } = queue.explain(rest.id, nowMs);
       const priced = rest.budgetMicroUsd !== null || rest.cheapWindow !== null;
-      if (wait?.code === 'no-room' && !priced)
+      // It is explained as of now, when the room has been given away: whether it had a right to go before is known only
+      // where no quota comes in.
+      if (priced || this.#limited.has(rest.tenantId)) continue;
+      const { wait } = queue.explain(rest.id, nowMs);
+      if (wait?.code === 'no-room')
         this.broken('nobody starves', `${id} goes before ${rest.id}, which is older and asks for no more`);
     }
   }
