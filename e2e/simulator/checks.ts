@@ -28,6 +28,7 @@ export class Checks {
   readonly #successes = new Map<string, number>();
   readonly #used = new Map<string, number>();
   readonly #usedFirmly = new Map<string, number>();
+  readonly #stoppedFor = new Set<string>();
   readonly #trace: string[] = [];
   readonly #limited: ReadonlySet<string>;
   /** How many times something was looked at. */
@@ -57,6 +58,7 @@ export class Checks {
     );
     if (decision.kind === 'admit') this.#admitted(id, decision.placement, decision.backfills);
     if (decision.kind !== 'stop' || decision.why === 'budget') return;
+    if (decision.forId !== null) this.#stoppedFor.add(decision.forId);
     const victim = records.get(id)?.job.workload;
     const winner = records.get(decision.forId ?? '')?.job.workload;
     if (!victim || !winner) this.broken('work is stopped for other work', JSON.stringify(decision));
@@ -81,7 +83,8 @@ export class Checks {
     }
     this.#heldBy.set(id, keys);
     this.#count(id, keys.length);
-    if (!backfills) this.#fairly(id, kind, workers, devicesEach);
+    // What others were stopped for goes where they were.
+    if (!this.#stoppedFor.delete(id) && !backfills) this.#fairly(id, kind, workers, devicesEach);
   }
 
   /** What is older by more than the order can make up for, asks for no more and waits for room, is not passed. */
