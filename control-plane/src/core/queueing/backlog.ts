@@ -20,6 +20,8 @@ interface TenantLanes<Request, Placement> {
   /** Those in the order. */
   readonly active: OrderedHeap<Lane<Request, Placement>>;
   handicapMs: number;
+  /** Out of the order with all its lanes, until one of them is woken. */
+  suspended: boolean;
 }
 
 /** Workloads of one signature get the same answers but for price and time. */
@@ -85,6 +87,20 @@ export class Backlog<Request, Placement> {
     this.#reorder(lane.tenant);
   }
 
+  /** None of the tenant's lanes can go before something of the tenant's is woken: they are not looked at one by one. */
+  suspend(tenantId: string): void {
+    const tenant = this.#tenant(tenantId);
+    tenant.suspended = true;
+    this.#reorder(tenant);
+  }
+
+  resume(tenantId: string): void {
+    const tenant = this.#tenant(tenantId);
+    if (!tenant.suspended) return;
+    tenant.suspended = false;
+    this.#reorder(tenant);
+  }
+
   wakeAll(key: string): void {
     for (const lane of this.#parked.get(key) ?? []) this.wake(lane);
   }
@@ -93,6 +109,7 @@ export class Backlog<Request, Placement> {
     lane.parkedIn?.delete(lane);
     lane.parkedIn = null;
     lane.tenant.active.add(lane);
+    lane.tenant.suspended = false;
     this.#reorder(lane.tenant);
   }
 
@@ -108,7 +125,7 @@ export class Backlog<Request, Placement> {
   }
 
   #reorder(tenant: TenantLanes<Request, Placement>): void {
-    if (tenant.active.size === 0) this.#order.remove(tenant);
+    if (tenant.active.size === 0 || tenant.suspended) this.#order.remove(tenant);
     else this.#order.add(tenant);
   }
 
@@ -130,6 +147,7 @@ export class Backlog<Request, Placement> {
         ranksBefore(first(one.items), first(other.items)),
       ),
       handicapMs: 0,
+      suspended: false,
     };
     this.#tenants.set(tenantId, tenant);
     return tenant;

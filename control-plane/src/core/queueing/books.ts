@@ -20,6 +20,7 @@ export interface LoanLine<E> {
 export class Books<Request, Placement extends Priced> {
   readonly entries = new Map<string, Entry<Request, Placement>>();
   readonly running = new Set<Entry<Request, Placement>>();
+  readonly #runningOf = new Map<string, Set<Entry<Request, Placement>>>();
   readonly backlog = new Backlog<Request, Placement>();
   readonly quotas = new QuotaBook();
   readonly reservations: Reservations<Request, Placement>;
@@ -44,6 +45,12 @@ export class Books<Request, Placement extends Priced> {
     return line;
   }
 
+  runningOf(tenantId: string): Set<Entry<Request, Placement>> {
+    const running = this.#runningOf.get(tenantId) ?? new Set();
+    this.#runningOf.set(tenantId, running);
+    return running;
+  }
+
   /** Asks the ground while these reservations are lifted, unless it is known to refuse. */
   place({ workload }: Entry<Request, Placement>, lifted: Reservation<Request, Placement>[]): Placement | GroundRefusal {
     const key = `${lifted.map(({ entry }) => entry.id).join()}\n${workload.shape}`;
@@ -57,6 +64,7 @@ export class Books<Request, Placement extends Priced> {
   take(entry: Entry<Request, Placement>, placement: Placement): void {
     this.ground.take(entry.id, placement);
     this.running.add(entry);
+    this.runningOf(entry.workload.tenantId).add(entry);
     this.quotas.hold(entry.workload.tenantId, entry.workload.demand);
     this.shareChanged(entry.workload.tenantId);
   }
@@ -65,6 +73,7 @@ export class Books<Request, Placement extends Priced> {
   release(entry: Entry<Request, Placement>): void {
     this.ground.release(entry.id);
     this.running.delete(entry);
+    this.runningOf(entry.workload.tenantId).delete(entry);
     this.quotas.free(entry.workload.tenantId, entry.workload.demand);
     this.shareChanged(entry.workload.tenantId);
     this.roomFreed();
@@ -86,9 +95,14 @@ export class Books<Request, Placement extends Priced> {
   }
 
   quotaFreed(tenantId: string): void {
-    this.backlog.wakeAll(`tenant ${tenantId}`);
+    this.wakeTenant(tenantId);
     const cohort = this.quotas.cohortOf(tenantId);
     if (cohort !== null) this.backlog.wakeAll(`cohort ${cohort}`);
+  }
+
+  wakeTenant(tenantId: string): void {
+    this.backlog.resume(tenantId);
+    this.backlog.wakeAll(`tenant ${tenantId}`);
   }
 
   shareChanged(tenantId: string): void {
@@ -106,7 +120,7 @@ export class Books<Request, Placement extends Priced> {
     const { tenantId } = entry.workload;
     if (this.quotaHolders.get(tenantId) === entry) {
       this.quotaHolders.delete(tenantId);
-      this.backlog.wakeAll(`tenant ${tenantId}`);
+      this.wakeTenant(tenantId);
     }
     const cohort = this.quotas.cohortOf(tenantId);
     if (cohort === null || this.loanLine(cohort).patient !== entry) return;

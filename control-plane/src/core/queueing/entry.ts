@@ -38,6 +38,8 @@ export interface Entry<Request, Placement> {
   awaiting: number;
   admissions: number;
   spentMicroUsd: number;
+  /** When time alone has it looked at next. */
+  lookAtMs: number | null;
   /** Making room by preemption is tried again after this. */
   preemptAfterMs: number;
 }

@@ -41,7 +41,8 @@ export function chooseVictims<Request, Placement extends Priced>(
     loan: each => lower(each) && (own(each) || isBorrower(books, entry, each)),
     lent: each => isBorrower(books, entry, each),
   };
-  const candidates = [...books.running]
+  const near = wait.code === 'no-room' ? null : books.quotas.cohortMembers(entry.workload.tenantId);
+  const candidates = (near ? near.flatMap(tenantId => [...books.runningOf(tenantId)]) : [...books.running])
     .filter(each => each.state === 'running' && each.workload.preemptible && helps[wait.code]?.(each))
     .map(each => ({ each, cost: costOf(each, nowMs) }))
     .sort((one, other) => compare(one.cost, other.cost) || (one.each.id < other.each.id ? -1 : 1))

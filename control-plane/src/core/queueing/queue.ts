@@ -111,6 +111,7 @@ export class Queue<Request, Placement extends Priced> {
       aside: null,
       notBeforeMs: Number.NEGATIVE_INFINITY,
       loanSinceMs: null,
+      lookAtMs: null,
       held: adopted?.held ?? null,
       stop: null,
       awaiting: 0,

@@ -78,6 +78,12 @@ export class QuotaBook {
     return this.#account(tenantId).terms.cohort;
   }
 
+  /** Itself, and those that it lends to and borrows from. */
+  cohortMembers(tenantId: string): string[] {
+    const { cohort } = this.#account(tenantId);
+    return cohort ? [...cohort.tenants].map(({ terms }) => terms.tenantId) : [tenantId];
+  }
+
   /** Dominant share over weight: the largest part that it holds of any resource. */
   shareOf(tenantId: string): number {
     return this.#account(tenantId).share;

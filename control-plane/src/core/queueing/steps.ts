@@ -70,6 +70,7 @@ export class Steps<Request, Placement extends Priced> {
     const entry = this.books.entries.get(id);
     if (!entry) return;
     if (what === 'look') {
+      entry.lookAtMs = null;
       if (entry.state !== 'queued') return;
       if (entry.aside) {
         entry.aside = null;
@@ -169,7 +170,7 @@ export class Steps<Request, Placement extends Priced> {
     entry.aside = wait;
     const lookMs = wait.code === 'backoff' ? wait.untilMs : this.#nowMs + terms.priceLookMs;
     const forcedMs = wait.code === 'price' ? (forcedAt(entry.workload) ?? lookMs) : lookMs;
-    this.#time(Math.max(this.#nowMs + 1, Math.min(lookMs, forcedMs)), entry.id, 'look');
+    this.#look(Math.max(this.#nowMs + 1, Math.min(lookMs, forcedMs)), entry);
   }
 
   /** Later work of its tenant waits until its own work has made room for this. */
@@ -183,7 +184,7 @@ export class Steps<Request, Placement extends Priced> {
     const patientAtMs = entry.loanSinceMs + terms.loanPatienceMs;
     if (this.#hopeless(entry)) return;
     if (this.#nowMs < patientAtMs) {
-      this.#time(patientAtMs, entry.id, 'look');
+      this.#look(patientAtMs, entry);
       return;
     }
     const cohort = quotas.cohortOf(entry.workload.tenantId);
@@ -219,7 +220,7 @@ export class Steps<Request, Placement extends Priced> {
     if (entry.awaiting > 0) return true;
     if (wait.code === 'lent' && this.#hopeless(entry)) return false;
     if (entry.preemptAfterMs > this.#nowMs) {
-      this.#time(entry.preemptAfterMs, entry.id, 'look');
+      this.#look(entry.preemptAfterMs, entry);
       return false;
     }
     const chosen = chooseVictims(books, entry, wait, this.#nowMs);
@@ -253,9 +254,12 @@ export class Steps<Request, Placement extends Priced> {
     const own = reservations.of(entry.id);
     if (own) {
       const retryMs = own.madeAtMs + terms.retryMs;
-      if (own.startMs > this.#nowMs) return;
+      if (own.startMs > this.#nowMs) {
+        if (Number.isFinite(own.startMs)) this.#look(own.startMs, entry);
+        return;
+      }
       if (retryMs > this.#nowMs) {
-        this.#time(retryMs, entry.id, 'look');
+        this.#look(retryMs, entry);
         return;
       }
       books.dropReservation(entry.id);
@@ -271,7 +275,7 @@ export class Steps<Request, Placement extends Priced> {
     // A place made before its own, for later work, could take what it needs: they plan anew after it.
     for (const each of later) books.dropReservation(each.entry.id);
     this.#makeReservation(entry, plan.placement, plan.startMs, new Set());
-    if (Number.isFinite(plan.startMs)) this.#time(Math.max(plan.startMs, this.#nowMs + 1), entry.id, 'look');
+    if (Number.isFinite(plan.startMs)) this.#look(Math.max(plan.startMs, this.#nowMs + 1), entry);
   }
 
   /** Could the ground, as it is and at a price that it may go for, not carry it even if nothing ran? */
@@ -296,6 +300,13 @@ export class Steps<Request, Placement extends Priced> {
     const holdsQuota = victims.size > 0 || ('fits' in answer && answer.fits === 'own');
     this.books.reservations.make({ entry, placement, startMs, madeAtMs: this.#nowMs, victims, holdsQuota });
     if (holdsQuota) this.books.settle(entry);
+  }
+
+  /** It is looked at then, or before: each look that changes nothing asks for the next one. */
+  #look(atMs: number, entry: Entry<Request, Placement>): void {
+    if (entry.lookAtMs !== null && entry.lookAtMs > this.#nowMs && entry.lookAtMs <= atMs) return;
+    entry.lookAtMs = atMs;
+    this.#time(atMs, entry.id, 'look');
   }
 
   #time(atMs: number, id: string, what: Timer['what']): void {
