@@ -12,6 +12,10 @@ export interface Lane<Request, Placement> {
   readonly items: OrderedHeap<Entry<Request, Placement>>;
   /** The set that it is parked in. Null while it stands in the order. */
   parkedIn: Set<Lane<Request, Placement>> | null;
+  /** Quotas answer the lanes of one tenant and one such alike. */
+  readonly quotaKey: string;
+  /** It was woken for all of its kind: when it no longer waits for a loan, the next of them is to be looked at. */
+  wokenForAll: boolean;
 }
 
 interface TenantLanes<Request, Placement> {
@@ -55,6 +59,8 @@ export class Backlog<Request, Placement> {
       signature,
       items: new OrderedHeap<Entry<Request, Placement>>(ranksBefore),
       parkedIn: null,
+      quotaKey: JSON.stringify([tenant.tenantId, entry.workload.demand, entry.workload.preemptible]),
+      wokenForAll: false,
     };
     tenant.lanes.set(signature, lane);
     lane.items.add(entry);
@@ -103,6 +109,19 @@ export class Backlog<Request, Placement> {
 
   wakeAll(key: string): void {
     for (const lane of this.#parked.get(key) ?? []) this.wake(lane);
+  }
+
+  /** Of the lanes that quotas answer alike, only the first: while that has to wait, so have the others. */
+  wakeFirsts(key: string): void {
+    const firsts = new Map<string, Lane<Request, Placement>>();
+    for (const lane of this.#parked.get(key) ?? []) {
+      const known = firsts.get(lane.quotaKey);
+      if (!known || ranksBefore(first(lane.items), first(known.items))) firsts.set(lane.quotaKey, lane);
+    }
+    for (const lane of firsts.values()) {
+      lane.wokenForAll = true;
+      this.wake(lane);
+    }
   }
 
   wake(lane: Lane<Request, Placement>): void {

@@ -26,6 +26,7 @@ export class Books<Request, Placement extends Priced> {
   readonly reservations: Reservations<Request, Placement>;
   /** Per tenant, who waits for its quota to be freed by its own work: later work of the tenant waits for it. */
   readonly quotaHolders = new Map<string, Entry<Request, Placement>>();
+  readonly #loansToLookAt = new Set<string>();
   readonly #loanLines = new Map<string, LoanLine<Entry<Request, Placement>>>();
   /** Of shapes and prices: could the ground, as it is, carry such work if nothing else ran? */
   readonly hopes = new Map<string, boolean>();
@@ -97,7 +98,22 @@ export class Books<Request, Placement extends Priced> {
   quotaFreed(tenantId: string): void {
     this.wakeTenant(tenantId);
     const cohort = this.quotas.cohortOf(tenantId);
-    if (cohort !== null) this.backlog.wakeAll(`cohort ${cohort}`);
+    if (cohort !== null) this.cohortFreed(cohort);
+  }
+
+  cohortFreed(cohort: string): void {
+    this.backlog.wakeAll(`lent in ${cohort}`);
+    this.#loansToLookAt.add(cohort);
+  }
+
+  /** Once for all that was freed since: there may be many who wait for a loan. */
+  wakeBorrowers(): void {
+    for (const cohort of this.#loansToLookAt) this.backlog.wakeFirsts(`loan in ${cohort}`);
+    this.#loansToLookAt.clear();
+  }
+
+  lookAtLoans(cohort: string): void {
+    this.#loansToLookAt.add(cohort);
   }
 
   wakeTenant(tenantId: string): void {
@@ -125,13 +141,13 @@ export class Books<Request, Placement extends Priced> {
     const cohort = this.quotas.cohortOf(tenantId);
     if (cohort === null || this.loanLine(cohort).patient !== entry) return;
     this.loanLine(cohort).patient = null;
-    this.backlog.wakeAll(`cohort ${cohort}`);
+    this.backlog.wakeAll(`behind in ${cohort}`);
   }
 
   /** Its tenant has what it had lent, or has no use for it now: others may borrow again. */
   settle(entry: Entry<Request, Placement>): void {
     const cohort = this.quotas.cohortOf(entry.workload.tenantId);
-    if (cohort !== null && this.loanLine(cohort).owed.delete(entry)) this.backlog.wakeAll(`cohort ${cohort}`);
+    if (cohort !== null && this.loanLine(cohort).owed.delete(entry)) this.backlog.wakeAll(`behind in ${cohort}`);
   }
 
   /** Does `one` stand before `other` over all tenants just now? */

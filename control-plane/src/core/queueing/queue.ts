@@ -88,12 +88,15 @@ export class Queue<Request, Placement extends Priced> {
   }
 
   setTenant(terms: TenantTerms): void {
-    const { quotas, backlog } = this.#books;
+    const { quotas } = this.#books;
     const before = quotas.knows(terms.tenantId) ? quotas.cohortOf(terms.tenantId) : null;
     quotas.setTenant(terms);
     this.#books.shareChanged(terms.tenantId);
     this.#books.quotaFreed(terms.tenantId);
-    if (before !== null) backlog.wakeAll(`cohort ${before}`);
+    if (before !== null) {
+      this.#books.cohortFreed(before);
+      this.#books.backlog.wakeAll(`behind in ${before}`);
+    }
   }
 
   /** The reason when it could never be admitted. */

@@ -57,13 +57,18 @@ export class Steps<Request, Placement extends Priced> {
     }
     let admissions = 0;
     let tries = 0;
-    let lane = this.books.backlog.next();
+    let lane = this.#next();
     while (lane && tries < maxTries && admissions < maxAdmissions) {
       if (this.#try(lane)) admissions += 1;
       tries += 1;
-      lane = this.books.backlog.next();
+      lane = this.#next();
     }
     return { decisions: this.#decisions, settled: lane === undefined };
+  }
+
+  #next(): Lane<Request, Placement> | undefined {
+    this.books.wakeBorrowers();
+    return this.books.backlog.next();
   }
 
   #onTime({ id, what }: Timer): void {
@@ -89,6 +94,11 @@ export class Steps<Request, Placement extends Priced> {
     const entry = lane.items.first();
     if (!entry) throw new Error('an empty lane stands in the order');
     const verdict = judge(this.books, entry, this.#nowMs);
+    const cohort = this.books.quotas.cohortOf(entry.workload.tenantId);
+    if (lane.wokenForAll && cohort !== null && !('wait' in verdict && verdict.wait.code === 'loan')) {
+      this.books.lookAtLoans(cohort);
+    }
+    lane.wokenForAll = false;
     if (!('wait' in verdict)) {
       this.#admit(entry, verdict);
       return true;
@@ -156,8 +166,8 @@ export class Steps<Request, Placement extends Priced> {
     if (wait.code !== 'behind-quota' && wait.code !== 'behind-loan') {
       if (!this.#preempt(entry, wait) && wait.code === 'no-room') this.#reserve(entry);
     }
-    const key =
-      by === 'tenant' ? `tenant ${tenantId}` : by === 'ground' ? by : `cohort ${books.quotas.cohortOf(tenantId)}`;
+    const where = by === 'tenant' ? tenantId : books.quotas.cohortOf(tenantId);
+    const key = by === 'ground' ? by : `${by} ${where}`;
     books.backlog.park(lane, key);
   }
 

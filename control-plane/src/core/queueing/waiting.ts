@@ -17,12 +17,12 @@ export type Wait =
 export type WaitCode = Wait['code'];
 
 /** What has to change before it is worth looking again. `aside`: a time, and for that workload alone. */
-export const wokenBy: Record<WaitCode, 'tenant' | 'cohort' | 'ground' | 'aside'> = {
+export const wokenBy: Record<WaitCode, 'tenant' | 'lent in' | 'loan in' | 'behind in' | 'ground' | 'aside'> = {
   'tenant-quota': 'tenant',
   'behind-quota': 'tenant',
-  lent: 'cohort',
-  loan: 'cohort',
-  'behind-loan': 'cohort',
+  lent: 'lent in',
+  loan: 'loan in',
+  'behind-loan': 'behind in',
   'no-room': 'ground',
   price: 'aside',
   budget: 'aside',
