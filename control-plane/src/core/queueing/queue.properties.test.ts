@@ -67,7 +67,7 @@ const settings = fc
       machines,
       stopsAfter,
       // What waits for a price that never comes would look each minute until the end.
-      terms: { maxReservations, priceLookMs: 5 * hourMs },
+      terms: { maxReservations, priceLookMs: 5 * hourMs, loanPatienceMs: 10 * minuteMs },
       tenants: each.map(({ gpus, limit, cohort, weight, unlimited }, index) =>
         tenant(`t${index}`, {
           weight,

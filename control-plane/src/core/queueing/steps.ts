@@ -161,6 +161,8 @@ export class Steps<Request, Placement extends Priced> {
     else if (wait.code === 'loan') this.#waitToBorrow(entry);
     else if (wait.code === 'lent') this.#callIn(entry);
     else if (wait.code === 'no-room') books.stepAside(entry);
+    // Only what takes its own as soon as it is given back has others wait for that.
+    if (wait.code !== 'lent' && wait.code !== 'no-room') books.settle(entry);
     // A place that it may not go to is of no use to it, and perhaps to those whom it waits for.
     if (wait.code !== 'no-room' && entry.awaiting === 0) books.dropReservation(entry.id);
     if (wait.code !== 'behind-quota' && wait.code !== 'behind-loan') {
@@ -185,7 +187,15 @@ export class Steps<Request, Placement extends Priced> {
 
   /** Later work of its tenant waits until its own work has made room for this. */
   #holdQuota(entry: Entry<Request, Placement>): void {
-    if (!this.#hopeless(entry)) this.books.quotaHolders.set(entry.workload.tenantId, entry);
+    if (this.#hopeless(entry)) return;
+    const { tenantId } = entry.workload;
+    this.books.quotaHolders.set(tenantId, entry);
+    const cohort = this.books.quotas.cohortOf(tenantId);
+    if (cohort === null) return;
+    // Later work of its tenant now waits behind it: if loans waited for that, this could wait for itself.
+    for (const other of [...this.books.loanLine(cohort).owed]) {
+      if (other.workload.tenantId === tenantId && ranksBefore(entry, other)) this.books.settle(other);
+    }
   }
 
   #waitToBorrow(entry: Entry<Request, Placement>): void {
