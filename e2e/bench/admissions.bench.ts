@@ -4,7 +4,7 @@
  * in the same run what this PostgreSQL does with the same transactions when nothing is decided.
  */
 import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPostgres } from '@iocloud/cli';
 import {
@@ -101,6 +101,7 @@ async function drain(client: pg.Client, all: Workload<PoolRequest>[]) {
   const counts = { admissions: 0, readmissions: 0, borrowed: 0, reclaims: 0, decidingMs: 0, writingMs: 0 };
   let nowMs = workloads;
   let ended: End[] = [];
+  const cpuFrom = process.cpuUsage();
   const started = performance.now();
   while (queue.size > 0 || ended.length > 0) {
     const decidingFrom = performance.now();
@@ -149,7 +150,8 @@ async function drain(client: pg.Client, all: Workload<PoolRequest>[]) {
   }
   const seconds = (performance.now() - started) / 1000;
   if (queue.size > 0) throw new Error(`${queue.size} workloads were never admitted`);
-  return { seconds, counts, stepsMs, batches };
+  const cpu = process.cpuUsage(cpuFrom);
+  return { seconds, cpuSeconds: (cpu.user + cpu.system) / 1e6, counts, stepsMs, batches };
 }
 
 const dataDir = await mkdtemp(join(tmpdir(), 'iocloud-admissions-'));
@@ -194,6 +196,9 @@ try {
     ofPostgresAlone: oursPerSecond / postgresPerSecond,
     ...ours.counts,
     seconds: ours.seconds,
+    // Of this process alone, PostgreSQL's not counted: on a busy machine it says more than the clock.
+    cpuSeconds: ours.cpuSeconds,
+    loadAverage: loadavg()[0],
     transactions: ours.batches.length,
     step: {
       p50Ms: percentile(ours.stepsMs, 50),
