@@ -1,0 +1,6 @@
+export interface Explanation {
+  satisfiable: boolean;
+}
+export function explain(..._: unknown[]): Explanation {
+  return { satisfiable: true };
+}
