@@ -58,25 +58,27 @@ export class NaiveFleet {
   /** Greedy, in the order that `Fleet.place` states. Null when a worker has no room. Knows no cells, no ceiling but each worker's. */
   place(request: PlacementRequest): FleetPlacement | null {
     const placed: PlacedWorker[] = [];
-    const scores: number[] = [];
+    const scores = new Map<PlacedWorker, number>();
     this.holdings.set('naive', placed);
     try {
       for (const group of this.hardestFirst(request)) {
         for (let ordinal = 0; ordinal < group.workers; ordinal++) {
           const choice = this.choices(request, group, placed)[0];
           if (choice === undefined) return null;
-          placed.push(worker(group, ordinal, choice));
-          scores.push(choice.score);
+          const one = worker(group, ordinal, choice);
+          placed.push(one);
+          scores.set(one, choice.score);
         }
       }
     } finally {
       this.holdings.delete('naive');
     }
     const order = (one: PlacedWorker) => request.groups.findIndex(group => group.name === one.group);
+    const workers = [...placed].sort((a, b) => order(a) - order(b) || a.ordinal - b.ordinal);
     return {
-      workers: [...placed].sort((a, b) => order(a) - order(b) || a.ordinal - b.ordinal),
-      microUsdPerHour: placed.reduce((total, one) => total + one.microUsdPerHour, 0),
-      score: scores.reduce((total, score) => total + score, 0) / scores.length,
+      workers,
+      microUsdPerHour: workers.reduce((total, one) => total + one.microUsdPerHour, 0),
+      score: workers.reduce((total, one) => total + (scores.get(one) ?? 0), 0) / workers.length,
     };
   }
 
