@@ -1,7 +1,7 @@
 /** From a request to the workers' places, or to the reason why there are none: what is tried, and in which order. */
 import { tryAll } from './exhaustive.js';
 import { type Batch, cutIntoCells, type Ground, placeAnywhere, placeCells, placeTogether } from './gang.js';
-import { type GroupQuery, priceAlone } from './query.js';
+import { chainOf, type GroupQuery, priceAlone } from './query.js';
 import type { Occupancy } from './trial.js';
 import { type Put, Trial } from './trial.js';
 import type { PlacementRefusal, PlacementRequest, ScoreParts } from './types.js';
@@ -142,7 +142,7 @@ class Decision {
 }
 
 const reweighted = (queries: GroupQuery[], share: ScoreParts): GroupQuery[] =>
-  queries.map(query => ({ ...query, share }));
+  queries.map(query => ({ ...query, share, chain: chainOf(share) }));
 
 /** More devices for each worker, then fewer models to choose from, more CPUs, more memory; at last the request's order. */
 const hardestFirst = (a: GroupQuery, b: GroupQuery): number =>

@@ -1,4 +1,5 @@
 /** Every node of the fleet: what it is, what it has, what of it is used. Knows nothing of requests. */
+import { pricePart, priceReferenceMicroUsdPerCpuHour, priceReferenceMicroUsdPerDeviceHour } from '../score.js';
 import { grown, roomFor, Slots } from './columns.js';
 import { FeatureBits } from './features.js';
 import { Geography } from './geography.js';
@@ -145,6 +146,13 @@ export class Inventory {
       this.state[pools.node[pool] as number] === open &&
       (pools.model[pool] === noModel || (pools.units[pool] as number) > 0)
     );
+  }
+
+  /** The price part of the score before CPUs are added to devices: at least what it is with them. */
+  basePricePart(slot: number, hasDevices: boolean): number {
+    return hasDevices
+      ? pricePart(this.gpuPrice[slot] as number, priceReferenceMicroUsdPerDeviceHour)
+      : pricePart(this.cpuPrice[slot] as number, priceReferenceMicroUsdPerCpuHour);
   }
 
   /** Pool and device by the device's index on the node; null when the node has none such now. */

@@ -13,6 +13,17 @@ export interface Caps {
   counts: Map<number, number>;
 }
 
+/** Weights of price (1), reputation (2), stake (4) and load (8) as a chain of growing sets; see `zones.ts`. */
+export interface Chain {
+  set1: number;
+  weight1: number;
+  set2: number;
+  weight2: number;
+  set3: number;
+  weight3: number;
+  weight4: number;
+}
+
 export interface GroupQuery {
   group: WorkerGroup;
   /** Its number in the request. */
@@ -34,6 +45,8 @@ export interface GroupQuery {
   priceReference: number;
   /** What pools are compared by. */
   share: ScoreParts;
+  /** Of `share`. */
+  chain: Chain;
   /** What the renter asked to compare by; `share` is another while a cheaper placement is looked for. */
   preference: ScoreParts;
   packs: boolean;
@@ -69,6 +82,7 @@ export function compile(
   const audiences = owner === -1 ? [0] : [0, 1 + owner];
   const where = area(request, inventory, latenciesFrom);
   const share = shares(request.weights);
+  const chain = chainOf(share);
   const caps = request.spread === null ? null : capsOf(request.spread, inventory);
   return request.groups.map((group, position) => {
     const units = Math.round(group.devices * unitsPerDevice);
@@ -92,6 +106,7 @@ export function compile(
           ? (priceReferenceMicroUsdPerDeviceHour * units) / unitsPerDevice
           : priceReferenceMicroUsdPerCpuHour * group.cpus,
       share,
+      chain,
       preference: share,
       packs: request.pack === 'pack',
       ...where,
@@ -99,6 +114,25 @@ export function compile(
     };
   });
 }
+
+export function chainOf(share: ScoreParts): Chain {
+  const [first, second, third, fourth] = [
+    { set: 1, weight: share.price },
+    { set: 2, weight: share.reputation },
+    { set: 4, weight: share.stake },
+    { set: 8, weight: share.load },
+  ].sort((a, b) => b.weight - a.weight) as [Link, Link, Link, Link];
+  return {
+    set1: first.set,
+    weight1: first.weight - second.weight,
+    set2: first.set | second.set,
+    weight2: second.weight - third.weight,
+    set3: first.set | second.set | third.set,
+    weight3: third.weight - fourth.weight,
+    weight4: fourth.weight,
+  };
+}
+type Link = { set: number; weight: number };
 
 function area(
   request: PlacementRequest,

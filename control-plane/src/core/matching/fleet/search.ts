@@ -76,6 +76,9 @@ export class Search {
   /** Only the first pool that comes is wanted: of each block, only the best is kept. */
   readonly #first: boolean;
 
+  /** Score of the best pool seen. */
+  #best = -1;
+
   /** What `next` found. */
   pool = -1;
   group = 0;
@@ -130,6 +133,7 @@ export class Search {
   }
 
   #push(score: number, pool: number, group: number): void {
+    if (score > this.#best) this.#best = score;
     this.#frontier.push(score, poolEntry, pool, group, this.#inventory.pools.node[pool] as number);
   }
 
@@ -154,7 +158,8 @@ export class Search {
 
   #see(block: number, query: GroupQuery, group: number, speed: number, place: number): void {
     const bound = this.#zones.bound(block, query, speed, place);
-    if (bound >= 0) this.#frontier.push(bound, blockEntry, block, group, this.#zones.first[block] as number);
+    if (bound < 0 || (this.#first && bound < this.#best)) return;
+    this.#frontier.push(bound, blockEntry, block, group, this.#zones.first[block] as number);
   }
 
   #openBlock(block: number, query: GroupQuery, group: number): void {

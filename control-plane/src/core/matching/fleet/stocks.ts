@@ -3,7 +3,6 @@
  * second way to the same pools by place: audience → model → place → blocks. The first serves requests that may go almost
  * anywhere, the second those that name countries or want to be near something.
  */
-import { pricePart, priceReferenceMicroUsdPerCpuHour, priceReferenceMicroUsdPerDeviceHour } from '../score.js';
 import type { Inventory } from './inventory.js';
 import { noModel } from './pools.js';
 import { type Zones, zoneCapacity } from './zones.js';
@@ -60,7 +59,7 @@ export class Stocks {
     const stock = this.list[pools.stock[pool] as number];
     if (stock === undefined) return;
     this.#remove(stock.blocks, pools.block[pool] as number, pool, pools.block);
-    this.#zones.dirty[stock.zone] = 1;
+    this.#zones.dirty[stock.zone] = (this.#zones.dirty[stock.zone] as number) + 1;
     pools.stock[pool] = -1;
     pools.block[pool] = -1;
     if (stock.places === null) return;
@@ -205,8 +204,6 @@ export class Stocks {
     if (kind === 1) return inventory.reputation[slot] as number;
     if (kind === 2) return inventory.stake[slot] as number;
     if (kind === 3) return inventory.load[slot] as number;
-    return inventory.pools.model[pool] === noModel
-      ? pricePart(inventory.cpuPrice[slot] as number, priceReferenceMicroUsdPerCpuHour)
-      : pricePart(inventory.gpuPrice[slot] as number, priceReferenceMicroUsdPerDeviceHour);
+    return inventory.basePricePart(slot, inventory.pools.model[pool] !== noModel);
   }
 }
