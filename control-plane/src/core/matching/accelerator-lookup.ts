@@ -58,7 +58,7 @@ export function resolve(userText: string): Resolved {
   if (byRay.length > 0) return { slugs: byRay.map(model => model.slug), suggestions: [] };
   const family = text === '' ? [] : accelerators.filter(model => words.every(word => wordsOfModel(model).has(word)));
   if (family.length > 0) return { slugs: family.map(model => model.slug), suggestions: [] };
-  return { slugs: [], suggestions: nearest(text) };
+  return { slugs: [], suggestions: text === '' ? [] : nearest(text) };
 }
 
 function wordsOfModel(model: Accelerator): Set<string> {

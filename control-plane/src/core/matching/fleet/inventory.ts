@@ -131,6 +131,11 @@ export class Inventory {
     return own !== undefined && names.every(name => own.includes(name));
   }
 
+  /** Schedulable or not; false for nodes that were removed. */
+  isPresent(slot: number): boolean {
+    return ((this.state[slot] as number) & present) !== 0;
+  }
+
   freeCpuUnits(slot: number): number {
     return (this.cpuUnits[slot] as number) - (this.cpuUnitsUsed[slot] as number);
   }
