@@ -115,6 +115,51 @@ describe('placement', () => {
     );
   });
 
+  test('is that of a scan also after thousands of nodes of one model have come, changed and gone', () => {
+    const changing = fc.record({
+      price: fc.integer({ min: 500_000, max: 900_000 }),
+      reputation: fc.nat(1_000),
+      load: fc.nat(1_000),
+      present: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(
+        anyNode(0),
+        fc.infiniteStream(changing),
+        fc.array(anyRequest({ groups: 1, workers: 3 }), { minLength: 5, maxLength: 5 }),
+        (first, stream, requests) => {
+          const { fleet, naive } = fleetOf([]);
+          for (let step = 0; step < 3_000; step++) {
+            const number = (step * 7) % 1_000;
+            const { price, reputation, load, present } = stream.next().value as NonNullable<
+              ReturnType<typeof stream.next>['value']
+            >;
+            const node: FleetNode = {
+              ...first,
+              nodeId: nodeName(number),
+              microUsdPerGpuHour: price,
+              reputation: reputation / 1_000,
+              load: load / 1_000,
+            };
+            if (step < 1_000 || present) {
+              fleet.upsert(node);
+              naive.nodes.set(node.nodeId, node);
+            } else {
+              fleet.remove(node.nodeId);
+              naive.nodes.delete(node.nodeId);
+            }
+          }
+          for (const asked of requests) {
+            const request = unpriced(plain(asked));
+            const answer = fleet.place(request);
+            expect(isPlaced(answer) ? answer : null).toEqual(naive.place(request));
+          }
+        },
+      ),
+      { numRuns: 12 },
+    );
+  });
+
   test('does not depend on the order in which the nodes came, and asking changes nothing', () => {
     fc.assert(
       fc.property(anyNodes(1, 90), anyRequest({ groups: 2, workers: 4 }), (nodes, request) => {

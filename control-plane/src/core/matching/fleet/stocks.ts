@@ -102,12 +102,14 @@ export class Stocks {
 
   #insert(blocks: number[], pool: number, blockOf: Int32Array): number {
     let block = this.#nearest(blocks, pool);
+    // Once a block is halved another one may be nearer, and full as well.
+    while (block !== -1 && this.#zones.size[block] === zoneCapacity) {
+      blocks.push(this.#split(block, blockOf));
+      block = this.#nearest(blocks, pool);
+    }
     if (block === -1) {
       block = this.#create();
       blocks.push(block);
-    } else if (this.#zones.size[block] === zoneCapacity) {
-      blocks.push(this.#split(block, blockOf));
-      block = this.#nearest(blocks, pool);
     }
     this.#enter(block, pool);
     return block;

@@ -89,6 +89,7 @@ export class Zones {
   }
 
   add(zone: number, pool: number): void {
+    if (this.size[zone] === zoneCapacity) throw new Error(`Zone ${zone} is full`);
     this.members[zone * zoneCapacity + (this.size[zone] as number)] = pool;
     this.size[zone] = (this.size[zone] as number) + 1;
     this.widen(zone, pool);
