@@ -12,6 +12,7 @@ const shared = {
   moduleNameMapper: {
     '^@iocloud/contracts/wire$': '<rootDir>/contracts/src/wire/index.ts',
     '^@iocloud/(contracts|control-plane|worker-bootstrap|cli)$': '<rootDir>/$1/src/index.ts',
+    '^@iocloud/control-plane/core/(\\w+)$': '<rootDir>/control-plane/src/core/$1/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   modulePathIgnorePatterns: ['<rootDir>/.*/dist/', '<rootDir>/.iocloud/'],
@@ -22,7 +23,10 @@ export default {
     {
       ...shared,
       displayName: 'unit',
-      testMatch: ['<rootDir>/{contracts,control-plane,worker-bootstrap,cli}/src/**/*.test.ts'],
+      testMatch: [
+        '<rootDir>/{contracts,control-plane,worker-bootstrap,cli}/src/**/*.test.ts',
+        '<rootDir>/e2e/simulator/**/*.test.ts',
+      ],
       testPathIgnorePatterns: ['\\.integration\\.test\\.ts$'],
     },
     {

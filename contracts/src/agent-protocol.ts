@@ -15,13 +15,13 @@ import { z } from 'zod';
 import { clusterId, leaseId, nodeId } from './ids.js';
 import { inventory } from './nodes.js';
 
-export const agentProtocolVersion = 1;
+export const agentProtocolVersion = 2;
 export const agentSubsystem = 'iocloud-agent';
 export const streamForwardPath = '/iocloud/streams';
 export const maxLineBytes = 4 * 2 ** 20;
 /** How often an agent sends a heartbeat, and after how long a silence its node counts as offline. Milliseconds. */
-export const heartbeatIntervalMs = 5_000;
-export const heartbeatTimeoutMs = 20_000;
+export const heartbeatIntervalMs = 2_000;
+export const heartbeatTimeoutMs = 5_000;
 
 /** One Ray node to run on this machine. Its id is never used again: a lease that has exited stays exited. */
 export const leaseSpec = z.object({
@@ -39,6 +39,10 @@ export const leaseSpec = z.object({
   deviceIndices: z.array(z.int()),
   resources: z.record(z.string(), z.number()),
   labels: z.record(z.string(), z.string()),
+  /** Absolute directory that the tenant's jobs keep their checkpoints in; made where it is missing. Null: none, or a URL. */
+  checkpointDir: z.string().nullable().default(null),
+  /** Directory above it, which holds those of all tenants: nothing else of it is shown to the Ray node. */
+  checkpointRoot: z.string().nullable().default(null),
 });
 export type LeaseSpec = z.infer<typeof leaseSpec>;
 
@@ -59,7 +63,14 @@ export const agentMessage = z.discriminatedUnion('type', [
     nodeId,
     inventory,
   }),
-  z.object({ type: z.literal('heartbeat'), diskFreeBytes: z.int(), memoryAvailableBytes: z.int(), load1: z.number() }),
+  z.object({
+    type: z.literal('heartbeat'),
+    /** Counts up on each connection; 0 stands for its hello. */
+    beat: z.int(),
+    diskFreeBytes: z.int(),
+    memoryAvailableBytes: z.int(),
+    load1: z.number(),
+  }),
   z.object({
     type: z.literal('observed'),
     /** The revision of the `desired` message that this observation has taken into account; 0 before the first. */
@@ -72,6 +83,11 @@ export type AgentMessage = z.infer<typeof agentMessage>;
 export const controlMessage = z.discriminatedUnion('type', [
   /** The whole truth for this machine: any lease not named here is to be ended and its data wiped. */
   z.object({ type: z.literal('desired'), revision: z.int(), leases: z.array(leaseSpec) }),
+  /**
+   * This heartbeat is on record. Unless a later one follows within `fenceAfterMs` of its sending, the machine's Ray nodes
+   * end themselves: see fencing.ts.
+   */
+  z.object({ type: z.literal('heard'), beat: z.int(), fenceAfterMs: z.int().positive() }),
   /** The connection is refused for good: the agent logs the reason and retries slowly. */
   z.object({ type: z.literal('refused'), reason: z.string() }),
 ]);
@@ -80,6 +96,8 @@ export type ControlMessage = z.infer<typeof controlMessage>;
 export const streamRequest = z.discriminatedUnion('kind', [
   /** A TCP connection to the head's dashboard port: HTTP and WebSocket follow. */
   z.object({ kind: z.literal('dashboard'), leaseId }),
+  /** A TCP connection to the port of the head's GCS, Ray's own control store: gRPC follows. */
+  z.object({ kind: z.literal('gcs'), leaseId }),
   /**
    * The driver log of a Ray job (`job-driver-<submission id>.log`) from a byte offset, found on whichever of the
    * cluster's Ray nodes on this machine has it. With `follow` the bytes go on as they are written until the control

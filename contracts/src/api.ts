@@ -10,7 +10,7 @@ import { event } from './events.js';
 import { explanation } from './explain.js';
 import * as ids from './ids.js';
 import { changeJob, job, jobPhase, rateJob, rayJobDetails, rayJobSubmission } from './jobs.js';
-import { changeNodeTerms, enrolNode, node } from './nodes.js';
+import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete' | 'all';
@@ -401,6 +401,28 @@ export const api = {
     path: '/v1/nodes/{nodeId}',
     access: 'nodes:write',
     summary: 'Remove a machine that has no lease',
+    tag: 'nodes',
+    params: z.object({ nodeId: ids.nodeId }),
+    status: 200,
+    response: node,
+  },
+
+  drainNode: {
+    method: 'post',
+    path: '/v1/nodes/{nodeId}/drain',
+    access: 'nodes:write',
+    summary: 'Move the work of a machine away and give it no new one',
+    tag: 'nodes',
+    params: z.object({ nodeId: ids.nodeId }),
+    body: drainNode,
+    status: 200,
+    response: node,
+  },
+  undrainNode: {
+    method: 'post',
+    path: '/v1/nodes/{nodeId}/undrain',
+    access: 'nodes:write',
+    summary: 'Let a machine take work again',
     tag: 'nodes',
     params: z.object({ nodeId: ids.nodeId }),
     status: 200,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { clusterId, leaseId, nodeId } from './ids.js';
+import { clusterLoad } from './load.js';
 import { requirements } from './requirements.js';
 import { dnsLabel, nodeResources } from './resources.js';
 
@@ -9,9 +10,35 @@ export const workerGroup = nodeResources
   .extend({
     name: dnsLabel,
     count: z.int().min(0).max(10_000).describe('Ray worker nodes wanted in this group'),
+    minCount: z.int().min(0).max(10_000).optional().describe('lower bound of an autoscaled group; 0 when absent'),
+    maxCount: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .optional()
+      .describe('upper bound: the group grows and shrinks with what waits on the cluster. Absent: count stays'),
+    idleTimeoutSeconds: z
+      .int()
+      .min(1)
+      .max(86_400)
+      .optional()
+      .describe('an autoscaled worker goes after Ray has called it idle for so long; 60 when absent'),
+  })
+  .refine(group => group.maxCount !== undefined || (group.minCount ?? group.idleTimeoutSeconds) === undefined, {
+    message: 'minCount and idleTimeoutSeconds need a maxCount: without one the group is not autoscaled',
+    path: ['maxCount'],
+  })
+  .refine(group => group.maxCount === undefined || (group.minCount ?? 0) <= group.count, {
+    message: 'must not be below minCount',
+    path: ['count'],
+  })
+  .refine(group => group.maxCount === undefined || group.count <= group.maxCount, {
+    message: 'must not be above maxCount',
+    path: ['count'],
   })
   .meta({ id: 'WorkerGroup' });
 export type WorkerGroup = z.infer<typeof workerGroup>;
+export const defaultWorkerIdleSeconds = 60;
 
 export const clusterSpec = z
   .object({
@@ -83,6 +110,9 @@ export const cluster = z
     observedGeneration: z.int().describe('the generation that the status speaks of'),
     conditions: z.array(condition),
     leases: z.array(clusterLease),
+    load: clusterLoad
+      .nullable()
+      .describe('what its Ray reported last; null while it is not ready, or its head has not been heard for a while'),
     dashboardPath: z.string().describe('path of the Ray dashboard and of the cluster’s own Ray Jobs address'),
     createdAt: z.iso.datetime(),
     readyAt: z.iso.datetime().nullable(),
@@ -91,7 +121,19 @@ export const cluster = z
   .meta({ id: 'Cluster' });
 export type Cluster = z.infer<typeof cluster>;
 
+/** A worker group's new size, between its bounds where it is autoscaled. */
 export const scaleRequest = z
-  .object({ group: dnsLabel, count: z.int().min(0).max(10_000) })
+  .object({
+    group: dnsLabel,
+    count: z.int().min(0).max(10_000),
+    minCount: z.int().min(0).max(10_000).optional().describe('new lower bound; it stays when absent'),
+    maxCount: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .nullable()
+      .optional()
+      .describe('new upper bound; it stays when absent, and null ends autoscaling'),
+  })
   .meta({ id: 'ScaleRequest' });
 export const dashboardLink = z.object({ url: z.string(), expiresAt: z.iso.datetime() }).meta({ id: 'DashboardLink' });

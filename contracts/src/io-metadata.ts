@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { parseDuration, parseMemory, parseUsd } from './amounts.js';
 import { priorityClass, type Requirements, requirements, type Scheduling, scheduling } from './requirements.js';
+import { retryMetadata } from './retry-policy.js';
 
 interface Key {
   describe: string;
@@ -158,11 +159,7 @@ const texts = (keys: Record<string, readonly [string, Key]>) =>
 export const ioMetadata = z
   .object({
     'io.cluster': z.string().min(1).max(63).optional().describe('name or id of the cluster to run on'),
-    'io.max_attempts': z
-      .string()
-      .regex(/^([1-9]|10)$/, 'a whole number from 1 to 10')
-      .optional()
-      .describe('attempts in all when infrastructure fails; default 3'),
+    ...retryMetadata,
     ...(texts(amountKeys) as Record<keyof typeof amountKeys, z.ZodOptional<z.ZodString>>),
     ...(texts(requirementKeys) as Record<keyof typeof requirementKeys, z.ZodOptional<z.ZodString>>),
     ...(texts(schedulingKeys) as Record<keyof typeof schedulingKeys, z.ZodOptional<z.ZodString>>),

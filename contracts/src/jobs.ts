@@ -61,7 +61,10 @@ export const attempt = z
     number: z.int().min(1),
     clusterId,
     phase: attemptPhase,
-    outcome: z.enum(['succeeded', 'failed', 'stopped', 'lost']).nullable(),
+    outcome: z
+      .enum(['succeeded', 'failed', 'stopped', 'lost', 'evicted'])
+      .nullable()
+      .describe('lost: through a failure of the infrastructure; evicted: moved away, which counts as no attempt'),
     message: z.string().nullable(),
     startedAt: z.iso.datetime(),
     endedAt: z.iso.datetime().nullable(),
@@ -80,6 +83,7 @@ export const job = z
     metadata: z.record(z.string(), z.string()),
     clusterId: clusterId.nullable().describe('where it runs or ran last'),
     attempts: z.array(attempt),
+    retryAt: z.iso.datetime().nullable().describe('a queued job that has run before starts no sooner; null: at once'),
     submittedAt: z.iso.datetime(),
     startedAt: z.iso.datetime().nullable(),
     endedAt: z.iso.datetime().nullable(),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { nodeId } from './ids.js';
+import { nodeLoad } from './load.js';
 import {
   acceleratorVendor,
   compliance,
@@ -73,6 +74,27 @@ export const changeNodeTerms = z
     },
   )
   .meta({ id: 'ChangeNodeTerms' });
+/** Whether a machine takes new work: `draining` moves away what it has, `drained` has nothing left. */
+export const nodeScheduling = z.enum(['active', 'draining', 'drained']).meta({ id: 'NodeScheduling' });
+export type NodeScheduling = z.infer<typeof nodeScheduling>;
+
+export const drainNode = z
+  .object({
+    graceSeconds: z
+      .int()
+      .min(0)
+      .max(86_400)
+      .default(60)
+      .describe('how long its jobs have to write a checkpoint and end'),
+    reason: z
+      .string()
+      .min(1)
+      .max(500)
+      .default('maintenance')
+      .describe('shown with the machine and to the jobs that move'),
+  })
+  .meta({ id: 'DrainNode' });
+export type DrainNode = z.infer<typeof drainNode>;
 
 export const node = z
   .object({
@@ -80,12 +102,18 @@ export const node = z
     name: z.string(),
     shared: z.boolean().describe('true: its owner offers it to other tenants too'),
     state: z.enum(['online', 'offline']),
+    scheduling: nodeScheduling,
+    drain: z
+      .object({ reason: z.string(), requestedAt: z.iso.datetime(), deadline: z.iso.datetime() })
+      .nullable()
+      .describe('null while it takes work'),
     inventory: inventory.nullable().describe('null until the agent has connected once'),
     terms: nodeTerms,
     reputation: z.number().min(0).max(1).describe('how far it can be relied on; 0.8: nothing is known of it'),
     cpusLeased: z.number(),
     memoryBytesLeased: z.int(),
     devicesLeased: z.array(z.int()).describe('indices of devices in a lease'),
+    load: nodeLoad,
     lastHeartbeatAt: z.iso.datetime().nullable(),
     createdAt: z.iso.datetime(),
   })

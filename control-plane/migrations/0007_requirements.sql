@@ -22,7 +22,7 @@ END $$;
 ALTER TABLE nodes ADD COLUMN changed_xid xid8 NOT NULL DEFAULT pg_current_xact_id();
 CREATE INDEX nodes_changed ON nodes (changed_xid);
 -- Not of `inventory` alone: each heartbeat writes the free space on the disk there.
-CREATE TRIGGER nodes_note_change BEFORE UPDATE OF shared, online, terms, removed_at, changed_xid ON nodes
+CREATE TRIGGER nodes_note_change BEFORE UPDATE OF shared, online, scheduling, terms, removed_at, changed_xid ON nodes
   FOR EACH ROW EXECUTE FUNCTION note_change();
 ALTER TABLE leases ADD COLUMN changed_xid xid8 NOT NULL DEFAULT pg_current_xact_id();
 CREATE INDEX leases_changed ON leases (changed_xid);

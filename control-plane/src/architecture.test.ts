@@ -4,6 +4,8 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { transitions } from './clusters/life.js';
+import { workloadTransitions } from './core/queueing/index.js';
+import { schedulingTransitions } from './inventory/draining.js';
 import { attemptTransitions, jobTransitions } from './jobs/states.js';
 
 const source = fileURLToPath(new URL('.', import.meta.url));
@@ -26,7 +28,9 @@ const clusterTable = Object.fromEntries(
 test.each([
   ['cluster', diagram(clusterTable)],
   ['job', diagram(jobTransitions as Record<string, Record<string, string>>)],
+  ['machine', diagram(schedulingTransitions as Record<string, Record<string, string>>)],
   ['attempt', diagram(attemptTransitions as Record<string, Record<string, string>>)],
+  ['workload', diagram(workloadTransitions as Record<string, Record<string, string>>)],
 ])('the drawing of the life of a %s is that of its table', (_name, drawing) => {
   expect(architecture).toContain(drawing);
 });

@@ -54,15 +54,21 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       changedSince: (db, xid) => inventory.machines.changedSince(db, xid),
       changeDesired: (tx, nodeId) => inventory.machines.changeDesired(tx, nodeId),
       silentSince: (db, seconds) => inventory.machines.silentSince(db, seconds),
+      draining: db => inventory.machines.draining(db),
       openStream: (nodeId, request) => inventory.machines.openStream(nodeId, request),
     },
-    activity: { of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds) },
+    activity: {
+      of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
+      evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
+      headLost: (tx, clusterId) => jobDomain.activity.headLost(tx, clusterId),
+    },
   });
   const inventory = new Inventory({
     database,
     leaseBook: clusterDomain.leaseBook,
     log,
     ssh: { host: config.sshHost, port: config.sshPort, hostKey: secrets.sshHostKey },
+    nodeLostSeconds: config.nodeLostSeconds,
   });
   const jobDomain = createJobs({
     config,
@@ -118,6 +124,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
 
   const sshPort = await inventory.listen();
   await wakeups.start();
+  clusterDomain.start();
   await new Promise<void>((resolve, reject) => {
     http.server.once('error', reject);
     http.server.listen(config.httpPort, config.httpHost, () => resolve());

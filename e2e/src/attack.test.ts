@@ -112,7 +112,11 @@ describe('with the key of another tenant', () => {
       .filter(([, route]) => route.params && !route.path.startsWith('/api/packages'))
       .map(([name, route]) => [name, route] as const),
   )('%s of ours answers 404', async (_name, route) => {
-    const body = route === api.scaleCluster ? { group: 'workers', count: 1 } : undefined;
+    const bodies = new Map<Route, object>([
+      [api.scaleCluster, { group: 'workers', count: 1 }],
+      [api.drainNode, {}],
+    ]);
+    const body = bodies.get(route);
     const { status, text } = await bare(methodOf(route), pathOf(route), stranger, body);
     expect([403, 404]).toContain(status);
     expect(text).not.toContain('secret');

@@ -27,6 +27,8 @@ POLL_S = 0.05
 HEAD_WAIT_S = 120
 JOIN_TRIES = 3
 TAIL_BYTES = 3000
+FENCE_POLL_S = 0.25
+FENCE_MARKER = "IOCLOUD_LEASE_ID"
 
 
 class Supervisor:
@@ -36,6 +38,19 @@ class Supervisor:
         self.stopping = False
         self.ready = False
         self.ray_pid = None
+
+    def watch_fence(self, fence):
+        """Ends all of this Ray node when the time in the fence file is over: see src/leases/fence.ts."""
+        while True:
+            deadline = fence_deadline(fence)
+            if deadline and uptime() > deadline:
+                message = "the control plane was out of reach for too long: its other machines take over"
+                write_json(self.path("exit.json"), {"message": message})
+                if self.launch["sandbox"] is None:
+                    kill_marked(self.launch["env"][FENCE_MARKER])
+                # In a PID namespace this is its PID 1: the kernel kills all others.
+                os._exit(0)
+            time.sleep(FENCE_POLL_S)
 
     def path(self, name):
         return os.path.join(self.lease_dir, name)
@@ -124,6 +139,29 @@ class Supervisor:
             time.sleep(POLL_S)
 
 
+def uptime():
+    """The clock of the fence. Seconds."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.time() if clock is None else time.clock_gettime(clock)
+
+
+def fence_deadline(fence):
+    """None while there is no fence. The file is written in place, so an open one stays the right one."""
+    words = os.pread(fence, 64, 0).split()
+    return float(words[0]) if words else None
+
+
+def kill_marked(lease_id):
+    """Kills every process of the lease but this one. Without /proc the agent does, when it comes back."""
+    marker = f"{FENCE_MARKER}={lease_id}".encode()
+    for pid in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc/self") else []):
+        if int(pid) != os.getpid() and marker in read(f"/proc/{pid}/environ").split(b"\0"):
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
 def can_connect(address):
     try:
         socket.create_connection(tuple(address), timeout=1).close()
@@ -207,7 +245,9 @@ def start_ticks(pid):
 def main(lease_dir):
     with open(os.path.join(lease_dir, "launch.json")) as file:
         launch = json.load(file)
-    listener = relay.listen(launch["dashboardSocket"]) if launch["dashboardSocket"] else None
+    fence = os.open(launch["fenceFile"], os.O_RDONLY | os.O_CLOEXEC)
+    relayed = [("dashboardSocket", "dashboard"), ("gcsSocket", "gcs")]
+    listeners = [(relay.listen(launch[socket]), launch[target]) for socket, target in relayed if launch[socket]]
     sandboxed = launch["sandbox"] is not None
     if sandboxed:
         import sandbox
@@ -232,9 +272,11 @@ def main(lease_dir):
             import linux
 
             linux.become_subreaper()
-        if listener:
-            relay.serve(listener, *launch["dashboard"])
-        Supervisor(lease_dir, launch).run()
+        for listener, target in listeners:
+            relay.serve(listener, *target)
+        supervisor = Supervisor(lease_dir, launch)
+        threading.Thread(target=supervisor.watch_fence, args=(fence,), daemon=True).start()
+        supervisor.run()
     except BaseException as error:
         write_json(os.path.join(lease_dir, "exit.json"), {"message": f"the supervisor failed: {error!r}"})
         raise

@@ -1,4 +1,6 @@
 /** The agent program on real Ray, with a control plane of a few lines. Needs the built programs and the set-up's venv. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { LeaseSpec } from '@iocloud/contracts';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { listeningPorts, machineAddresses, processesNamed, reachable, traces } from './testing/machine.js';
@@ -56,6 +58,33 @@ async function follow(head: LeaseSpec, submissionId: string, fromByte = 0) {
   });
   return log;
 }
+
+describe('a machine that is cut off', () => {
+  test(
+    'ends its Ray nodes when their time is over, though its agent hangs, and says so when it is back',
+    async () => {
+      const specs = leaseSpecs(0);
+      const [head] = specs;
+      world.startAgent();
+      world.controlPlane.desire(specs);
+      await ready(specs);
+      const beat = await until('a heartbeat', () => world.controlPlane.heard.findLast(one => one.type === 'heartbeat'));
+      world.controlPlane.say(`${JSON.stringify({ type: 'heard', beat: beat.beat, fenceAfterMs: 6_000 })}\n`);
+      await until('the fence', () => !readFileSync(join(world.stateDir, 'fence'), 'utf8').startsWith('0.00 '));
+      expect((await processesNamed('', head.leaseId)).length).toBeGreaterThan(1);
+      world.agent?.kill('SIGSTOP');
+      await until(
+        'its Ray nodes to be gone',
+        async () => (await processesNamed('', head.leaseId)).length === 0,
+        15_000,
+      );
+      world.agent?.kill('SIGCONT');
+      await until('its agent to say so', () => world.controlPlane.lease(head.leaseId)?.phase === 'exited');
+      expect(world.controlPlane.lease(head.leaseId)?.message).toContain('out of reach for too long');
+    },
+    timeoutMs,
+  );
+});
 
 describe('the agent', () => {
   test(

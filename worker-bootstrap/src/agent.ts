@@ -13,14 +13,24 @@ import { backoffMs, Connection, refusedDelayMs, StreamFault, serveStream } from 
 import { readDeviceKey } from './device-key.js';
 import { diskFreeBytes, memoryAvailableBytes, takeInventory } from './inventory/index.js';
 import { awaitJobLog, followLog, isSafeSubmissionId, openJobLog, readLog } from './job-log/index.js';
-import { Leases } from './leases/index.js';
+import { Leases, uptimeSeconds } from './leases/index.js';
 import type { Logger } from './log.js';
 import { Sandbox } from './sandbox/index.js';
 import { agentVersion } from './version.js';
 
+const isRefused = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
+/**
+ * From its own machine nobody can be cut off: where nothing listens, no control plane runs that could give us up, and one
+ * that starts listens for a whole while before it does. Elsewhere a refusal proves nothing.
+ */
+const isThisMachine = (host: string) => /^(127\.|::1$|localhost$)/.test(host);
+
 export class Agent {
   #connection: Connection | undefined;
   #refused = false;
+  /** When the heartbeats of this connection were sent, by number; uptime in seconds. */
+  readonly #sentAt = new Map<number, number>();
+  #beats = 0;
   readonly #stopped = new AbortController();
   /** Desired states are taken in one after the other. */
   #desires: Promise<void> = Promise.resolve();
@@ -51,6 +61,7 @@ export class Agent {
     for (let failures = 0; !this.#stopped.signal.aborted; ) {
       const { nodeId, controlPlane } = this.config;
       this.#refused = false;
+      const triedAt = await uptimeSeconds();
       try {
         const events = {
           onMessage: (message: ControlMessage) => this.#hear(message),
@@ -60,6 +71,7 @@ export class Agent {
         failures = 0;
         await this.#serve(connection);
       } catch (error) {
+        if (isRefused(error) && isThisMachine(controlPlane.host)) await this.leases.fence.extendAsBefore(triedAt);
         this.log.warn(
           { error: (error as Error).message, failures },
           'the control plane cannot be reached; trying again',
@@ -75,6 +87,9 @@ export class Agent {
     if (this.#stopped.signal.aborted) connection.end();
     this.log.info({ controlPlane: this.config.controlPlane.host }, 'connected');
     const diskFree = await diskFreeBytes(this.config.stateDir);
+    this.#sentAt.clear();
+    this.#beats = 0;
+    this.#sentAt.set(0, await uptimeSeconds());
     connection.send({
       type: 'hello',
       protocol: agentProtocolVersion,
@@ -95,7 +110,16 @@ export class Agent {
       const diskFree = await diskFreeBytes(this.config.stateDir);
       const memoryAvailable = await memoryAvailableBytes();
       const [load1 = 0] = loadavg();
-      connection.send({ type: 'heartbeat', diskFreeBytes: diskFree, memoryAvailableBytes: memoryAvailable, load1 });
+      this.#beats += 1;
+      const beat = this.#beats;
+      this.#sentAt.set(beat, await uptimeSeconds());
+      connection.send({
+        type: 'heartbeat',
+        beat,
+        diskFreeBytes: diskFree,
+        memoryAvailableBytes: memoryAvailable,
+        load1,
+      });
     } catch (error) {
       this.log.error({ error: String(error) }, 'no heartbeat: the machine cannot be measured');
     }
@@ -113,6 +137,10 @@ export class Agent {
       this.#connection?.end();
       return;
     }
+    if (message.type === 'heard') {
+      this.#extendFence(message.beat, message.fenceAfterMs);
+      return;
+    }
     this.#desires = this.#desires
       .then(() => (this.#stopped.signal.aborted ? undefined : this.leases.desire(message.revision, message.leases)))
       .catch((error: unknown) => {
@@ -121,9 +149,18 @@ export class Agent {
       });
   }
 
+  #extendFence(beat: number, fenceAfterMs: number): void {
+    const sentAt = this.#sentAt.get(beat);
+    if (sentAt === undefined) return;
+    for (const older of this.#sentAt.keys()) if (older <= beat) this.#sentAt.delete(older);
+    this.leases.fence
+      .extend(sentAt, fenceAfterMs)
+      .catch((error: unknown) => this.log.error({ error: String(error) }, 'the fence could not be moved'));
+  }
+
   readonly #sources = {
-    dashboard: (leaseId: string) => {
-      const target = this.leases.dashboard(leaseId);
+    headPort: (leaseId: string, port: 'dashboard' | 'gcs') => {
+      const target = this.leases.headPort(leaseId, port);
       if (target === 'unknown') throw new StreamFault('not-found', `no head of lease ${leaseId} is on this machine`);
       if (target === 'not-ready') throw new StreamFault('not-ready', `the head of lease ${leaseId} is not ready`);
       return target;

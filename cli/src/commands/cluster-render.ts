@@ -1,6 +1,7 @@
 /** Clusters in words and tables. Pure. */
-import type { Cluster } from '@iocloud/contracts';
+import { type Cluster, defaultWorkerIdleSeconds, type WorkerGroup } from '@iocloud/contracts';
 import { age, bytes, facts, table } from '../output.js';
+import { loadInWords, rayNodeLoadInWords } from './load-render.js';
 import { resourcesInWords } from './quantities.js';
 
 const workersOf = (cluster: Cluster) => {
@@ -8,6 +9,11 @@ const workersOf = (cluster: Cluster) => {
   const wanted = cluster.spec.workerGroups.reduce((sum, group) => sum + group.count, 0);
   return `${live}/${wanted}`;
 };
+
+function countInWords({ count, minCount = 0, maxCount, idleTimeoutSeconds }: WorkerGroup): string {
+  if (maxCount === undefined) return String(count);
+  return `${count}, between ${minCount} and ${maxCount} (idle ${idleTimeoutSeconds ?? defaultWorkerIdleSeconds} s)`;
+}
 
 export function clusterTable(clusters: readonly Cluster[], nowMs: number): string {
   if (clusters.length === 0) {
@@ -55,7 +61,7 @@ export function clusterDetails(cluster: Cluster, nowMs: number): string {
     parts.push(
       table(
         ['group', 'count', 'each'],
-        spec.workerGroups.map(group => [group.name, String(group.count), resourcesInWords(group, bytes)]),
+        spec.workerGroups.map(group => [group.name, countInWords(group), resourcesInWords(group, bytes)]),
       ),
     );
   }
@@ -72,13 +78,18 @@ export function clusterDetails(cluster: Cluster, nowMs: number): string {
       ),
     );
   }
+  if (cluster.load) parts.push(loadInWords(cluster.load, nowMs));
   if (cluster.leases.length > 0) {
     parts.push(
       table(
-        ['ray node', 'phase', 'machine', 'message'],
+        ['ray node', 'phase', 'load', 'machine', 'message'],
         cluster.leases.map(lease => [
           lease.role === 'head' ? 'head' : `${lease.group}/${lease.ordinal}`,
           lease.phase,
+          rayNodeLoadInWords(
+            cluster.load?.nodes.find(node => node.leaseId === lease.id),
+            nowMs,
+          ),
           lease.nodeId,
           `${lease.simulated ? '[simulated] ' : ''}${lease.message}`,
         ]),

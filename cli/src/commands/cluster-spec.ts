@@ -64,7 +64,7 @@ export function withSpecOptions(command: Command): Command {
     .option('--head-accelerator <model>', 'GPU model of the head')
     .option(
       '--group <pairs>',
-      'a worker group: name=workers,count=2,cpus=4,gpus=1,accelerator=H100,memory=8GiB (repeatable)',
+      'a worker group: name=workers,count=2,cpus=4,gpus=1,accelerator=H100,memory=8GiB, autoscaled with min=0,max=8,idle=60s (repeatable)',
       (text, before: unknown) => [...(Array.isArray(before) ? before : []), argument(parseGroup)(text)],
     )
     .option(

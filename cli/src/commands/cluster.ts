@@ -67,10 +67,17 @@ export function clusterCommands(program: Command, terminal: Terminal): void {
       }),
   );
 
-  waiting(leaf('scale <cluster> <group> <count>', 'set the size of a worker group'), 'so').action(
-    (reference: string, name: string, count: string, options: WaitOptions) =>
+  waiting(leaf('scale <cluster> <group> <count>', 'set the size of a worker group'), 'so')
+    .option('--min <n>', 'and the lower bound of its autoscaling', argument(parseCount))
+    .option('--max <n>', 'and the upper bound; 0 ends its autoscaling', argument(parseCount))
+    .action((reference: string, name: string, count: string, options: WaitOptions & { min?: number; max?: number }) =>
       run(terminal, options, async context => {
-        const body = { group: name, count: parseCount(count) };
+        const body = {
+          group: name,
+          count: parseCount(count),
+          ...(options.min === undefined ? {} : { minCount: options.min }),
+          ...(options.max === undefined ? {} : { maxCount: options.max === 0 ? null : options.max }),
+        };
         const { id } = await findCluster(context.client, reference);
         const changed = await context.client.call('scaleCluster', {
           params: { clusterId: id },
@@ -79,7 +86,7 @@ export function clusterCommands(program: Command, terminal: Terminal): void {
         });
         await finish(context, changed, options, 'ready', `${changed.spec.name}: ${name} is to have ${count} Ray nodes`);
       }),
-  );
+    );
 
   const change =
     (operation: 'startCluster' | 'stopCluster', goal: Goal, words: string) =>

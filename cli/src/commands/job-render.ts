@@ -33,6 +33,7 @@ export function jobDetails(job: Job, nowMs: number): string {
       ['job', job.submissionId],
       ['phase', `${job.phase} (${job.status} to Ray's client)`],
       ['message', job.message ?? ''],
+      ...(job.retryAt === null ? [] : [['runs again', `from ${job.retryAt} on`] as const]),
       ['entrypoint', job.entrypoint],
       ['cluster', job.clusterId ?? 'none yet'],
       ['submitted', `${age(job.submittedAt, nowMs)} ago`],

@@ -4,7 +4,9 @@ import type { Command } from 'commander';
 import { type Client, collect } from '../client.js';
 import { age, bytes, facts, table } from '../output.js';
 import { CliError } from './exit.js';
+import { nodeLoadInWords } from './load-render.js';
 import { changedTerms, type TermOptions, termLines, withTermOptions } from './node-terms.js';
+import { parseSeconds } from './quantities.js';
 import { type CommonOptions, run, withCommonOptions } from './run.js';
 import type { Terminal } from './terminal.js';
 
@@ -23,10 +25,12 @@ export function nodeTable(nodes: readonly Node[], nowMs: number): string {
     return 'no machines yet. `make up` in the checkout enrols this one; others join with an agent of their own.';
   }
   return table(
-    ['name', 'state', 'cpus', 'memory', 'devices', 'heartbeat', 'id'],
+    ['name', 'state', 'takes work', 'load', 'cpus', 'memory', 'devices', 'heartbeat', 'id'],
     nodes.map(node => [
       node.name,
       node.state,
+      node.scheduling === 'active' ? 'yes' : `no, ${node.scheduling}`,
+      node.load.state,
       node.inventory ? `${node.cpusLeased}/${node.inventory.cpus}` : '-',
       node.inventory ? `${bytes(node.memoryBytesLeased)}/${bytes(node.inventory.memoryBytes)}` : '-',
       devicesInWords(node),
@@ -42,6 +46,7 @@ export function nodeDetails(node: Node, nowMs: number): string {
     ['name', node.name],
     ['id', node.id],
     ['state', node.lastHeartbeatAt ? `${node.state}, heard of ${age(node.lastHeartbeatAt, nowMs)} ago` : node.state],
+    ['takes work', node.drain === null ? 'yes' : `no, ${node.scheduling} (${node.drain.reason})`],
     ['offered to', node.shared ? 'other tenants too' : 'its own tenant'],
   ];
   base.push(...termLines(node.terms), ['reputation', node.reputation.toFixed(2)]);
@@ -51,6 +56,7 @@ export function nodeDetails(node: Node, nowMs: number): string {
       ...base,
       ['machine', `${inventory.hostname}, ${inventory.os} ${inventory.arch}, ${inventory.cpuModel}`],
       ['cpus', `${node.cpusLeased} of ${inventory.cpus} leased`],
+      ['load', nodeLoadInWords(node)],
       ['memory', `${bytes(node.memoryBytesLeased)} of ${bytes(inventory.memoryBytes)} leased`],
       ['disk', `${bytes(inventory.diskFreeBytes)} free`],
       ['ray', inventory.rayVersions.join(', ') || 'none installed'],
@@ -73,6 +79,13 @@ export function nodeDetails(node: Node, nowMs: number): string {
     );
   }
   return parts.join('\n\n');
+}
+
+export function drainInWords(node: Node): string {
+  return [
+    `${node.name} takes no new work. Its jobs are asked to end and go back into the queue; what still runs at`,
+    `${node.drain?.deadline ?? '-'} is ended. \`iocloud node show ${node.name}\` says "drained" when nothing is left.`,
+  ].join('\n');
 }
 
 async function findNode(client: Client, reference: string): Promise<Node> {
@@ -108,5 +121,24 @@ export function nodeCommands(program: Command, terminal: Terminal): void {
       const node = await client.call('changeNodeTerms', { params: { nodeId: id }, body });
       show(node, () => nodeDetails(node, terminal.now()));
     }),
+  );
+  withCommonOptions(group.command('drain <node>').description('move its work away and give it no new one'))
+    .option('--grace <time>', 'how long its jobs have to write a checkpoint and end', '60s')
+    .option('--reason <text>', 'shown with the machine and to the jobs that move', 'maintenance')
+    .action((reference: string, options: CommonOptions & { grace: string; reason: string }) =>
+      run(terminal, options, async ({ client, show }) => {
+        const { id: nodeId } = await findNode(client, reference);
+        const body = { graceSeconds: parseSeconds(options.grace), reason: options.reason };
+        const node = await client.call('drainNode', { params: { nodeId }, body });
+        show(node, () => drainInWords(node));
+      }),
+    );
+  withCommonOptions(group.command('undrain <node>').description('let it take work again')).action(
+    (reference: string, options: CommonOptions) =>
+      run(terminal, options, async ({ client, show }) => {
+        const { id: nodeId } = await findNode(client, reference);
+        const node = await client.call('undrainNode', { params: { nodeId } });
+        show(node, () => `${node.name} takes work again`);
+      }),
   );
 }

@@ -47,6 +47,15 @@ const groupKeys: Record<string, (group: Partial<WorkerGroupInput>, value: string
   count: (group, value) => {
     group.count = parseCount(value);
   },
+  min: (group, value) => {
+    group.minCount = parseCount(value);
+  },
+  max: (group, value) => {
+    group.maxCount = parseCount(value);
+  },
+  idle: (group, value) => {
+    group.idleTimeoutSeconds = parseSeconds(value);
+  },
   cpus: (group, value) => {
     group.cpus = parseAmount(value);
   },
@@ -62,11 +71,12 @@ const groupKeys: Record<string, (group: Partial<WorkerGroupInput>, value: string
 };
 
 const groupHelp =
-  'expected such as name=workers,count=2,cpus=4,gpus=1,memory=8GiB,accelerator=H100,label.zone=a,resource.disk=1';
+  'expected such as name=workers,count=2,cpus=4,gpus=1,memory=8GiB,accelerator=H100,label.zone=a,resource.disk=1, ' +
+  'and for a group that is autoscaled min=0,max=8,idle=60s';
 
 /** One --group: `key=value` pairs with commas; `label.KEY=…` and `resource.NAME=…` add to those. */
 export function parseGroup(text: string): WorkerGroupInput {
-  const group: Partial<WorkerGroupInput> = { count: 1 };
+  const group: Partial<WorkerGroupInput> = {};
   const seen = new Set<string>();
   for (const pair of text.split(',')) {
     const at = pair.indexOf('=');
@@ -85,8 +95,8 @@ export function parseGroup(text: string): WorkerGroupInput {
       set(group, value);
     }
   }
-  const { name, cpus, count } = group;
-  if (name === undefined || cpus === undefined || count === undefined) {
+  const { name, cpus, maxCount, minCount = 0, count = maxCount === undefined ? 1 : minCount } = group;
+  if (name === undefined || cpus === undefined) {
     throw new CliError('usage', `a group needs at least name and cpus; ${groupHelp}`);
   }
   return { ...group, name, cpus, count };

@@ -1,6 +1,7 @@
 /** What clusters are to jobs: which are there and what they carry, and one brought up where there is no room. */
 import {
   type ClusterId,
+  type ClusterLoad,
   type ClusterSpec,
   heartbeatTimeoutMs,
   type LeasePhase,
@@ -11,13 +12,16 @@ import {
 } from '@iocloud/contracts';
 import { defaultMemoryFloorBytes, empty, placeTogether, type Want } from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
+import type { Machines } from '../inventory/index.js';
 import { type Config, type Queryable, type Seal, type Transaction, wake } from '../platform/index.js';
-import { headGroup, type Offers, placeKey } from './facts.js';
+import { headGroup, type Offers, type Place, placeKey } from './facts.js';
+import { isSaturated } from './load.js';
+import { loadsOf } from './load-store.js';
 import { type LoopWiring, step } from './loop.js';
 import { placesOf } from './places.js';
-import type { Clusters, ClusterView } from './ports.js';
+import type { Capacity, Clusters, ClusterView } from './ports.js';
 import { loadOffers, lockPlacement, releaseIdle } from './room.js';
-import { type ClusterRow, insertCluster, type LeaseRow, leasesOf } from './store.js';
+import { type ClusterRow, insertCluster, type LeaseRow, leasesOf, type PlacedSpec } from './store.js';
 import { newToken } from './token.js';
 
 /** A cluster for a job gets a machine's CPUs up to this number, so that the next jobs find room on it. */
@@ -28,7 +32,22 @@ interface Wiring extends LoopWiring {
   seal: Seal;
 }
 
-export async function live(db: Queryable, tenantId?: TenantId): Promise<ClusterView[]> {
+/** One whose machine is being left takes no new job: a user's own comes back elsewhere, one for jobs is given up. */
+export const live =
+  (machines: Pick<Machines, 'draining'>): Clusters['live'] =>
+  async (db, tenantId) => {
+    const [views, draining] = [await everyLive(db, tenantId), await machines.draining(db)];
+    if (draining.size === 0) return views.map(({ view }) => view);
+    return views.flatMap(({ view, nodeIds }) => {
+      const drain = nodeIds.map(id => draining.get(id)).find(one => one !== undefined);
+      if (!drain) return [view];
+      if (view.origin === 'job') return [];
+      const phase = view.phase === 'ready' ? 'provisioning' : view.phase;
+      return [{ ...view, phase, headLeaseId: null, waitingFor: `its machine ${drain.name} is being drained` }];
+    });
+  };
+
+async function everyLive(db: Queryable, tenantId?: TenantId): Promise<{ view: ClusterView; nodeIds: NodeId[] }[]> {
   const { rows } = await db.query<ClusterRow>(
     `SELECT * FROM clusters WHERE phase IN ('pending', 'provisioning', 'ready') AND desired = 'running'
        AND ($1::text IS NULL OR tenant_id = $1) ORDER BY created_at, id`,
@@ -38,18 +57,23 @@ export async function live(db: Queryable, tenantId?: TenantId): Promise<ClusterV
     db,
     rows.map(row => row.id),
   );
-  return rows.map(row => toView(row, leases.get(row.id) ?? []));
+  const loads = await loadsOf(
+    db,
+    rows.filter(row => row.phase === 'ready').map(row => row.id),
+  );
+  return rows.map(row => {
+    const own = leases.get(row.id) ?? [];
+    return { view: toView(row, own, loads.get(row.id)), nodeIds: own.map(lease => lease.node_id) };
+  });
 }
 
-function toView(row: ClusterRow, leases: LeaseRow[]): ClusterView {
-  const places = placesOf(row.spec);
+function toView(row: ClusterRow, leases: LeaseRow[], load: ClusterLoad | undefined): ClusterView {
+  const standing = leases.map(({ id, group_name, ordinal, phase, desired }) => {
+    return { id, group: group_name, ordinal, phase, desired };
+  });
+  const places = placesOf(row.spec, { leases: standing, retries: row.retries, idle: new Set() });
   const memory = new Map(leases.map(lease => [`${lease.group_name}/${lease.ordinal}`, lease.memory_bytes]));
-  const resources: Record<string, number> = {};
-  for (const place of places) {
-    for (const [name, amount] of Object.entries(place.needs.resources)) {
-      resources[name] = (resources[name] ?? 0) + amount;
-    }
-  }
+  const elastic = row.spec.workerGroups.filter(group => group.maxCount !== undefined);
   const head = leases.find(lease => lease.role === 'head');
   return {
     id: row.id,
@@ -58,17 +82,35 @@ function toView(row: ClusterRow, leases: LeaseRow[]): ClusterView {
     origin: row.origin,
     phase: row.phase as ClusterView['phase'],
     headLeaseId: row.phase === 'ready' && head?.phase === 'ready' && head.desired ? head.id : null,
-    capacity: {
-      cpus: places.reduce((total, place) => total + place.needs.cpus, 0),
-      gpus: places.reduce((total, place) => total + place.needs.gpus, 0),
-      memoryBytes: places.reduce(
-        (total, place) => total + (memory.get(placeKey(place)) ?? place.needs.memoryBytes ?? defaultMemoryFloorBytes),
-        0,
-      ),
-      resources,
-    },
-    nodeLabels: places.map(place => place.needs.labels),
+    capacity: capacityOf(places, memory),
+    ...(elastic.length > 0 ? { growsTo: capacityOf(placesOf(grown(row.spec)), memory) } : {}),
+    saturated: load !== undefined && isSaturated(load),
+    nodeLabels: [...places.map(place => place.needs.labels), ...elastic.map(group => group.labels)],
     waitingFor: row.phase === 'ready' ? '' : waitingFor(row),
+  };
+}
+
+const grown = (spec: PlacedSpec): PlacedSpec => ({
+  ...spec,
+  workerGroups: spec.workerGroups.map(group => ({ ...group, count: group.maxCount ?? group.count })),
+});
+
+/** `memory` is what leases got where the spec left it to the machine, by place. Bytes. */
+function capacityOf(places: Place[], memory: ReadonlyMap<string, number>): Capacity {
+  const resources: Record<string, number> = {};
+  for (const place of places) {
+    for (const [name, amount] of Object.entries(place.needs.resources)) {
+      resources[name] = (resources[name] ?? 0) + amount;
+    }
+  }
+  return {
+    cpus: places.reduce((total, place) => total + place.needs.cpus, 0),
+    gpus: places.reduce((total, place) => total + place.needs.gpus, 0),
+    memoryBytes: places.reduce(
+      (total, place) => total + (memory.get(placeKey(place)) ?? place.needs.memoryBytes ?? defaultMemoryFloorBytes),
+      0,
+    ),
+    resources,
   };
 }
 
@@ -86,7 +128,8 @@ export const headState =
       [headLeaseId],
     );
     const lease = rows[0];
-    if (!lease || lease.released || !lease.desired || lease.phase === 'exited' || lease.phase === 'lost') return 'gone';
+    if (lease?.phase === 'lost') return 'lost';
+    if (!lease || lease.released || !lease.desired || lease.phase === 'exited') return 'gone';
     if (lease.phase !== 'ready') return 'unreachable';
     const silent = await wiring.machines.silentSince(db, heartbeatTimeoutMs / 1000);
     return silent.includes(lease.node_id) ? 'unreachable' : 'ready';

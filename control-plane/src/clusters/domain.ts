@@ -7,13 +7,15 @@ import { headState, live, machineOf, provisionForJob } from './dispatch.js';
 import { runsJobs } from './head-jobs.js';
 import { Heads } from './heads.js';
 import { createLeaseBook } from './lease-book.js';
+import { LoadWatch } from './load-watch.js';
 import { type LoopWiring, step } from './loop.js';
 import type { ClusterActivity, Clusters } from './ports.js';
+import { drainIdle, resourceState } from './ray-state/index.js';
 import { clusterRoutes } from './routes.js';
 import { listClusters, toClusters } from './store.js';
 
 export interface ClusterWiring {
-  config: Pick<Config, 'rayVersion' | 'idleTimeoutSeconds' | 'nodeLostSeconds' | 'publicUrl'>;
+  config: Pick<Config, 'rayVersion' | 'idleTimeoutSeconds' | 'nodeLostSeconds' | 'publicUrl' | 'checkpointRoot'>;
   database: Database;
   /** May resolve late: nothing is called before the server has started. */
   machines: Machines;
@@ -32,13 +34,15 @@ export interface ClusterDomain {
   cluster: TopicHandler;
   leaseBook: LeaseBook;
   clusters: Clusters;
+  /** Begins to read the live load of clusters and to size those that are autoscaled. */
+  start(): void;
   /** A tenant's clusters, newest first, without the deleted ones. */
   list(tenantId: TenantId): Promise<Cluster[]>;
   stop(): Promise<void>;
 }
 
 /** After such a pause between two sweeps nobody can say whether machines were silent or we were deaf. */
-const deafAfterMs = 10_000;
+const deafAfterMs = 4_000;
 /** A head that cannot be asked for its jobs keeps its cluster for so long past the idle time. */
 const patienceMs = 60_000;
 const listLimit = 500;
@@ -53,7 +57,7 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
     if (listened < config.nodeLostSeconds * 1000) return new Set();
     return new Set(await machines.silentSince(db, config.nodeLostSeconds));
   };
-  const loop: LoopWiring = { ...wiring, silentNodes };
+  const loop: LoopWiring = { ...wiring, silentNodes, checkpointRoot: config.checkpointRoot };
   const heads = new Heads(database, machines, wiring.seal, log);
   const told = (tenantId: TenantId) => signals.send(`events:${tenantId}`);
 
@@ -79,6 +83,13 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
     await look(clusterId, true);
   };
 
+  const loads = new LoadWatch({
+    ...wiring,
+    told,
+    state: clusterId => resourceState(heads, clusterId),
+    drain: (clusterId, rayNodeId, why) => drainIdle(heads, clusterId, rayNodeId, why),
+  });
+
   const cluster: TopicHandler = {
     handle: async key => {
       const clusterId = key as ClusterId;
@@ -90,11 +101,11 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
       const at = now().getTime();
       if (at - lastSweep > deafAfterMs) listeningSince = at;
       lastSweep = at;
-      const silent = [...(await silentNodes(database))];
-      if (silent.length === 0) return due;
+      const left = [...(await silentNodes(database)), ...(await machines.draining(database)).keys()];
+      if (left.length === 0) return due;
       const { rows } = await database.query<{ cluster_id: string }>(
         'SELECT DISTINCT cluster_id FROM leases WHERE released_at IS NULL AND node_id = ANY($1)',
-        [silent],
+        [left],
       );
       return [...new Set([...due, ...rows.map(row => row.cluster_id)])];
     },
@@ -122,7 +133,7 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
     cluster,
     leaseBook: createLeaseBook(database, wiring.seal, now, told),
     clusters: {
-      live,
+      live: live(machines),
       provisionForJob: provisionForJob({ ...loop, config, seal: wiring.seal }),
       headState: headState(wiring),
       machineOf,
@@ -134,6 +145,10 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
         database,
         await listClusters(database, tenantId, { after: undefined, limit: listLimit, deleted: false }),
       ),
-    stop: async () => heads.stop(),
+    start: () => loads.start(),
+    stop: async () => {
+      await loads.stop();
+      heads.stop();
+    },
   };
 }

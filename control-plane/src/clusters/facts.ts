@@ -63,9 +63,17 @@ export interface ClusterFacts {
   leases: LeaseFacts[];
   /** Nodes that have been silent for too long. */
   silentNodes: ReadonlySet<NodeId>;
+  /** Nodes that shall be left, with the time at which what is still there is ended. */
+  drainingNodes: ReadonlyMap<NodeId, Drain>;
   activity: { live: number; lastEndedAt: Date | null };
   /** The head was asked, after the idle time was over, and runs nothing. */
   idleConfirmed: boolean;
+}
+
+export interface Drain {
+  name: string;
+  reason: string;
+  deadline: Date;
 }
 
 /** A lease to be made. */
@@ -103,6 +111,10 @@ export interface Plan {
   refused: { places: Place[]; nodeId: NodeId | null; message: string } | null;
   /** The idle time is over: ask the head, which may run jobs that came past us. */
   askIdle: boolean;
+  /** Its machine is to be left: its jobs are asked to move. */
+  evict: { reason: string; deadline: Date } | null;
+  /** Its head has ended or is lost. */
+  headLost: boolean;
   tellWorkers: boolean;
   wakeDispatch: boolean;
   lines: Line[];

@@ -55,10 +55,7 @@ export class Heads {
   ) {}
 
   readonly head: Clusters['head'] = async clusterId => {
-    const row = await this.#row(clusterId);
-    if (!row) throw new HeadUnavailable('gone', `cluster ${clusterId} has no head now`);
-    if (row.phase === 'exited') throw new HeadUnavailable('gone', `the head has ended: ${row.message}`);
-    if (row.phase !== 'ready') throw new HeadUnavailable('not-ready', 'the head is starting');
+    const row = await this.#readyHead(clusterId);
     let pool = this.#pools.get(row.lease_id);
     if (!pool) {
       pool = {
@@ -72,11 +69,26 @@ export class Heads {
     return { agent: pool.agent, host: headHost, headers: { Authorization: `Bearer ${pool.token}` } };
   };
 
+  /** A connection to the head's GCS, and what a gRPC call there must carry. Throws HeadUnavailable. */
+  async gcs(clusterId: ClusterId): Promise<{ stream: Duplex; headers: Record<string, string> }> {
+    const row = await this.#readyHead(clusterId);
+    const stream = await this.#open(row.node_id, { kind: 'gcs', leaseId: row.lease_id });
+    return { stream, headers: { authorization: `Bearer ${this.seal.open(row.sealed_token, clusterId)}` } };
+  }
+
   readonly jobLog: Clusters['jobLog'] = async (clusterId, submissionId, fromByte, follow): Promise<Readable> => {
     const row = await this.#row(clusterId);
     if (!row) throw new HeadUnavailable('gone', `nothing of cluster ${clusterId} runs any more`);
     return this.#open(row.node_id, { kind: 'job-log', clusterId, submissionId, fromByte, follow });
   };
+
+  async #readyHead(clusterId: ClusterId): Promise<HeadRow> {
+    const row = await this.#row(clusterId);
+    if (!row) throw new HeadUnavailable('gone', `cluster ${clusterId} has no head now`);
+    if (row.phase === 'exited') throw new HeadUnavailable('gone', `the head has ended: ${row.message}`);
+    if (row.phase !== 'ready') throw new HeadUnavailable('not-ready', 'the head is starting');
+    return row;
+  }
 
   /** The head, or whatever of the cluster is left. All of it is on one machine. */
   async #row(clusterId: ClusterId): Promise<HeadRow | undefined> {

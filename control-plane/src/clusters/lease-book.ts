@@ -3,8 +3,8 @@ import type { ClusterId, LeaseId, LeaseObservation, LeasePhase, NodeId, TenantId
 import { recordEvent } from '../events/index.js';
 import type { LeaseBook } from '../inventory/index.js';
 import { type Database, type Seal, type Transaction, wake } from '../platform/index.js';
+import { leasedWithLoad } from './load-store.js';
 import { wakeWaiting } from './loop.js';
-import { leased } from './room.js';
 import type { LeaseRow, StoredLeaseSpec } from './store.js';
 
 /** What an observation may change: a lease only ever goes forward, and one that has exited stays exited. */
@@ -67,7 +67,24 @@ export function createLeaseBook(
       for (const tenantId of tenants) told(tenantId);
     },
 
-    leased,
+    leased: leasedWithLoad,
+
+    leave: async (tx, nodeId) => {
+      const { rows } = await tx.query<{ cluster_id: ClusterId }>(
+        'SELECT DISTINCT cluster_id FROM leases WHERE node_id = $1 AND released_at IS NULL ORDER BY cluster_id',
+        [nodeId],
+      );
+      for (const row of rows) await wake(tx, 'cluster', row.cluster_id);
+    },
+
+    roomCame: wakeWaiting,
+
+    isEmpty: async (db, nodeId) => {
+      const { rows } = await db.query('SELECT 1 FROM leases WHERE node_id = $1 AND released_at IS NULL LIMIT 1', [
+        nodeId,
+      ]);
+      return rows.length === 0;
+    },
   };
 }
 

@@ -86,18 +86,25 @@ describe('a cluster', () => {
     expect((await trial.show(second)).phase).toBe('provisioning');
   });
 
-  test('whose head has exited is started anew, after a pause, with the reason told', async () => {
+  test('whose head has exited is started anew, at once and then after a pause, with the reason told', async () => {
     const { tenantId } = await trial.tenant();
     const agent = await trial.machine(tenantId);
     const id = await trial.create(tenantId, { name: 'demo', workerGroups: [{ name: 'w', cpus: 1, count: 1 }] });
     await agent.obey();
     const before = (await trial.show(id)).leases.map(lease => lease.id);
-    agent.exit(lease => lease.role === 'head');
-    await agent.report();
-    await trial.settle();
+    const exitHead = async () => {
+      agent.exit(lease => lease.role === 'head');
+      await agent.report();
+      await trial.settle();
+      await agent.obey();
+    };
+    await exitHead();
+    await trial.sweep();
     await agent.obey();
+    expect((await trial.show(id)).phase).toBe('ready');
+    await exitHead();
     expect(await trial.show(id)).toMatchObject({ phase: 'pending', leases: [] });
-    await trial.sweepAfter(2_000);
+    await trial.sweepAfter(3_000);
     await agent.obey();
     const after = await trial.show(id);
     expect(after.phase).toBe('ready');

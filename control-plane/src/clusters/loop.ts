@@ -2,12 +2,14 @@
  * Brings one cluster towards what it shall be: reads the facts under a lock, asks the pure function, writes its whole
  * plan in the same transaction. Killed anywhere, nothing of it has happened, and the sweep comes again.
  */
-import { type ClusterId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
+import { isAbsolute, join } from 'node:path';
+import { type ClusterId, type LeaseId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
 import { recordEvent } from '../events/index.js';
 import type { Machines } from '../inventory/index.js';
 import { type Transaction, wake } from '../platform/index.js';
 import type { ClusterFacts, NewLease, Offers, Plan } from './facts.js';
-import { placesOf, wantOf } from './places.js';
+import { loadsOf } from './load-store.js';
+import { placesOf, type Standing, wantOf } from './places.js';
 import type { ClusterActivity } from './ports.js';
 import { courseOf, reconcile } from './reconcile.js';
 import { loadOffers, lockPlacement, releaseIdle } from './room.js';
@@ -20,6 +22,8 @@ export interface LoopWiring {
   now(): Date;
   /** Nodes that have been silent for too long; empty while this process cannot know. */
   silentNodes(tx: Transaction): Promise<ReadonlySet<NodeId>>;
+  /** Where tenants' jobs keep checkpoints: a directory or a URL. */
+  checkpointRoot: string;
 }
 
 export interface Step {
@@ -72,6 +76,10 @@ async function readFacts(
     'SELECT * FROM leases WHERE cluster_id = $1 AND released_at IS NULL ORDER BY id FOR UPDATE',
     [row.id],
   );
+  const standing = leases.map(({ id, group_name, ordinal, phase, desired }): Standing => {
+    return { id, group: group_name, ordinal, phase, desired };
+  });
+  const idle = await idleLeases(tx, row, standing);
   const activity = (await wiring.activity.of(tx, [row.id])).get(row.id);
   return {
     id: row.id,
@@ -81,7 +89,7 @@ async function readFacts(
     phase: row.phase,
     generation: row.generation,
     rayVersion: row.spec.rayVersion,
-    places: placesOf(row.spec),
+    places: placesOf(row.spec, { leases: standing, retries: row.retries, idle }),
     idleTimeoutSeconds: row.spec.idleTimeoutSeconds,
     conditions: row.conditions,
     retries: row.retries,
@@ -102,9 +110,20 @@ async function readFacts(
       exitedAt: lease.exited_at,
     })),
     silentNodes: leases.length > 0 ? await wiring.silentNodes(tx) : new Set(),
+    drainingNodes: leases.length > 0 ? await wiring.machines.draining(tx) : new Map(),
     activity: activity ?? { live: 0, lastEndedAt: null },
     idleConfirmed,
   };
+}
+
+/** Asked only where a group has more workers than it shall have, and somebody must choose. */
+async function idleLeases(tx: Transaction, row: ClusterRow, leases: Standing[]): Promise<Set<LeaseId>> {
+  const tooMany = row.spec.workerGroups.some(
+    ({ name, count }) => leases.filter(({ group, desired }) => group === name && desired).length > count,
+  );
+  const load = tooMany ? (await loadsOf(tx, [row.id])).get(row.id) : undefined;
+  const idle = load?.nodes.filter(({ state }) => state === 'idle') ?? [];
+  return new Set(idle.flatMap(({ leaseId }) => (leaseId ? [leaseId] : [])));
 }
 
 async function write(tx: Transaction, wiring: LoopWiring, row: ClusterRow, plan: Plan, now: Date): Promise<void> {
@@ -133,6 +152,8 @@ async function write(tx: Transaction, wiring: LoopWiring, row: ClusterRow, plan:
   }
   if (plan.wakeDispatch || plan.lose.length > 0) await wake(tx, 'dispatch', 'all');
   if (plan.lose.length > 0) await wakeWaiting(tx);
+  if (plan.evict) await wiring.activity.evict(tx, row.id, plan.evict);
+  if (plan.headLost) await wiring.activity.headLost(tx, row.id);
 }
 
 async function insertLease(
@@ -158,6 +179,7 @@ async function insertLease(
     deviceIndices: lease.deviceIndices,
     resources: place.needs.resources,
     labels: place.needs.labels,
+    ...checkpointsOf(wiring.checkpointRoot, row.tenant_id),
   };
   await tx.query(
     `INSERT INTO leases (id, tenant_id, cluster_id, node_id, role, group_name, ordinal, cpus, memory_bytes, spec,
@@ -182,6 +204,12 @@ async function insertLease(
     lease.nodeId,
     lease.deviceIndices,
   ]);
+}
+
+/** An object store needs nothing of the machine. */
+function checkpointsOf(root: string, tenantId: TenantId): Pick<StoredLeaseSpec, 'checkpointDir' | 'checkpointRoot'> {
+  if (!isAbsolute(root)) return { checkpointDir: null, checkpointRoot: null };
+  return { checkpointDir: join(root, tenantId), checkpointRoot: root };
 }
 
 /** A silent machine cannot confirm: its leases are given up; should it come back, it is told that they are not desired. */

@@ -1,17 +1,55 @@
-import type { ClusterSpec } from '@iocloud/contracts';
+import type { ClusterSpec, LeaseId, LeasePhase } from '@iocloud/contracts';
 import type { Want } from '../core/matching/index.js';
-import { headGroup, type Place, placeKey } from './facts.js';
+import { headGroup, type Place, placeKey, type Retries } from './facts.js';
 
-/** Every Ray node that a spec asks for: the head first, workers by group and ordinal. */
-export function placesOf(spec: ClusterSpec): Place[] {
+/** A lease as far as it says which places of a group are taken. */
+export interface Standing {
+  id: LeaseId;
+  group: string;
+  ordinal: number;
+  phase: LeasePhase;
+  desired: boolean;
+}
+
+/** What stands already, and what failed there. */
+interface Ground {
+  leases: Standing[];
+  retries: Retries;
+  /** Leases that Ray calls idle: they go before others where there are too many. */
+  idle: ReadonlySet<LeaseId>;
+}
+const nothingStands: Ground = { leases: [], retries: {}, idle: new Set() };
+
+/**
+ * Every Ray node that a spec asks for: the head first, workers by group and ordinal. A group's places are those of its
+ * leases, whichever ordinals these have, so that any of them can go; what is missing gets the lowest free ordinals.
+ */
+export function placesOf(spec: ClusterSpec, ground: Ground = nothingStands): Place[] {
   const head: Place = { role: 'head', group: headGroup, ordinal: 0, needs: spec.head };
   const workers = spec.workerGroups.flatMap(group =>
-    Array.from(
-      { length: group.count },
-      (_, ordinal): Place => ({ role: 'worker', group: group.name, ordinal, needs: group }),
-    ),
+    ordinalsOf(group, ground).map((ordinal): Place => ({ role: 'worker', group: group.name, ordinal, needs: group })),
   );
   return [head, ...workers];
+}
+
+function ordinalsOf({ name, count }: ClusterSpec['workerGroups'][number], { leases, retries, idle }: Ground): number[] {
+  // What is ready stays before what is starting, that before what has ended, and what is busy before what is idle.
+  const rank = ({ id, phase }: Standing) =>
+    phase === 'ready' ? (idle.has(id) ? 1 : 0) : phase === 'exited' || phase === 'lost' ? 3 : 2;
+  const ordinals = new Set(
+    leases
+      .filter(({ group, desired }) => group === name && desired)
+      .sort((left, right) => rank(left) - rank(right) || left.ordinal - right.ordinal)
+      .slice(0, count)
+      .map(({ ordinal }) => ordinal),
+  );
+  // A place that failed is filled before others: its next start may have to wait.
+  const failed = Object.keys(retries)
+    .filter(key => key.startsWith(`${name}/`))
+    .map(key => Number(key.slice(name.length + 1)));
+  for (const ordinal of failed.sort((left, right) => left - right)) if (ordinals.size < count) ordinals.add(ordinal);
+  for (let ordinal = 0; ordinals.size < count; ordinal += 1) ordinals.add(ordinal);
+  return [...ordinals].sort((left, right) => left - right);
 }
 
 export const wantOf = (place: Place): Want => ({

@@ -22,6 +22,10 @@ export interface ClusterView {
   /** The head that would run the job; null until the cluster is ready. */
   headLeaseId: LeaseId | null;
   capacity: Capacity;
+  /** What it carries with its autoscaled groups at their upper bounds; absent where it has none. */
+  growsTo?: Capacity;
+  /** By what its Ray reports, a job there would wait: something waits already, or next to all CPUs are held. */
+  saturated: boolean;
   /** Labels of each of its Ray nodes, for label selectors. */
   nodeLabels: Record<string, string>[];
   /** Why it is not ready yet, in words for the job's message. */
@@ -40,10 +44,13 @@ export interface Clusters {
     tenantId: TenantId,
     needs: NodeResources,
   ): Promise<{ clusterId: ClusterId } | { refused: string; ever: boolean }>;
-  /** State of the head with this lease: `gone` once it has ended or counts as lost, for good. */
-  headState(db: Queryable, headLeaseId: LeaseId): Promise<'ready' | 'unreachable' | 'gone'>;
   /** The machine that this head runs or ran on. */
   machineOf(db: Queryable, headLeaseId: LeaseId): Promise<NodeId>;
+  /**
+   * State of the head with this lease: `gone` once it has ended, `lost` once it counts as ended with its machine; both for
+   * good. Only its agent, or a silence past the fence, says so: a head that does not answer is `ready` all the same.
+   */
+  headState(db: Queryable, headLeaseId: LeaseId): Promise<'ready' | 'unreachable' | 'gone' | 'lost'>;
   /**
    * HTTP to the cluster's head through its machine's tunnel: use with node:http's request({agent, host, path, …}); the
    * headers carry the cluster's Ray token. Throws HeadUnavailable.
@@ -70,4 +77,8 @@ export class HeadUnavailable extends Error {
 export interface ClusterActivity {
   /** Live attempts and the end of the last one (null: none yet), for each cluster named. */
   of(db: Queryable, clusterIds: ClusterId[]): Promise<Map<ClusterId, { live: number; lastEndedAt: Date | null }>>;
+  /** Its machine shall be left: its attempts are asked to end and go back into the queue. May be said again and again. */
+  evict(tx: Transaction, clusterId: ClusterId, eviction: { reason: string; deadline: Date }): Promise<void>;
+  /** Its head has ended or is lost: its attempts are looked at, at once. */
+  headLost(tx: Transaction, clusterId: ClusterId): Promise<void>;
 }

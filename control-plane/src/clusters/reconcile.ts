@@ -7,6 +7,7 @@ import { placeEach, placeTogether } from '../core/matching/index.js';
 import { conditionsOf } from './conditions.js';
 import {
   type ClusterFacts,
+  type Drain,
   type LeaseFacts,
   type Line,
   type NewLease,
@@ -38,12 +39,21 @@ interface Course {
   nodeId: NodeId | null;
   retries: Retries;
   lookAt: Date | null;
+  evict: Plan['evict'];
 }
 
 export function courseOf(cluster: ClusterFacts, now: Date): Course {
   const lose = cluster.leases.filter(lease => cluster.silentNodes.has(lease.nodeId));
   const leases = cluster.leases.filter(lease => !lose.includes(lease));
-  const course: Course = { end: [], lose, want: [], nodeId: null, retries: { ...cluster.retries }, lookAt: null };
+  const course: Course = {
+    end: [],
+    lose,
+    want: [],
+    nodeId: null,
+    retries: { ...cluster.retries },
+    lookAt: null,
+    evict: null,
+  };
   const endAll = (): Course => ({ ...course, end: leases.filter(lease => lease.desired) });
   if (cluster.desired !== 'running') return endAll();
 
@@ -62,7 +72,16 @@ export function courseOf(cluster: ClusterFacts, now: Date): Course {
     noteFailure(course.retries, head, now);
     return endAll();
   }
+  const leaving = leases.map(lease => cluster.drainingNodes.get(lease.nodeId)).find(drain => drain !== undefined);
+  if (leaving) return leave(cluster, leaving, course, endAll, now);
   return workers(cluster, leases, { ...course, nodeId: head.nodeId }, now);
+}
+
+/** Its jobs move first; when none is left, or their time is over, so does the cluster. */
+function leave(cluster: ClusterFacts, drain: Drain, course: Course, endAll: () => Course, now: Date): Course {
+  if (cluster.activity.live === 0 || drain.deadline <= now) return endAll();
+  const reason = `the machine ${drain.name} is being drained (${drain.reason}).`;
+  return { ...course, evict: { reason, deadline: drain.deadline }, lookAt: drain.deadline };
 }
 
 /** The head lives: a worker that is dead, or in a place that the spec no longer has, ends; a free place is filled. */
@@ -88,7 +107,9 @@ function noteFailure(retries: Retries, lease: LeaseFacts, now: Date): void {
   const key = placeKey(lease);
   const proven = lease.readyAt !== null && (lease.exitedAt ?? now).getTime() - lease.readyAt.getTime() >= provenMs;
   const failures = proven ? 1 : (retries[key]?.failures ?? 0) + 1;
-  const waitMs = Math.min(longestBackoffMs, 1_000 * 2 ** (failures - 1));
+  // One that was ready and has ended for the first time is a fault of its surroundings rather than its own.
+  const sudden = lease.readyAt !== null && failures === 1;
+  const waitMs = sudden ? 0 : Math.min(longestBackoffMs, 1_000 * 2 ** (failures - 1));
   retries[key] = { failures, retryAt: new Date(now.getTime() + waitMs).toISOString() };
 }
 
@@ -100,7 +121,7 @@ function retryAt(retries: Retries, place: Place): Date | null {
 /** `offers` is null while nobody has looked at the machines: needed only where `courseOf` wants something placed. */
 export function reconcile(cluster: ClusterFacts, offers: Offers | null, now: Date): Plan {
   const idle = idleness(cluster, now);
-  const facts: ClusterFacts = idle.over ? { ...cluster, desired: 'deleted' } : cluster;
+  const facts: ClusterFacts = idle.over || isForsaken(cluster) ? { ...cluster, desired: 'deleted' } : cluster;
   const course = courseOf(facts, now);
   const { start, refused } = place(facts, course, offers ?? []);
 
@@ -131,6 +152,8 @@ export function reconcile(cluster: ClusterFacts, offers: Offers | null, now: Dat
     start,
     refused,
     askIdle: idle.ask,
+    evict: course.evict,
+    headLost: taken.some(transition => transition.reason === 'HeadLost') || headIsOver(cluster),
     tellWorkers: has('tellWorkers'),
     wakeDispatch: has('wakeDispatch'),
     lines: [
@@ -140,6 +163,16 @@ export function reconcile(cluster: ClusterFacts, offers: Offers | null, now: Dat
     ],
   };
 }
+
+/** Brought up for jobs, on a machine that is being left, with no job on it any more: its jobs get another one. */
+const isForsaken = (cluster: ClusterFacts) =>
+  cluster.origin === 'job' &&
+  cluster.activity.live === 0 &&
+  cluster.leases.some(lease => lease.desired && cluster.drainingNodes.has(lease.nodeId));
+
+/** Also while its leases are kept for the ends of logs. */
+const headIsOver = (cluster: ClusterFacts) =>
+  cluster.activity.live > 0 && cluster.leases.some(lease => lease.role === 'head' && lease.desired && isDead(lease));
 
 function place(cluster: ClusterFacts, course: Course, offers: Offers): Pick<Plan, 'start' | 'refused'> {
   if (course.want.length === 0) return { start: [], refused: null };

@@ -1,4 +1,4 @@
-import { api, type ClusterSpec, newId } from '@iocloud/contracts';
+import { api, type ClusterSpec, newId, type WorkerGroup } from '@iocloud/contracts';
 import { once } from '../accounts/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines } from '../inventory/index.js';
@@ -13,6 +13,7 @@ import {
   wake,
 } from '../platform/index.js';
 import { headGroup } from './facts.js';
+import { scaledGroup } from './scale.js';
 import * as store from './store.js';
 import { newToken } from './token.js';
 
@@ -75,13 +76,12 @@ export function clusterRoutes(http: Http, wiring: Wiring): void {
           const names = row.spec.workerGroups.map(candidate => candidate.name).join(', ') || '(none)';
           throw new Failure('bad-request', `${row.name} has no worker group ${body.group}; it has ${names}`);
         }
-        if (group.count === body.count) return store.toCluster(tx, row);
-        const workerGroups = row.spec.workerGroups.map(candidate =>
-          candidate === group ? { ...group, count: body.count } : candidate,
-        );
+        const scaled = scaledGroup(group, body);
+        if (scaled === null) return store.toCluster(tx, row);
+        const workerGroups = row.spec.workerGroups.map(candidate => (candidate === group ? scaled : candidate));
         const spec = { ...row.spec, workerGroups };
         const changed = await store.setWish(tx, row.id, { desired: row.desired, spec });
-        const words = `scaled group ${group.name} of ${row.name} from ${group.count} to ${body.count} workers`;
+        const words = `scaled group ${group.name} of ${row.name} from ${countInWords(group)} to ${countInWords(scaled)} workers`;
         await tell(tx, caller, row, 'ClusterScaled', words);
         await wake(tx, 'cluster', row.id);
         return store.toCluster(tx, changed);
@@ -137,10 +137,15 @@ async function refuseImpossible(
   }
 }
 
+const countInWords = ({ count, minCount = 0, maxCount }: WorkerGroup): string =>
+  maxCount === undefined ? `${count}` : `${count} (between ${minCount} and ${maxCount})`;
+
 function inWords(spec: ClusterSpec): string {
   const size = (needs: { cpus: number; gpus: number }) =>
     `${needs.cpus} CPUs${needs.gpus > 0 ? `, ${needs.gpus} accelerators` : ''}`;
-  const groups = spec.workerGroups.map(group => `${group.count} workers in ${group.name} (${size(group)} each)`);
+  const groups = spec.workerGroups.map(
+    group => `${countInWords(group)} workers in ${group.name} (${size(group)} each)`,
+  );
   return [`a head (${size(spec.head)})`, ...groups].join(', ');
 }
 

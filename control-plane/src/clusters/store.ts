@@ -14,6 +14,7 @@ import type {
 } from '@iocloud/contracts';
 import { Failure, type Queryable, type Transaction } from '../platform/index.js';
 import type { Retries } from './facts.js';
+import { loadsOf } from './load-store.js';
 
 export type PlacedSpec = ClusterSpec & { rayVersion: string };
 
@@ -30,6 +31,8 @@ export interface ClusterRow {
   conditions: Condition[];
   sealed_token: Buffer;
   retries: Retries;
+  /** When each autoscaled group last grew by itself. */
+  grown_at: Record<string, string>;
   created_at: Date;
   ready_at: Date | null;
   idle_since: Date | null;
@@ -157,10 +160,9 @@ export async function leasesOf(db: Queryable, clusterIds: ClusterId[]): Promise<
 }
 
 export async function toClusters(db: Queryable, rows: ClusterRow[]): Promise<Cluster[]> {
-  const leases = await leasesOf(
-    db,
-    rows.map(row => row.id),
-  );
+  const ids = rows.map(row => row.id);
+  const leases = await leasesOf(db, ids);
+  const loads = await loadsOf(db, ids);
   return rows.map(row => ({
     id: row.id,
     spec: row.spec,
@@ -171,6 +173,7 @@ export async function toClusters(db: Queryable, rows: ClusterRow[]): Promise<Clu
     observedGeneration: row.observed_generation,
     conditions: row.conditions,
     leases: (leases.get(row.id) ?? []).map(toLease),
+    load: row.phase === 'ready' ? (loads.get(row.id) ?? null) : null,
     dashboardPath: dashboardPath(row.id),
     createdAt: row.created_at.toISOString(),
     readyAt: row.ready_at?.toISOString() ?? null,

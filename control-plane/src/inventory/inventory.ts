@@ -1,9 +1,16 @@
 /** Nodes and their agents: who is connected, what each is told, what each reports. */
-import { type AgentMessage, agentProtocolVersion, heartbeatTimeoutMs, type NodeId } from '@iocloud/contracts';
+import {
+  type AgentMessage,
+  agentProtocolVersion,
+  fenceAfterMs,
+  heartbeatTimeoutMs,
+  type NodeId,
+} from '@iocloud/contracts';
 import type { Connection } from 'ssh2';
 import { recordEvent } from '../events/index.js';
 import { type Database, type Logger, type TopicHandler, wake } from '../platform/index.js';
 import { AgentConnection } from './agent-connection.js';
+import { drainingNodes, finishDrain, unfinishedDrains } from './draining.js';
 import { type LeaseBook, type Machines, StreamRefused } from './ports.js';
 import { SshServer } from './ssh-server.js';
 import * as store from './store.js';
@@ -13,6 +20,8 @@ interface Options {
   leaseBook: LeaseBook;
   log: Logger;
   ssh: { host: string; port: number; hostKey: Buffer };
+  /** Silence after which a node's Ray nodes count as ended. */
+  nodeLostSeconds: number;
 }
 
 export class Inventory {
@@ -44,6 +53,7 @@ export class Inventory {
     changedSince: store.machinesChangedSince,
     changeDesired: store.changeDesired,
     silentSince: store.silentSince,
+    draining: drainingNodes,
     openStream: (nodeId, request) => {
       const agent = this.#agents.get(nodeId);
       if (!agent) return Promise.reject(new StreamRefused('offline', `the machine ${nodeId} is not connected`));
@@ -55,15 +65,17 @@ export class Inventory {
   readonly node: TopicHandler = {
     handle: async nodeId => {
       await this.#endSilent(nodeId as NodeId);
+      await finishDrain(this.options.database, this.options.leaseBook, nodeId as NodeId);
       await this.#push(nodeId as NodeId);
     },
     sweep: async () => {
       const connected = [...this.#agents.keys()];
-      const [overdue, behind] = await Promise.all([
+      const [overdue, behind, draining] = await Promise.all([
         store.overdueNodes(this.options.database),
         store.behind(this.options.database, connected),
+        unfinishedDrains(this.options.database),
       ]);
-      return [...new Set([...overdue, ...behind])];
+      return [...new Set([...overdue, ...behind, ...draining])];
     },
   };
 
@@ -90,7 +102,7 @@ export class Inventory {
         if (!(await store.touch(this.options.database, nodeId, message.diskFreeBytes))) {
           throw new Error('the node counts as offline: its agent must say hello again');
         }
-        return undefined;
+        return this.#acknowledge(from, message.beat);
       case 'observed':
         await this.options.leaseBook.observed(nodeId, message.revision, message.leases);
         return store.setObservedRevision(this.options.database, nodeId, message.revision);
@@ -130,7 +142,13 @@ export class Inventory {
     this.#agents.get(nodeId)?.end();
     this.#agents.set(nodeId, from);
     this.options.log.info({ nodeId, agentVersion: hello.agentVersion }, 'an agent connected');
+    this.#acknowledge(from, 0);
     await this.#push(nodeId);
+  }
+
+  /** Only once it is on record: the machine counts on not being given up for so long. */
+  #acknowledge(agent: AgentConnection, beat: number): void {
+    agent.send({ type: 'heard', beat, fenceAfterMs: fenceAfterMs(this.options.nodeLostSeconds) });
   }
 
   async #push(nodeId: NodeId): Promise<void> {

@@ -5,6 +5,7 @@ import type {
   LeaseObservation,
   LeaseSpec,
   NodeId,
+  NodeLoad,
   NodeTerms,
   StreamRequest,
   TenantId,
@@ -42,6 +43,12 @@ export class StreamRefused extends Error {
   }
 }
 
+export interface Draining {
+  name: string;
+  reason: string;
+  deadline: Date;
+}
+
 export interface Machines {
   /** Online machines that the tenant owns or that their owners share. */
   available(db: Queryable, tenantId: TenantId): Promise<Machine[]>;
@@ -59,6 +66,8 @@ export interface Machines {
   changeDesired(tx: Transaction, nodeId: NodeId): Promise<number>;
   /** Nodes that have been silent for at least so long, or that were removed. */
   silentSince(db: Queryable, seconds: number): Promise<NodeId[]>;
+  /** Nodes that take no new work, drained ones included, with the time at which what is still there is ended. */
+  draining(db: Queryable): Promise<ReadonlyMap<NodeId, Draining>>;
   /** Opens a stream to the node's agent. Throws StreamRefused. */
   openStream(nodeId: NodeId, request: StreamRequest): Promise<Duplex>;
 }
@@ -72,11 +81,17 @@ export interface LeaseBook {
    * older than the change, has ended for certain and is released.
    */
   observed(nodeId: NodeId, revision: number, leases: LeaseObservation[]): Promise<void>;
-  /** What is leased on each node, for show. */
+  /** What is leased on each node and what of it is in use, for show. */
   leased(
     db: Queryable,
     nodeIds: NodeId[],
-  ): Promise<Map<NodeId, { cpus: number; memoryBytes: number; devices: number[] }>>;
+  ): Promise<Map<NodeId, { cpus: number; memoryBytes: number; devices: number[]; load: NodeLoad }>>;
+  /** The node is to be left: its clusters are looked at, and go. */
+  leave(tx: Transaction, nodeId: NodeId): Promise<void>;
+  /** A machine takes work again: clusters that wait for room look again. */
+  roomCame(tx: Transaction): Promise<void>;
+  /** No lease holds anything of the node any more. */
+  isEmpty(db: Queryable, nodeId: NodeId): Promise<boolean>;
 }
 
 /** How far machines can be relied on: what jobs tell of them. */

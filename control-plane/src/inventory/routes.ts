@@ -3,6 +3,7 @@ import { once } from '../accounts/index.js';
 import { recordEvent } from '../events/index.js';
 import { type Database, Failure, type Http, wake } from '../platform/index.js';
 import { normalisePublicKey } from './device-key.js';
+import { drainNode, undrainNode } from './draining.js';
 import type { LeaseBook } from './ports.js';
 import * as store from './store.js';
 
@@ -64,6 +65,14 @@ export function nodeRoutes(
       await wake(tx, 'dispatch', 'all');
       return show(tx, row);
     }),
+  );
+
+  http.handle(api.drainNode, async ({ caller, params, body }) =>
+    database.transaction(async tx => show(tx, await drainNode(tx, leaseBook, caller, params.nodeId, body))),
+  );
+
+  http.handle(api.undrainNode, async ({ caller, params }) =>
+    database.transaction(async tx => show(tx, await undrainNode(tx, leaseBook, caller, params.nodeId))),
   );
 
   http.handle(api.removeNode, async ({ caller, params }) =>

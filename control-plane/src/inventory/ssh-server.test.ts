@@ -107,7 +107,7 @@ describe('the SSH server of the agents', () => {
     await new Promise<void>((resolve, reject) =>
       client.openssh_forwardInStreamLocal(streamForwardPath, error => (error ? reject(error) : resolve())),
     );
-    control.write('{"type":"heartbeat","diskFreeBytes":1,"memoryAvailableBytes":2,"load1":0.5}\n');
+    control.write('{"type":"heartbeat","beat":1,"diskFreeBytes":1,"memoryAvailableBytes":2,"load1":0.5}\n');
     const agent = agents[0];
     if (!agent) throw new Error('no agent came');
     const stream = await agent.openStream({ kind: 'dashboard', leaseId });
@@ -119,7 +119,7 @@ describe('the SSH server of the agents', () => {
     stream.write('world');
     while (!text.includes('WORLD')) await once(stream, 'data');
     expect(text).toBe('hello WORLD');
-    expect(heard).toEqual([{ type: 'heartbeat', diskFreeBytes: 1, memoryAvailableBytes: 2, load1: 0.5 }]);
+    expect(heard).toEqual([{ type: 'heartbeat', beat: 1, diskFreeBytes: 1, memoryAvailableBytes: 2, load1: 0.5 }]);
   });
 
   test('an agent that talks nonsense is cut off', async () => {

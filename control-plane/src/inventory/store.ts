@@ -1,4 +1,4 @@
-import type { Inventory, Node, NodeId, NodeTerms, TenantId } from '@iocloud/contracts';
+import type { Inventory, Node, NodeId, NodeScheduling, NodeTerms, TenantId } from '@iocloud/contracts';
 import { heartbeatTimeoutMs, nodeTerms } from '@iocloud/contracts';
 import { Failure, type Queryable, type Transaction, wake } from '../platform/index.js';
 import type { LeaseBook, Machine } from './ports.js';
@@ -13,6 +13,10 @@ export interface NodeRow {
   inventory: Inventory | null;
   terms: Partial<NodeTerms>;
   online: boolean;
+  scheduling: NodeScheduling;
+  drain_reason: string | null;
+  drain_requested_at: Date | null;
+  drain_deadline: Date | null;
   last_heartbeat_at: Date | null;
   created_at: Date;
 }
@@ -28,16 +32,28 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       name: row.name,
       shared: row.shared,
       state: row.online ? 'online' : 'offline',
+      scheduling: row.scheduling,
+      drain: drainOf(row),
       inventory: row.inventory,
       terms: nodeTerms.parse(row.terms),
       reputation: reputationOf.get(row.id) ?? 0,
       cpusLeased: use?.cpus ?? 0,
       memoryBytesLeased: use?.memoryBytes ?? 0,
       devicesLeased: use?.devices ?? [],
+      load: use?.load ?? { state: 'idle', cpusUsed: 0, devicesUsed: 0 },
       lastHeartbeatAt: row.last_heartbeat_at?.toISOString() ?? null,
       createdAt: row.created_at.toISOString(),
     };
   });
+}
+
+function drainOf(row: NodeRow): Node['drain'] {
+  if (row.drain_reason === null || !row.drain_requested_at || !row.drain_deadline) return null;
+  return {
+    reason: row.drain_reason,
+    requestedAt: row.drain_requested_at.toISOString(),
+    deadline: row.drain_deadline.toISOString(),
+  };
 }
 
 export async function insertNode(
@@ -176,14 +192,17 @@ export async function behind(db: Queryable, nodeIds: NodeId[]): Promise<NodeId[]
   return rows.map(row => row.id);
 }
 
-type MachineRow = Pick<NodeRow, 'id' | 'tenant_id' | 'name' | 'shared' | 'online' | 'terms'> & { inventory: Inventory };
+type MachineRow = Pick<NodeRow, 'id' | 'tenant_id' | 'name' | 'shared' | 'online' | 'scheduling' | 'terms'> & {
+  inventory: Inventory;
+};
 
-const machineColumns = 'id, tenant_id, name, shared, online, terms, inventory';
+const machineColumns = 'id, tenant_id, name, shared, online, scheduling, terms, inventory';
 
 export async function availableMachines(db: Queryable, tenantId: TenantId): Promise<Machine[]> {
   const { rows } = await db.query<MachineRow>(
     `SELECT ${machineColumns} FROM nodes
-     WHERE (tenant_id = $1 OR shared) AND online AND removed_at IS NULL AND inventory IS NOT NULL ORDER BY id`,
+     WHERE (tenant_id = $1 OR shared) AND online AND scheduling = 'active' AND removed_at IS NULL
+       AND inventory IS NOT NULL ORDER BY id`,
     [tenantId],
   );
   return toMachines(db, rows);
@@ -213,11 +232,11 @@ async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]>
     rows.map(row => row.id),
     new Date(),
   );
-  return rows.map(({ id, tenant_id, name, shared, online, terms, inventory }) => ({
+  return rows.map(({ id, tenant_id, name, shared, online, scheduling, terms, inventory }) => ({
     nodeId: id,
     ownerId: tenant_id,
     shared,
-    schedulable: online,
+    schedulable: online && scheduling === 'active',
     name,
     terms: nodeTerms.parse(terms),
     reputation: reputationOf.get(id) ?? 0,

@@ -1,6 +1,7 @@
-/** What clusters ask of jobs: is anything running there, since when is nothing? */
+/** What clusters ask of jobs: is anything running there, since when is nothing; and what they tell them. */
 import type { ClusterId } from '@iocloud/contracts';
 import type { ClusterActivity } from '../clusters/ports.js';
+import { evictCluster, wakeAttempts } from './attempts/index.js';
 
 /** The end of the last job is known even when the job itself has been deleted. */
 export const clusterActivity: ClusterActivity = {
@@ -14,4 +15,6 @@ export const clusterActivity: ClusterActivity = {
     );
     return new Map(rows.map(row => [row.id, { live: row.live, lastEndedAt: row.last_ended_at }]));
   },
+  evict: evictCluster,
+  headLost: wakeAttempts,
 };

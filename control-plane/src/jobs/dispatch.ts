@@ -29,6 +29,8 @@ const maxProvisionRounds = 64;
 /** At most a quarter of the time is spent on runs, however many ask for one, and nobody waits longer than this for one. */
 const restFactor = 3;
 const maxRestMs = 500;
+/** Later than that the sweep sees to it. */
+const soonMs = 60_000;
 const minNodeMemoryBytes = 512 * 2 ** 20;
 
 interface Wiring {
@@ -49,6 +51,8 @@ interface QueuedRow {
 }
 
 export class Dispatcher implements TopicHandler {
+  #nextRetry: NodeJS.Timeout | undefined;
+
   constructor(readonly wiring: Wiring) {}
 
   async sweep(): Promise<string[]> {
@@ -73,6 +77,32 @@ export class Dispatcher implements TopicHandler {
       const rows = await readQueue(tx);
       if (rows.length > 0) await this.#dispatch(tx, rows);
     });
+    await this.#awaitRetry();
+  }
+
+  /** Nobody wakes us when a job's pause is over; the sweep would, a while later. */
+  async #awaitRetry(): Promise<void> {
+    const { rows } = await this.wiring.database.query<{ ms: number | null }>({
+      name: 'next-retry',
+      text: `SELECT extract(epoch FROM min(not_before) - now())::float8 * 1000 AS ms FROM jobs
+             WHERE phase = 'queued' AND not_before > now()`,
+    });
+    clearTimeout(this.#nextRetry);
+    const ms = rows[0]?.ms ?? null;
+    if (ms === null || ms > soonMs) return;
+    this.#nextRetry = setTimeout(
+      () => {
+        this.wiring.database
+          .transaction(tx => wake(tx, 'dispatch', 'all'))
+          .catch((error: unknown) => this.wiring.log.debug({ err: error }, 'a retry is left to the sweep'));
+      },
+      Math.max(0, ms),
+    );
+    this.#nextRetry.unref();
+  }
+
+  stop(): void {
+    clearTimeout(this.#nextRetry);
   }
 
   async #dispatch(tx: Transaction, rows: QueuedRow[]): Promise<void> {
@@ -114,7 +144,7 @@ export class Dispatcher implements TopicHandler {
         const state = view.headLeaseId ? await this.wiring.clusters.headState(tx, view.headLeaseId) : 'gone';
         if (state !== 'ready') {
           phase = 'provisioning';
-          waitingFor = state === 'gone' ? 'its head has ended' : 'its head cannot be reached';
+          waitingFor = state !== 'unreachable' ? 'its head has ended' : 'its head cannot be reached';
         }
       }
       const { reserved, live } = held.get(view.id) ?? { reserved: nothing, live: 0 };

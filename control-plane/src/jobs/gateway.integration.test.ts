@@ -112,7 +112,10 @@ describe('ray job, through the gateway', () => {
     );
     const theirs = (await json(direct)) as Record<string, unknown>;
     expect(Object.keys(ours)).toEqual(Object.keys(theirs));
-    const { start_time: _s, end_time: _e, metadata: _m, ...same } = theirs;
+    const { start_time: _s, end_time: _e, metadata: _m, runtime_env: given, ...same } = theirs;
+    expect(given).toMatchObject(ours.runtime_env ?? {});
+    expect(given).toMatchObject({ env_vars: { IOCLOUD_ATTEMPT: '1', IOCLOUD_SUBMISSION_ID: 'looks' } });
+    expect(ours.runtime_env).toEqual({ env_vars: { A: '1' } });
     expect(ours).toMatchObject({ ...same, metadata: { team: 'a' }, status: 'SUCCEEDED' });
     expect(ours.job_id).toMatch(/^[0-9a-f]{8}$/);
     expect((await rig.job(key, ours.job_id ?? '')).submission_id).toBe('looks');

@@ -18,6 +18,8 @@ interface HeadRequest {
 }
 
 const defaultTimeoutMs = 30_000;
+/** A status is asked for again and again: one that does not come says nothing of the job. */
+const statusTimeoutMs = 10_000;
 /** A job's details hold at most 20,000 characters of log beside what the user sent (8 MB). */
 const maxAnswerBytes = 32 * 2 ** 20;
 
@@ -62,7 +64,11 @@ export class Heads {
 
   /** Null when the head does not know the job. Throws HeadTrouble. */
   async job(clusterId: ClusterId, raySubmissionId: string): Promise<RayJobDetails | null> {
-    const answer = await this.call(clusterId, { method: 'GET', path: jobPath(raySubmissionId) });
+    const answer = await this.call(clusterId, {
+      method: 'GET',
+      path: jobPath(raySubmissionId),
+      timeoutMs: statusTimeoutMs,
+    });
     if (answer.status === 404) return null;
     return parsed<RayJobDetails>(expectOk(answer));
   }

@@ -15,6 +15,7 @@ import type { Config, Database, Http, Logger, Signals, TopicHandler } from '../p
 import { clusterActivity } from './activity.js';
 import { AttemptMonitors } from './attempts/index.js';
 import { jobChangeRoutes } from './change.js';
+import { Checkpoints } from './checkpoints.js';
 import { Dispatcher } from './dispatch.js';
 import { Heads } from './head.js';
 import { jobListingRoutes } from './listing.js';
@@ -25,12 +26,19 @@ import { rayCommit, sessionName } from './ray-release.js';
 import { rayJobRoutes } from './routes.js';
 import type { RandomBytes } from './store.js';
 
+export { type Eviction, evictAttempt } from './attempts/index.js';
 export { attemptTransitions, jobTransitions } from './states.js';
 
 export interface JobsWiring {
   config: Pick<
     Config,
-    'dataDir' | 'rayVersion' | 'maxPackageBytes' | 'packageTtlSeconds' | 'maxJobLogBytes' | 'maxJobsPerCluster'
+    | 'dataDir'
+    | 'checkpointRoot'
+    | 'rayVersion'
+    | 'maxPackageBytes'
+    | 'packageTtlSeconds'
+    | 'maxJobLogBytes'
+    | 'maxJobsPerCluster'
   >;
   database: Database;
   signals: Signals;
@@ -52,20 +60,27 @@ export interface Jobs {
   stop(): Promise<void>;
 }
 
-const packageSweepIntervalMs = 600_000;
+const fileSweepIntervalMs = 600_000;
 
 export function createJobs(wiring: JobsWiring): Jobs {
   const { config, database, log, random, signals, clusters, now } = wiring;
   const heads = new Heads(clusters);
   const packages = new PackageStore(database, config.dataDir, config.maxPackageBytes, random);
+  const checkpoints = new Checkpoints(config.checkpointRoot, database, log);
   const tails = new LogTails(database, signals, log);
   const dispatch = new Dispatcher({ ...wiring, maxJobsPerCluster: config.maxJobsPerCluster });
-  const attempt = new AttemptMonitors({ ...wiring, heads, packages, maxJobLogBytes: config.maxJobLogBytes });
-  const sweepPackages = () =>
-    void packages
-      .sweep(config.packageTtlSeconds, now())
-      .catch((error: unknown) => log.warn({ err: error }, 'unused packages could not be swept; it is tried again'));
-  const sweeper = setInterval(sweepPackages, packageSweepIntervalMs);
+  const attempt = new AttemptMonitors({
+    ...wiring,
+    heads,
+    packages,
+    checkpoints,
+    maxJobLogBytes: config.maxJobLogBytes,
+  });
+  const sweepFiles = () =>
+    void Promise.all([packages.sweep(config.packageTtlSeconds, now()), checkpoints.sweep(now())]).catch(
+      (error: unknown) => log.warn({ err: error }, 'unused files could not be swept; it is tried again'),
+    );
+  const sweeper = setInterval(sweepFiles, fileSweepIntervalMs);
   sweeper.unref();
   const version = {
     version: '4',
@@ -75,7 +90,7 @@ export function createJobs(wiring: JobsWiring): Jobs {
   };
   return {
     routes: http => {
-      rayJobRoutes(http, { database, clusters, heads, signals, log, random, now, version });
+      rayJobRoutes(http, { database, clusters, heads, checkpoints, signals, log, random, now, version });
       packageRoutes(http, packages);
       tails.bind(http);
       jobListingRoutes(http, database);
@@ -88,6 +103,7 @@ export function createJobs(wiring: JobsWiring): Jobs {
     stop: async () => {
       clearInterval(sweeper);
       tails.stop();
+      dispatch.stop();
       await attempt.stop();
     },
   };

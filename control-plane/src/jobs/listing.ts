@@ -83,6 +83,7 @@ function toJob(row: JobRow, attempts: Attempt[]): Job {
     metadata: row.submission.metadata ?? {},
     clusterId: row.cluster_id,
     attempts,
+    retryAt: row.phase === 'queued' && row.attempt_count > 0 ? row.not_before.toISOString() : null,
     submittedAt: row.submitted_at.toISOString(),
     startedAt: row.started_at?.toISOString() ?? null,
     endedAt: row.ended_at?.toISOString() ?? null,

@@ -5,6 +5,7 @@ import type { Response } from 'express';
 import type { Clusters } from '../clusters/ports.js';
 import { type Database, Failure, type Http, type Logger, type Signals, wake } from '../platform/index.js';
 import { admit } from './admission.js';
+import type { Checkpoints } from './checkpoints.js';
 import type { Heads } from './head.js';
 import { JobIntake } from './intake.js';
 import { JobList } from './job-list.js';
@@ -25,6 +26,7 @@ interface Wiring {
   database: Database;
   clusters: Clusters;
   heads: Heads;
+  checkpoints: Checkpoints;
   signals: Signals;
   log: Logger;
   random: RandomBytes;
@@ -92,6 +94,7 @@ export function rayJobRoutes(http: Http, wiring: Wiring): void {
       return rows;
     });
     signals.send(`events:${caller.tenantId}`);
+    await wiring.checkpoints.remove(job);
     void deleteOnHeads(wiring, caller.tenantId, copies);
     return { deleted: true };
   });

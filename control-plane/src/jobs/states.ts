@@ -2,8 +2,9 @@
 import type { AttemptPhase, JobPhase } from '@iocloud/contracts';
 
 /**
- * What can happen to a job. `attemptLost`: its attempt ended through no fault of the job and another may follow;
- * `attemptsExhausted`: the same, but it was the last that it may have.
+ * What can happen to a job. `attemptLost`: its attempt failed for a cause that the job's retry policy names, and another
+ * may follow; `attemptsExhausted`: the same, but it was the last that it may have; `evicted`: its attempt was moved away,
+ * which counts as none.
  */
 export type JobEvent =
   | 'assign'
@@ -13,7 +14,8 @@ export type JobEvent =
   | 'fail'
   | 'stopped'
   | 'attemptLost'
-  | 'attemptsExhausted';
+  | 'attemptsExhausted'
+  | 'evicted';
 
 /** An event that is absent cannot happen in that phase. */
 export const jobTransitions: Record<JobPhase, Partial<Record<JobEvent, JobPhase>>> = {
@@ -26,6 +28,7 @@ export const jobTransitions: Record<JobPhase, Partial<Record<JobEvent, JobPhase>
     stopped: 'stopped',
     attemptLost: 'queued',
     attemptsExhausted: 'failed',
+    evicted: 'queued',
   },
   running: {
     stop: 'stopping',
@@ -34,6 +37,7 @@ export const jobTransitions: Record<JobPhase, Partial<Record<JobEvent, JobPhase>
     stopped: 'stopped',
     attemptLost: 'queued',
     attemptsExhausted: 'failed',
+    evicted: 'queued',
   },
   // Asked to stop, it may still end by itself first; if its cluster is lost it has stopped for certain.
   stopping: {
@@ -44,6 +48,7 @@ export const jobTransitions: Record<JobPhase, Partial<Record<JobEvent, JobPhase>
     stopped: 'stopped',
     attemptLost: 'stopped',
     attemptsExhausted: 'stopped',
+    evicted: 'stopped',
   },
   succeeded: {},
   failed: {},

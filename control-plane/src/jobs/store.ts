@@ -22,6 +22,8 @@ export interface JobRow {
   error_type: string | null;
   max_attempts: number;
   attempt_count: number;
+  /** Of its attempts, those that were moved away. */
+  evicted_count: number;
   cluster_id: ClusterId | null;
   ray_job_id: string | null;
   ray_facts: RayFacts | null;
@@ -31,8 +33,9 @@ export interface JobRow {
   ended_at: Date | null;
 }
 
-const columns = `id, tenant_id, submission_id, submission, needs, scheduling, queue_at, wanted_cluster, packages, phase, message, error_type,
-  max_attempts, attempt_count, cluster_id, ray_job_id, ray_facts, submitted_at, not_before, started_at, ended_at`;
+const columns = `id, tenant_id, submission_id, submission, needs, scheduling, queue_at, wanted_cluster, packages, phase, message,
+  error_type, max_attempts, attempt_count, evicted_count, cluster_id, ray_job_id, ray_facts, submitted_at, not_before,
+  started_at, ended_at`;
 
 function viewOf(row: JobRow): string {
   return renderRayView({
@@ -129,7 +132,7 @@ export async function changeJob(tx: Transaction, row: JobRow, changes: Changes):
   await tx.query({
     name: 'change-job',
     text: `UPDATE jobs SET phase = $2, message = $3, error_type = $4, attempt_count = $5, cluster_id = $6,
-             ray_view = $7, ray_job_id = $8, ray_facts = $9, not_before = $10, started_at = $11, ended_at = $12
+             ray_view = $7, ray_job_id = $8, ray_facts = $9, not_before = $10, started_at = $11, ended_at = $12, evicted_count = $13
            WHERE id = $1`,
     values: [
       next.id,
@@ -144,6 +147,7 @@ export async function changeJob(tx: Transaction, row: JobRow, changes: Changes):
       next.not_before,
       next.started_at,
       next.ended_at,
+      next.evicted_count,
     ],
   });
   return next;

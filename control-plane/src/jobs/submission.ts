@@ -3,10 +3,12 @@
  * words but without its traceback. Pure.
  */
 import {
+  attemptVariables,
   type IoMetadata,
   ioMetadata,
   type RayJobSubmission,
   readIoMetadata,
+  retryPolicyOf,
   type Scheduling,
 } from '@iocloud/contracts';
 import { type Needs, parseLabelCondition } from '../core/queueing/index.js';
@@ -42,7 +44,6 @@ const fields = new Set([
   'entrypoint_resources',
   'entrypoint_label_selector',
 ]);
-const defaultMaxAttempts = 3;
 /** A head keeps the log in `job-driver-<id>.log`; what we append for later attempts must fit a file name too. */
 const maxSubmissionIdBytes = 200;
 
@@ -75,6 +76,7 @@ export function parseSubmission(text: string): Submission {
   }
   const { io, asked } = parseIoMetadata(metadata);
   const { requirements, scheduling } = asked;
+  refuseOurVariables(runtimeEnv);
   const submissionId = parseSubmissionId((given.submission_id || given.job_id || null) as string | null);
   const body = Object.fromEntries(
     Object.entries(given).filter(([name]) => name !== 'submission_id' && name !== 'job_id'),
@@ -93,9 +95,9 @@ export function parseSubmission(text: string): Submission {
       ...(Object.keys(requirements).length > 0 ? { requirements } : {}),
     },
     wantedCluster: io['io.cluster'] ?? null,
-    maxAttempts: io['io.max_attempts'] === undefined ? defaultMaxAttempts : Number(io['io.max_attempts']),
     scheduling,
     waitsForMachines: io['io.wait_for_machines'] === 'true',
+    maxAttempts: retryPolicyOf(metadata).maxAttempts,
     body,
   };
 }
@@ -145,6 +147,15 @@ function parseIoMetadata(metadata: Record<string, string> | null) {
   const read = readIoMetadata(io);
   if ('key' in read) throw valueError(`metadata key ${read.key}: ${read.message}`);
   return { io, asked: read };
+}
+
+/** A value of the user's own would either be overwritten in silence or break what relies on ours. */
+function refuseOurVariables(runtimeEnv: Record<string, unknown> | null): void {
+  const variables = runtimeEnv?.env_vars;
+  if (!isObject(variables)) return;
+  const taken = attemptVariables.find(name => name in variables);
+  if (taken)
+    throw valueError(`runtime_env: env_vars: ${taken} is set by the platform for each attempt; use another name`);
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -62,6 +62,7 @@ function clusterNamed(name: string): Cluster {
     origin: 'user',
     desired: 'running',
     phase: 'ready',
+    load: null,
     generation: 1,
     observedGeneration: 1,
     conditions: [

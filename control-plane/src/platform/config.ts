@@ -1,4 +1,6 @@
 /** The configuration of a control plane process, read once at start from the environment. */
+import { resolve } from 'node:path';
+import { minNodeLostSeconds } from '@iocloud/contracts';
 import { z } from 'zod';
 
 const seconds = (fallback: number) => z.coerce.number().min(0).default(fallback);
@@ -18,6 +20,14 @@ const schema = z.object({
   IOCLOUD_SSH_HOST: z.string().default('127.0.0.1'),
   IOCLOUD_SSH_PORT: z.coerce.number().int().min(0).max(65535).default(8266),
   IOCLOUD_DATA_DIR: z.string().min(1).describe('where packages are kept'),
+  IOCLOUD_CHECKPOINT_ROOT: z
+    .string()
+    .regex(
+      /^(\/|[a-z][a-z0-9+.-]*:\/\/)/i,
+      'an absolute path that all machines mount, or a URL such as s3://bucket/path',
+    )
+    .optional()
+    .describe('where jobs keep checkpoints'),
   IOCLOUD_SECRETS_DIR: z.string().min(1).describe('session-secret, seal-key, ssh_host_ed25519_key'),
   IOCLOUD_BOOTSTRAP_FILE: z.string().optional().describe('JSON: first tenant, user, key and nodes'),
   IOCLOUD_PUBLIC_URL: z.url().optional().describe('how browsers reach this server, when not by host and port'),
@@ -33,7 +43,11 @@ const schema = z.object({
   IOCLOUD_PACKAGE_TTL_SECONDS: seconds(7 * 86_400).describe('life of a package that no job uses'),
   IOCLOUD_MAX_JOB_LOG_BYTES: bytes(4 * 2 ** 30).describe('log kept of one attempt; what follows is dropped and said'),
   IOCLOUD_MAX_JOBS_PER_CLUSTER: z.coerce.number().int().min(1).default(32).describe('jobs at once on one cluster'),
-  IOCLOUD_NODE_LOST_SECONDS: seconds(60).describe('silence after which the leases of a node count as lost'),
+  IOCLOUD_NODE_LOST_SECONDS: z.coerce
+    .number()
+    .min(minNodeLostSeconds)
+    .default(16)
+    .describe('silence after which the leases of a node count as lost; it ends them itself before that'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -45,6 +59,8 @@ export interface Config {
   sshHost: string;
   sshPort: number;
   dataDir: string;
+  /** A directory or a URL. */
+  checkpointRoot: string;
   secretsDir: string;
   bootstrapFile: string | undefined;
   publicUrl: string | undefined;
@@ -94,6 +110,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     sshHost: value.IOCLOUD_SSH_HOST,
     sshPort: value.IOCLOUD_SSH_PORT,
     dataDir: value.IOCLOUD_DATA_DIR,
+    checkpointRoot: value.IOCLOUD_CHECKPOINT_ROOT ?? resolve(value.IOCLOUD_DATA_DIR, 'checkpoints'),
     secretsDir: value.IOCLOUD_SECRETS_DIR,
     bootstrapFile: value.IOCLOUD_BOOTSTRAP_FILE,
     publicUrl: value.IOCLOUD_PUBLIC_URL,

@@ -89,7 +89,7 @@ export class Wakeups {
   constructor(readonly wiring: Wiring) {}
 
   async start(): Promise<void> {
-    const { handlers, sweepIntervalMs = 3_000, concurrency = 16 } = this.wiring;
+    const { handlers, sweepIntervalMs = 1_000, concurrency = 16 } = this.wiring;
     for (const [topic, handler] of Object.entries(handlers) as [Topic, TopicHandler][]) {
       const runner = new KeyedRunner(key => this.#guarded(topic, key, handler));
       this.#runners.set(topic, runner);

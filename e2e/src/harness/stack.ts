@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { Machine, type MachineOptions } from './machine.js';
 import { type Process, processes, processesNaming, until } from './processes.js';
 
 /** The checkout: sources and built files lie at different depths in it. */
@@ -44,6 +45,7 @@ export class Stack {
   output = '';
   /** A directory that the test and the entrypoints of its jobs share: a Ray node has a /tmp of its own. */
   readonly shared = mkdtempSync('/var/tmp/iocloud-e2e-');
+  readonly machines: Machine[] = [];
   #launcher: ChildProcess | undefined;
 
   constructor(
@@ -93,6 +95,15 @@ export class Stack {
     this.address = address;
     this.env = { ...(process.env as Record<string, string>), NODE_OPTIONS: '', ...sourced(envFile) };
     this.apiKey = this.env.IOCLOUD_API_KEY ?? '';
+  }
+
+  /** One more machine: an agent with a state directory of its own, on this host. Resolves when it is online. */
+  async machine(name: string, options: MachineOptions = {}): Promise<Machine> {
+    const machine = await Machine.enrol(this, name, options);
+    this.machines.push(machine);
+    machine.start();
+    await machine.online();
+    return machine;
   }
 
   /** The tail of each log, for a failure's message. */
@@ -236,6 +247,7 @@ export class Stack {
   }
 
   async stop(): Promise<void> {
+    for (const machine of this.machines) await machine.stop();
     const code = await this.down();
     const left = this.leftovers();
     for (const { pid } of left) process.kill(pid, 'SIGKILL');

@@ -1,7 +1,8 @@
 /** How long to wait before the next try to connect: doubling, with jitter so that many agents do not come at once. */
 
 const firstMs = 250;
-const lastMs = 30_000;
+/** Well below the time after which the machine's Ray nodes end themselves (contracts/src/fencing.ts). */
+const lastMs = 4_000;
 /** After a refusal by the control plane, which only a person can lift. */
 export const refusedDelayMs = 60_000;
 

@@ -16,8 +16,8 @@ export class StreamFault extends Error {
 }
 
 export interface StreamSources {
-  /** Where the dashboard of a lease's head listens. Throws StreamFault. */
-  dashboard(leaseId: string): NetConnectOpts;
+  /** Where a port of a lease's head listens. Throws StreamFault. */
+  headPort(leaseId: string, port: 'dashboard' | 'gcs'): NetConnectOpts;
   /** A job's log and, unless it is followed, how many bytes that is; ends when `signal` aborts. Throws StreamFault. */
   jobLog(
     request: Extract<StreamRequest, { kind: 'job-log' }>,
@@ -31,8 +31,8 @@ const requestTimeoutMs = 10_000;
 export async function serveStream(stream: Duplex, sources: StreamSources, log: Logger): Promise<void> {
   try {
     const request = parseRequest(await firstLine(stream, maxRequestBytes, requestTimeoutMs));
-    if (request.kind === 'dashboard') await carryDashboard(stream, sources.dashboard(request.leaseId));
-    else await carryJobLog(stream, request, sources);
+    if (request.kind === 'job-log') await carryJobLog(stream, request, sources);
+    else await carryPort(stream, request.kind, sources.headPort(request.leaseId, request.kind));
   } catch (error) {
     if (!(error instanceof StreamFault)) log.debug({ error: String(error) }, 'a stream ended early');
     if (error instanceof StreamFault && stream.writable) {
@@ -60,12 +60,12 @@ function parseRequest(line: string): StreamRequest {
   return parsed.data;
 }
 
-async function carryDashboard(stream: Duplex, target: NetConnectOpts): Promise<void> {
+async function carryPort(stream: Duplex, name: string, target: NetConnectOpts): Promise<void> {
   const socket = connect({ ...target, allowHalfOpen: true });
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', error =>
-      reject(new StreamFault('not-ready', `the dashboard does not answer: ${error.message}`)),
+      reject(new StreamFault('not-ready', `the head's ${name} port does not answer: ${error.message}`)),
     );
   });
   socket.on('error', () => stream.destroy());

@@ -1,2 +1,3 @@
 /** The Ray nodes of this machine: desired leases made real, watched, and ended without a trace. */
+export { uptimeSeconds } from './fence.js';
 export { Leases } from './leases.js';

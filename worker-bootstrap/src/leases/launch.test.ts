@@ -35,6 +35,8 @@ const around: Surroundings = {
   devices: [],
   sandbox: null,
   dashboardSocket: null,
+  gcsSocket: null,
+  fenceFile: '/state/fence',
   tempDir: null,
   inherited: { HOME: '/root', SECRET: 'of the operator', https_proxy: 'http://proxy', RAY_ADDRESS: 'elsewhere' },
 };

@@ -9,10 +9,15 @@ export interface Launch {
   /** Where the head answers to new members; null on the head itself. */
   head: [string, number] | null;
   dashboard: [string, number] | null;
+  /** Where the head's GCS, Ray's own control store, answers; null on a worker. */
+  gcs: [string, number] | null;
   dashboardAgent: [string, number];
   dashboardSocket: string | null;
+  gcsSocket: string | null;
   tokenFile: string;
   stopTimeoutSeconds: number;
+  /** See fence.ts. */
+  fenceFile: string;
   sandbox: { network: string; tmp: string; hide: string[]; keep: string[] } | null;
   /** Where the node's session folders are, as seen from outside. */
   sessionsDir: string;
@@ -35,6 +40,8 @@ export interface Surroundings {
   devices: readonly Device[];
   sandbox: Launch['sandbox'];
   dashboardSocket: string | null;
+  gcsSocket: string | null;
+  fenceFile: string;
   /** Ray's folder where it cannot have /tmp/ray for itself; null in a sandbox. */
   tempDir: string | null;
   /** The agent's own environment, of which little is passed on. */
@@ -69,8 +76,11 @@ export function launchOf(spec: LeaseSpec, around: Surroundings): Launch {
     head: isHead ? null : [spec.headIp, around.ports.gcs],
     dashboard: isHead ? [spec.nodeIp, around.ports.dashboard] : null,
     dashboardAgent: [spec.nodeIp, around.ports.dashboardAgent],
+    gcs: isHead ? [spec.nodeIp, around.ports.gcs] : null,
     dashboardSocket: around.dashboardSocket,
+    gcsSocket: around.gcsSocket,
     tokenFile,
+    fenceFile: around.fenceFile,
     stopTimeoutSeconds,
     sandbox: around.sandbox,
     sessionsDir: around.tempDir ?? join(around.leaseDir, 'tmp', 'ray'),
@@ -127,6 +137,9 @@ function environment(spec: LeaseSpec, around: Surroundings, tokenFile: string): 
     PATH: `${join(around.environment, 'bin')}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
     VIRTUAL_ENV: around.environment,
     [leaseMarker]: spec.leaseId,
+    // How the head names this Ray node in its own resource state.
+    RAY_CLOUD_INSTANCE_ID: spec.leaseId,
+    RAY_NODE_TYPE_NAME: spec.group,
     RAY_AUTH_MODE: 'token',
     RAY_AUTH_TOKEN_PATH: tokenFile,
     RAY_USAGE_STATS_ENABLED: '0',

@@ -127,11 +127,13 @@ export class Lease {
     if (this.#process) await signalProcess(this.#process, 'SIGTERM');
   }
 
-  /** Where the dashboard of this head can be reached, or null for a worker or before it is ready. */
-  dashboard(): NetConnectOpts | null {
-    if (this.phase !== 'ready' || !this.launch?.dashboard) return null;
-    if (this.launch.dashboardSocket) return { path: this.launch.dashboardSocket };
-    const [host, port] = this.launch.dashboard;
+  /** Where a port of this head can be reached, or null for a worker or before it is ready. */
+  headPort(name: 'dashboard' | 'gcs'): NetConnectOpts | null {
+    const address = this.launch?.[name];
+    if (this.phase !== 'ready' || !this.launch || !address) return null;
+    const path = name === 'dashboard' ? this.launch.dashboardSocket : this.launch.gcsSocket;
+    if (path) return { path };
+    const [host, port] = address;
     return { host, port };
   }
 }

@@ -1,11 +1,12 @@
 /** All leases of this machine: brings what runs to what is desired, and tells of every change. */
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import type { NetConnectOpts } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { Device, LeaseObservation, LeaseSpec } from '@iocloud/contracts';
 import type { AgentConfig } from '../config.js';
 import type { Logger } from '../log.js';
 import type { Sandbox } from '../sandbox/index.js';
+import { Fence } from './fence.js';
 import { freePorts } from './free-ports.js';
 import { type Launch, launchOf, type Ports, portsInNamespace } from './launch.js';
 import { Lease } from './lease.js';
@@ -23,6 +24,7 @@ export class Leases {
   readonly #over = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  readonly fence: Fence;
   #looking: Promise<void> | undefined;
   /** The revision of the last `desired` message that is acted on; 0 before the first. */
   revision = 0;
@@ -36,10 +38,12 @@ export class Leases {
     readonly log: Logger,
   ) {
     this.#store = new LeaseStore(config.stateDir);
+    this.fence = new Fence(config.stateDir);
   }
 
   /** Adopts what an earlier agent left running, and sweeps what nothing uses. */
   async open(): Promise<void> {
+    await this.fence.open();
     for (const spec of await this.#store.open(Date.now())) {
       const lease = this.#add(spec);
       await lease.adopt();
@@ -109,22 +113,25 @@ export class Leases {
     if (!environment) throw new Error(`Ray ${spec.rayVersion} is not installed on this machine`);
     const leaseDir = this.#store.directory(spec.leaseId);
     const namespaced = this.sandbox.isolation === 'namespace';
+    if (spec.checkpointDir !== null) await mkdir(spec.checkpointDir, { recursive: true, mode: 0o700 });
     const launch = launchOf(spec, {
       environment,
       leaseDir,
+      fenceFile: this.fence.file,
       memoryBytes: this.memoryBytes,
       devices: this.devices,
       inherited: process.env,
       ports: namespaced ? portsInNamespace(spec.nodeIp) : await this.#portsOnHost(spec),
       dashboardSocket: namespaced && spec.role === 'head' ? this.sandbox.socketPath(spec.leaseId) : null,
+      gcsSocket: namespaced && spec.role === 'head' ? this.sandbox.socketPath(`${spec.leaseId}.gcs`) : null,
       // Its path ends up in those of Ray's sockets, which have 107 bytes at most.
       tempDir: namespaced ? null : join(this.sandbox.runtimeDir, spec.leaseId.slice(3, 11)),
       sandbox: namespaced
         ? {
             network: await this.sandbox.openNetwork(spec.clusterId),
             tmp: join(leaseDir, 'tmp'),
-            hide: [this.config.stateDir],
-            keep: [environment, leaseDir],
+            hide: [this.config.stateDir, ...(spec.checkpointRoot === null ? [] : [spec.checkpointRoot])],
+            keep: [environment, leaseDir, ...(spec.checkpointDir === null ? [] : [spec.checkpointDir])],
           }
         : null,
     });
@@ -186,8 +193,9 @@ export class Leases {
   async #tidy(lease: Lease): Promise<boolean> {
     const { clusterId } = lease.spec;
     if (!this.#running().some(other => other.spec.clusterId === clusterId)) await this.sandbox.closeNetwork(clusterId);
-    const socket = lease.launch?.dashboardSocket;
-    if (socket) await rm(socket, { force: true });
+    for (const socket of [lease.launch?.dashboardSocket, lease.launch?.gcsSocket]) {
+      if (socket) await rm(socket, { force: true });
+    }
     if (!lease.wipeWhenOver) return false;
     if (!lease.launch?.sandbox && lease.launch) await rm(lease.launch.sessionsDir, { recursive: true, force: true });
     await this.#store.wipe(lease.id);
@@ -195,11 +203,11 @@ export class Leases {
     return true;
   }
 
-  /** Where the dashboard of a lease's head can be reached, 'unknown' for no such lease, 'not-ready' before it answers. */
-  dashboard(leaseId: string): NetConnectOpts | 'unknown' | 'not-ready' {
+  /** Where a port of a lease's head can be reached, 'unknown' for no such lease, 'not-ready' before it answers. */
+  headPort(leaseId: string, port: 'dashboard' | 'gcs'): NetConnectOpts | 'unknown' | 'not-ready' {
     const lease = this.#leases.get(leaseId);
     if (lease?.spec.role !== 'head') return 'unknown';
-    return lease.dashboard() ?? 'not-ready';
+    return lease.headPort(port) ?? 'not-ready';
   }
 
   /** Folders with the sessions of the cluster's Ray nodes here, those that are over but not yet wiped included. */

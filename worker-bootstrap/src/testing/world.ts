@@ -104,6 +104,8 @@ export function leaseSpecs(workers: number): [LeaseSpec, ...LeaseSpec[]] {
     deviceIndices: [],
     resources: {},
     labels: {},
+    checkpointDir: null,
+    checkpointRoot: null,
   });
   return [spec(0), ...Array.from({ length: workers }, (_, index) => spec(index + 1))];
 }

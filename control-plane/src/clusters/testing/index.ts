@@ -13,6 +13,7 @@ import {
   newId,
   type TenantId,
 } from '@iocloud/contracts';
+import { drainingNodes } from '../../inventory/draining.js';
 import * as inventoryStore from '../../inventory/store.js';
 import { type Database, Seal, Signer } from '../../platform/index.js';
 import { type Ground, newTenantKey, startGround, type TestKey } from '../../test-ground.js';
@@ -69,13 +70,21 @@ export class SimulatedAgent {
 
 export class Trial {
   readonly activity = new Map<ClusterId, { live: number; lastEndedAt: Date | null }>();
+  readonly evicted = new Map<ClusterId, string>();
+  readonly headLost = new Set<ClusterId>();
   readonly seal = new Seal(randomBytes(32));
   now = () => new Date();
   readonly domain: ClusterDomain;
 
   private constructor(readonly ground: Ground) {
     this.domain = createClusters({
-      config: { rayVersion: '2.60.0', idleTimeoutSeconds: 600, nodeLostSeconds: 60, publicUrl: undefined },
+      config: {
+        rayVersion: '2.60.0',
+        idleTimeoutSeconds: 600,
+        nodeLostSeconds: 60,
+        publicUrl: undefined,
+        checkpointRoot: 's3://bucket',
+      },
       database: ground.database,
       machines: {
         available: inventoryStore.availableMachines,
@@ -83,9 +92,14 @@ export class Trial {
         changedSince: inventoryStore.machinesChangedSince,
         changeDesired: inventoryStore.changeDesired,
         silentSince: inventoryStore.silentSince,
+        draining: drainingNodes,
         openStream: () => Promise.reject(new Error('this trial has no streams')),
       },
-      activity: { of: async () => this.activity },
+      activity: {
+        of: async () => this.activity,
+        evict: async (_tx, id, { reason }) => void this.evicted.set(id, reason),
+        headLost: async (_tx, id) => void this.headLost.add(id),
+      },
       signals: { send: () => undefined },
       seal: this.seal,
       signer: new Signer(randomBytes(32)),

@@ -1,4 +1,12 @@
-/** Which machine carries which Ray nodes: pure, deterministic, with the reasons in words where none can. */
+/**
+ * Which machine carries which Ray nodes: pure, deterministic, with the reasons in words where none can. `place.ts` fits one
+ * cluster on one machine; `Fleet` finds the best places among very many.
+ */
+export { acceleratorOf, classify, type Resolved, resolve } from './accelerator-lookup.js';
+export { type Accelerator, accelerators } from './accelerators.js';
+export type { Explanation } from './explain.js';
+export * from './fleet/types.js';
+export { Fleet } from './fleet.js';
 export { type Candidate, makeRoom, type Occupant } from './make-room.js';
 export {
   type Assignment,
@@ -12,3 +20,4 @@ export {
   type Want,
 } from './place.js';
 export { type Evidence, reputation, type Standing, unknown, withEvidence } from './reputation.js';
+export { defaultFitWeight, estimatedLatencyMs, evenWeights } from './score.js';

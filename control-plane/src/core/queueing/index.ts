@@ -1,5 +1,26 @@
-/** Which queued job runs where: pure decisions on jobs, clusters and what is reserved. */
+/**
+ * Which queued work runs where, pure: today's plan of jobs over warm clusters (`plan`), and the queue with classes,
+ * ageing, shares, quotas, preemption, reservations and budgets over any ground (`Queue`), with the rules of attempts.
+ */
 export { type Amounts, add, type Needs, nothing, reservation, shortage } from './amounts.js';
-export { labelsFor, labelsMatch, parseLabelCondition } from './label-selector.js';
+export * from './attempt-rules.js';
+export { DevicePools, type PoolMachine, type PoolPlacement, type PoolRequest } from './device-pools.js';
+export { type Ground, type GroundRefusal, isRefusal } from './ground.js';
+export { type LabelCondition, labelsFor, labelsMatch, parseLabelCondition } from './label-selector.js';
+export { defaultOrderTerms, type OrderTerms, overtakingLimitMs, rankMs } from './order.js';
+export { OrderedHeap } from './ordered-heap.js';
 export { type Decision, type PlannedCluster, type PlanOptions, plan, type QueuedJob } from './plan.js';
 export * from './priority.js';
+export { type Adoption, type Explanation, Queue, type QueueDecision, type Step, type StepLimits } from './queue.js';
+export type { Demand, TenantTerms } from './quota.js';
+export { costMicroUsd } from './spending.js';
+export { defaultQueueTerms, type QueueTerms } from './terms.js';
+export type { Wait, WaitCode } from './waiting.js';
+export {
+  type PriorityClass,
+  priorityClasses,
+  type Workload,
+  type WorkloadChanges,
+  type WorkloadState,
+  workloadTransitions,
+} from './workload.js';

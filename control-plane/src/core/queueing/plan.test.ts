@@ -31,6 +31,7 @@ const cluster = (id: string, more: Partial<PlannedCluster> & { cpus?: number } =
     capacity: { cpus, gpus: 0, memoryBytes: 2 ** 40, resources: {} },
     reserved: nothing,
     liveJobs: 0,
+    saturated: false,
     nodeLabels: [{}],
     waitingFor: 'its head is starting',
     ...rest,
@@ -104,6 +105,38 @@ describe('a plan', () => {
         }
       }),
     );
+  });
+
+  test('takes a cluster that its own load has filled only where no other has room', () => {
+    const filled = cluster('a', { cpus: 2, saturated: true });
+    const [decision] = plan([job('j')], [filled, cluster('b', { cpus: 8 })], options());
+    expect(decision).toMatchObject({ kind: 'assign', clusterId: 'b' });
+    expect(plan([job('j')], [filled], options())).toMatchObject([{ kind: 'assign', clusterId: 'a' }]);
+    const full = cluster('b', { reserved: { ...nothing, cpus: 4 } });
+    expect(plan([job('j')], [filled, full], options())).toMatchObject([{ kind: 'assign', clusterId: 'a' }]);
+  });
+
+  test('sends a job that names a cluster there for what that can grow to, and no other', () => {
+    const growing = cluster('a', { cpus: 1, growsTo: { cpus: 5, gpus: 0, memoryBytes: 2 ** 40, resources: {} } });
+    const named = (id: string, cpus: number) => job(id, { cpus, wantedCluster: 'a' });
+    const refused = new Map([['k' as JobId, 'no machine is free']]);
+    const jobs = [named('j', 4), job('k', { cpus: 4 }), named('l', 1), named('m', 2), named('n', 6)];
+    expect(plan(jobs, [growing], options({ refused }))).toMatchObject([
+      { kind: 'assign', jobId: 'j', reserve: { cpus: 4 } },
+      { kind: 'wait', jobId: 'k', message: 'no machine is free' },
+      { kind: 'assign', jobId: 'l' },
+      { kind: 'wait', jobId: 'm', message: expect.stringContaining('7 CPUs of 5') },
+      { kind: 'wait', jobId: 'n', message: expect.stringContaining('can never run this job') },
+    ]);
+  });
+
+  test('binds no job to the cluster whose room it waits for: another that has room takes it', () => {
+    const full = cluster('a', { reserved: { ...nothing, cpus: 4 } });
+    const refused = new Map([['j' as JobId, 'no machine is free']]);
+    expect(plan([job('j')], [full], options({ refused }))).toMatchObject([{ kind: 'wait', jobId: 'j' }]);
+    expect(plan([job('j')], [full, cluster('b')], options({ refused }))).toMatchObject([
+      { kind: 'assign', jobId: 'j', clusterId: 'b' },
+    ]);
   });
 
   test('brings up at most one cluster for a tenant at a time', () => {

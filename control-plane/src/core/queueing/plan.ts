@@ -24,9 +24,13 @@ export interface PlannedCluster {
   /** `pending`: it has no machines yet. */
   phase: 'pending' | 'provisioning' | 'ready';
   capacity: Amounts;
+  /** What it has once it has grown to its bounds, for jobs that name it; absent where its size is fixed. */
+  growsTo?: Amounts;
   /** What live attempts hold. */
   reserved: Amounts;
   liveJobs: number;
+  /** By its live load a job there would wait, whatever is reserved: chosen last among those with room. */
+  saturated: boolean;
   nodeLabels: Record<string, string>[];
   waitingFor: string;
 }
@@ -76,14 +80,16 @@ function placeOn(job: QueuedJob, wanted: string, own: Draft[], options: PlanOpti
   const wait = (message: string): Decision => ({ kind: 'wait', jobId: job.id, message });
   const draft = own.find(({ cluster }) => cluster.id === wanted) ?? own.find(({ cluster }) => cluster.name === wanted);
   if (!draft) return wait(`Waiting for cluster ${wanted}: no cluster of that name or id is up or coming up.`);
-  const lack = neverFits(job, draft.cluster);
+  // It grows for what waits on it: a job that may run nowhere else goes there as if it had grown.
+  const capacity = draft.cluster.growsTo ?? draft.cluster.capacity;
+  const lack = neverFits(job, draft.cluster, capacity);
   if (lack) return wait(`Cluster ${wanted} can never run this job: ${lack}. Scale the cluster, or stop the job.`);
   if (draft.cluster.phase !== 'ready') {
-    hold(draft, job);
+    hold(draft, job, capacity);
     return wait(`Waiting for cluster ${draft.cluster.name}: ${draft.cluster.waitingFor}.`);
   }
-  const full = noRoom(job, draft, options);
-  if (full === null) return assign(job, draft);
+  const full = noRoom(job, draft, options, capacity);
+  if (full === null) return assign(job, draft, capacity);
   draft.claimed = true;
   return wait(`Waiting for room on cluster ${draft.cluster.name}: ${full}.`);
 }
@@ -91,10 +97,12 @@ function placeOn(job: QueuedJob, wanted: string, own: Draft[], options: PlanOpti
 function placeAnywhere(job: QueuedJob, own: Draft[], provisioning: Set<TenantId>, options: PlanOptions): Decision {
   const eligible = own.filter(({ cluster }) => neverFits(job, cluster) === null);
   const ready = eligible.filter(({ cluster }) => cluster.phase === 'ready');
-  // The fullest that has room, so that the others fall idle and are released.
+  // The fullest that has room, so that the others fall idle and are released; what its own load has filled, last.
   const [warm] = ready
     .filter(draft => noRoom(job, draft, options) === null)
-    .sort((left, right) => free(left) - free(right));
+    .sort(
+      (left, right) => Number(left.cluster.saturated) - Number(right.cluster.saturated) || free(left) - free(right),
+    );
   if (warm) return assign(job, warm);
   // A user's own cluster without machines may never get any; one brought up for a job is worth waiting for.
   const coming = eligible.find(
@@ -119,12 +127,12 @@ function placeAnywhere(job: QueuedJob, own: Draft[], provisioning: Set<TenantId>
   return { kind: 'wait', jobId: job.id, message };
 }
 
-function assign(job: QueuedJob, draft: Draft): Decision {
-  return { kind: 'assign', jobId: job.id, clusterId: draft.cluster.id, reserve: hold(draft, job) };
+function assign(job: QueuedJob, draft: Draft, capacity = draft.cluster.capacity): Decision {
+  return { kind: 'assign', jobId: job.id, clusterId: draft.cluster.id, reserve: hold(draft, job, capacity) };
 }
 
-function hold(draft: Draft, job: QueuedJob): Amounts {
-  const reserve = reservation(job.needs, draft.cluster.capacity);
+function hold(draft: Draft, job: QueuedJob, capacity = draft.cluster.capacity): Amounts {
+  const reserve = reservation(job.needs, capacity);
   draft.reserved = add(draft.reserved, reserve);
   draft.liveJobs += 1;
   return reserve;
@@ -133,8 +141,8 @@ function hold(draft: Draft, job: QueuedJob): Amounts {
 const free = (draft: Draft) => draft.cluster.capacity.cpus - draft.reserved.cpus;
 
 /** Why the cluster could not run the job even if it were empty; null: it could. */
-function neverFits(job: QueuedJob, cluster: PlannedCluster): string | null {
-  const lack = shortage(reservation(job.needs, cluster.capacity), cluster.capacity);
+function neverFits(job: QueuedJob, cluster: PlannedCluster, capacity = cluster.capacity): string | null {
+  const lack = shortage(reservation(job.needs, capacity), capacity);
   if (lack) return `it asks for ${lack}`;
   const { labelSelector } = job.needs;
   if (Object.keys(labelSelector).length === 0) return null;
@@ -143,12 +151,11 @@ function neverFits(job: QueuedJob, cluster: PlannedCluster): string | null {
 }
 
 /** Why there is no room just now; null: there is. */
-function noRoom(job: QueuedJob, draft: Draft, options: PlanOptions): string | null {
+function noRoom(job: QueuedJob, draft: Draft, options: PlanOptions, capacity = draft.cluster.capacity): string | null {
   if (draft.claimed) return 'an earlier job waits for it';
   if (draft.liveJobs >= options.maxJobsPerCluster) {
     return `${draft.liveJobs} jobs run there, which is the most that one cluster takes`;
   }
-  const { capacity } = draft.cluster;
   const lack = shortage(add(draft.reserved, reservation(job.needs, capacity)), capacity);
   return lack === null ? null : `with the jobs that run there it would need ${lack}`;
 }

@@ -1,3 +1,4 @@
-/** The attempts of jobs: their rows, how they end, and the monitors that see them through. */
+/** The attempts of jobs: their rows, how they end or are moved away, and the monitors that see them through. */
+export { type Eviction, evictAttempt, evictCluster, wakeAttempts } from './eviction.js';
 export { AttemptMonitors } from './monitors.js';
 export { insertAttempt, reservations, takeRaySubmissionId } from './store.js';

@@ -6,11 +6,13 @@
 import type { AttemptId, ClusterId, RayJobDetails } from '@iocloud/contracts';
 import type { Clusters } from '../../clusters/ports.js';
 import type { Database, Logger, Signals } from '../../platform/index.js';
+import type { Checkpoints } from '../checkpoints.js';
 import { type Heads, HeadTrouble } from '../head.js';
 import { LogCopier } from '../logs/index.js';
 import { handOver, type PackageStore } from '../packages/index.js';
 import { isInfrastructureError } from '../states.js';
 import { type JobRow, loadJob, type RandomBytes } from '../store.js';
+import { withEnvironment } from './environment.js';
 import { pollIntervalMs } from './polling.js';
 import {
   type AttemptEnd,
@@ -18,6 +20,7 @@ import {
   advanceAttempt,
   endAttempt,
   loadAttempt,
+  markSent,
   renameAttempt,
   reportEnd,
 } from './store.js';
@@ -27,6 +30,7 @@ export interface MonitorWiring {
   clusters: Clusters;
   heads: Heads;
   packages: PackageStore;
+  checkpoints: Checkpoints;
   signals: Signals;
   log: Logger;
   random: RandomBytes;
@@ -40,7 +44,7 @@ const attemptKey = 'io.attempt';
 const troubleIntervalMs = 500;
 const unreachableIntervalMs = 1_000;
 const stopIntervalMs = 3_000;
-/** A head that has not taken the job after so long, though it is up, is given up. */
+/** A head that has not taken the job's packages after so long, though it is up, is given up. */
 const startLimitMs = 120_000;
 /** So many answers "no such job" in a row before it is believed. */
 const maxMissing = 3;
@@ -109,44 +113,50 @@ export class AttemptMonitor {
     const job = attempt && attempt.phase !== 'ended' ? await loadJob(database, attempt.job_id) : null;
     if (!attempt || !job) return 'done';
     this.clusterId = attempt.cluster_id;
-    if (attempt.reported) return this.#finish(attempt, endOf(attempt.reported), false);
+    if (attempt.reported) return this.#finish(attempt, endOf(attempt.reported), null);
     const head = await clusters.headState(database, attempt.head_lease_id);
-    if (head === 'gone') {
-      const message = 'the head of its cluster has ended.';
-      return this.#finish(attempt, { outcome: 'lost', message, errorType: null, details: null }, true);
+    if (head === 'gone' || head === 'lost') {
+      const message = head === 'gone' ? 'the head of its cluster has ended.' : 'its machine is lost.';
+      return this.#finish(attempt, { outcome: 'lost', message, errorType: null, details: null }, head);
     }
     if (head === 'unreachable') return { wait: unreachableIntervalMs };
     if (attempt.phase === 'assigned') return this.#start(attempt, job);
     this.#copierOf(attempt).follow();
-    if (job.phase === 'stopping') await this.#askToStop(attempt);
+    if (job.phase === 'stopping' || attempt.evict_reason !== null) await this.#askToStop(attempt);
     const details = await heads.job(attempt.cluster_id, attempt.ray_submission_id);
     return details ? this.#heard(attempt, job, details) : this.#unknown(attempt);
   }
 
   async #start(attempt: AttemptRow, job: JobRow): Promise<Step> {
-    const { heads, packages, random, database } = this.wiring;
+    const { heads, packages, random, database, checkpoints } = this.wiring;
     const end = (outcome: AttemptEnd['outcome'], message: string, errorType: string | null = null) =>
-      this.#finish(attempt, { outcome, message, errorType, details: null }, false);
-    if (job.phase === 'stopping') {
-      const known = await heads.job(attempt.cluster_id, attempt.ray_submission_id);
-      return known?.metadata?.[attemptKey] === attempt.id
-        ? this.#accepted(attempt)
-        : end('stopped', 'Job was intentionally stopped.');
+      this.#finish(attempt, { outcome, message, errorType, details: null }, null);
+    if (job.phase === 'stopping' || attempt.evict_reason !== null) {
+      const known = attempt.sent_at === null ? null : await heads.job(attempt.cluster_id, attempt.ray_submission_id);
+      if (known?.metadata?.[attemptKey] === attempt.id) return this.#accepted(attempt);
+      this.#missing += 1;
+      if (attempt.sent_at !== null && this.#missing < maxMissing) return { wait: troubleIntervalMs };
+      return end('stopped', 'Job was intentionally stopped.');
     }
     try {
       const refusal = await handOver(heads, packages, attempt.cluster_id, job.tenant_id, job.packages);
       if (refusal) return end('failed', refusal, 'RUNTIME_ENV_SETUP_FAILURE');
-      const result = await heads.submit(attempt.cluster_id, {
-        ...job.submission,
-        submission_id: attempt.ray_submission_id,
-        metadata: { ...job.submission.metadata, [attemptKey]: attempt.id },
-      });
-      if (result === 'accepted') return this.#accepted(attempt);
-      if (result !== 'exists') return end('failed', result.refused);
     } catch (error) {
-      if (!(error instanceof HeadTrouble) || this.wiring.now() - this.#startedAtMs < startLimitMs) throw error;
-      return end('lost', `the head would not take it within ${startLimitMs / 1000} s: ${error.message}`);
+      const late = this.wiring.now() - this.#startedAtMs >= startLimitMs;
+      if (!(error instanceof HeadTrouble) || !late || attempt.sent_at !== null) throw error;
+      return end('lost', `the head would not take its packages within ${startLimitMs / 1000} s: ${error.message}`);
     }
+    await checkpoints.make(job);
+    // From here on it may run, however slowly the head answers: only the head, or the loss of it, ends the attempt.
+    if (!(await markSent(database, attempt.id))) return 'done';
+    const submission = withEnvironment(job, attempt.number, checkpoints.root);
+    const result = await heads.submit(attempt.cluster_id, {
+      ...submission,
+      submission_id: attempt.ray_submission_id,
+      metadata: { ...submission.metadata, [attemptKey]: attempt.id },
+    });
+    if (result === 'accepted') return this.#accepted(attempt);
+    if (result !== 'exists') return end('failed', result.refused);
     // Sent before a crash, by us; or somebody's own job of this id, which is left alone.
     const known = await heads.job(attempt.cluster_id, attempt.ray_submission_id);
     if (known?.metadata?.[attemptKey] === attempt.id) return this.#accepted(attempt);
@@ -170,7 +180,7 @@ export class AttemptMonitor {
     this.#missing = 0;
     if (details.status === 'SUCCEEDED' || details.status === 'FAILED' || details.status === 'STOPPED') {
       await reportEnd(this.wiring.database, attempt.id, details);
-      return this.#finish(attempt, endOf(details), false);
+      return this.#finish(attempt, endOf(details), null);
     }
     const seen = JSON.stringify([details.status, details.job_id, details.driver_info, details.driver_node_id]);
     if (details.status === 'RUNNING' && (attempt.phase !== 'running' || seen !== this.#seen)) {
@@ -186,24 +196,29 @@ export class AttemptMonitor {
     this.#missing += 1;
     if (this.#missing < maxMissing) return { wait: troubleIntervalMs };
     const message = 'the head of its cluster no longer knows it.';
-    return this.#finish(attempt, { outcome: 'lost', message, errorType: null, details: null }, false);
+    return this.#finish(attempt, { outcome: 'lost', message, errorType: null, details: null }, null);
   }
 
   /** The log is read to its end first, as far as it can be had; then the attempt ends. */
-  async #finish(attempt: AttemptRow, end: AttemptEnd, headGone: boolean): Promise<Step> {
+  async #finish(attempt: AttemptRow, cause: AttemptEnd, head: 'gone' | 'lost' | null): Promise<Step> {
+    const end = asEviction(attempt, cause);
     const copier = this.#copierOf(attempt);
     // The machine may drop the log of a cluster that has ended: what is on its way is waited for first.
-    if (headGone) await copier.quiet(300, 3_000);
+    if (head === 'gone') await copier.quiet(300, 3_000);
     else if (end.errorType !== null && end.errorType !== 'JOB_ENTRYPOINT_COMMAND_ERROR') await this.#sleep(lateWordMs);
     await copier.stop();
-    const rest = await copier.copyToEnd().catch((error: unknown) => {
-      this.wiring.log.debug({ attempt: attempt.id, error: String(error) }, 'the rest of a log cannot be had yet');
-      return 'unreachable' as const;
-    });
+    // What a lost machine had not sent is lost with it.
+    const rest =
+      head === 'lost'
+        ? 'lost'
+        : await copier.copyToEnd().catch((error: unknown) => {
+            this.wiring.log.debug({ attempt: attempt.id, error: String(error) }, 'the rest of a log cannot be had yet');
+            return 'unreachable' as const;
+          });
     if (rest === 'unreachable') {
       this.#restTries += 1;
-      const gone =
-        headGone || (await this.wiring.clusters.headState(this.wiring.database, attempt.head_lease_id)) === 'gone';
+      const state = head ?? (await this.wiring.clusters.headState(this.wiring.database, attempt.head_lease_id));
+      const gone = state === 'gone' || state === 'lost';
       if (!gone || this.#restTries < maxRestTries) return { wait: troubleIntervalMs };
       this.wiring.log.warn({ attempt: attempt.id }, 'the rest of its log is lost with its machine');
     }
@@ -254,6 +269,12 @@ export class AttemptMonitor {
   #sleep(ms: number): Promise<void> {
     return new Promise(resolve => setTimeout(resolve, ms));
   }
+}
+
+/** An attempt that was asked to move has moved, whether it went by itself or with its head; a result of its own stands. */
+function asEviction(attempt: AttemptRow, end: AttemptEnd): AttemptEnd {
+  if (attempt.evict_reason === null || end.outcome === 'succeeded' || end.outcome === 'failed') return end;
+  return { outcome: 'evicted', message: attempt.evict_reason, errorType: null, details: null };
 }
 
 /** How an attempt ends whose job has ended on the head. */

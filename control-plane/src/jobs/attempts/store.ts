@@ -1,5 +1,15 @@
 /** The table `job_attempts`: the tries of a job, of which at most one lives, and how each of them ends, once. */
-import type { AttemptId, AttemptPhase, ClusterId, JobId, LeaseId, RayJobDetails } from '@iocloud/contracts';
+import {
+  type AttemptId,
+  type AttemptPhase,
+  type ClusterId,
+  type JobId,
+  type LeaseId,
+  type RayJobDetails,
+  type RetryPolicy,
+  retryDelayMs,
+  retryPolicyOf,
+} from '@iocloud/contracts';
 import { type Amounts, add, nothing } from '../../core/queueing/index.js';
 import { type Database, type Queryable, type Transaction, wake } from '../../platform/index.js';
 import type { RayFacts } from '../ray-view.js';
@@ -15,6 +25,10 @@ export interface AttemptRow {
   ray_submission_id: string;
   phase: AttemptPhase;
   reported: RayJobDetails | null;
+  /** Why it shall end and go back into the queue; null: it shall not. */
+  evict_reason: string | null;
+  /** When it was first handed to its head, if it was. */
+  sent_at: Date | null;
 }
 
 export interface NewAttempt {
@@ -57,7 +71,7 @@ export async function takeRaySubmissionId(tx: Transaction, clusterId: ClusterId,
 export async function loadAttempt(db: Queryable, id: AttemptId): Promise<AttemptRow | null> {
   const { rows } = await db.query<AttemptRow>({
     name: 'load-attempt',
-    text: `SELECT id, job_id, number, cluster_id, head_lease_id, ray_submission_id, phase, reported
+    text: `SELECT id, job_id, number, cluster_id, head_lease_id, ray_submission_id, phase, reported, evict_reason, sent_at
            FROM job_attempts WHERE id = $1`,
     values: [id],
   });
@@ -92,6 +106,16 @@ export async function renameAttempt(db: Database, attempt: AttemptRow, raySubmis
     );
     return rowCount === 1;
   });
+}
+
+/** To be called before the job is handed to its head. False when the attempt has ended: then it must not be. */
+export async function markSent(db: Queryable, id: AttemptId): Promise<boolean> {
+  const { rowCount } = await db.query({
+    name: 'mark-attempt-sent',
+    text: `UPDATE job_attempts SET sent_at = coalesce(sent_at, now()) WHERE id = $1 AND phase <> 'ended'`,
+    values: [id],
+  });
+  return rowCount === 1;
 }
 
 /** The head's last word; it outlives this process and the head while the log is still being read. */
@@ -132,14 +156,11 @@ export async function advanceAttempt(
 }
 
 export interface AttemptEnd {
-  outcome: 'succeeded' | 'failed' | 'stopped' | 'lost';
+  outcome: 'succeeded' | 'failed' | 'stopped' | 'lost' | 'evicted';
   message: string;
   errorType: string | null;
   details: RayJobDetails | null;
 }
-
-/** A cluster that has just lost a job may be failing: its next attempt waits a moment. Milliseconds. */
-const retryDelayMs = 2_000;
 
 /**
  * Ends an attempt and moves its job on, in one transaction that only one of all who try can commit. Returns the job as
@@ -165,19 +186,23 @@ export async function endAttempt(
       attempt.ray_submission_id,
       now,
     ]);
-    const event = jobEventOf(end.outcome, job);
+    const policy = retryPolicyOf(job.submission.metadata);
+    const event = jobEventOf(end.outcome, job, policy);
     const phase = nextJobPhase(job.phase, event);
     if (phase === null) throw new Error(`job ${job.id} cannot have '${event}' while it is ${job.phase}`);
     const facts = end.details ? factsOf(end.details) : job.ray_facts;
     const again = phase === 'queued';
+    const counted = job.attempt_count - job.evicted_count;
+    const pauseMs = end.outcome === 'evicted' ? 0 : retryDelayMs(policy, counted);
     const next = await changeJob(tx, job, {
       phase,
-      message: messageOf(phase, end, job),
+      message: messageOf(phase, end, job, new Date(now.getTime() + pauseMs)),
+      evicted_count: job.evicted_count + (end.outcome === 'evicted' ? 1 : 0),
       error_type: phase === 'failed' ? end.errorType : null,
       ray_facts: again ? null : facts,
       ray_job_id: again ? null : (facts?.job_id ?? job.ray_job_id),
       started_at: again ? null : job.started_at,
-      not_before: again ? new Date(now.getTime() + retryDelayMs) : job.not_before,
+      not_before: again ? new Date(now.getTime() + pauseMs) : job.not_before,
       ended_at: again ? null : now,
     });
     await recordJobEvent(tx, job, eventReason[phase] ?? 'JobChanged', next.message, again ? 'warning' : 'info');
@@ -195,18 +220,27 @@ const eventReason: Partial<Record<JobRow['phase'], string>> = {
   stopped: 'JobStopped',
 };
 
-function jobEventOf(outcome: AttemptEnd['outcome'], job: JobRow): JobEvent {
+type JobFacts = Pick<JobRow, 'phase' | 'attempt_count' | 'evicted_count' | 'max_attempts'>;
+
+/** What the end of its attempt is to the job. Pure. */
+export function jobEventOf(outcome: AttemptEnd['outcome'], job: JobFacts, policy: Pick<RetryPolicy, 'on'>): JobEvent {
   if (outcome === 'succeeded') return 'succeed';
-  if (outcome === 'failed') return 'fail';
   if (outcome === 'stopped') return 'stopped';
-  return job.attempt_count < job.max_attempts ? 'attemptLost' : 'attemptsExhausted';
+  if (outcome === 'evicted') return 'evicted';
+  const retried = policy.on.includes(outcome === 'lost' ? 'infrastructure' : 'error');
+  if (outcome === 'failed' && !retried) return 'fail';
+  return retried && job.attempt_count - job.evicted_count < job.max_attempts ? 'attemptLost' : 'attemptsExhausted';
 }
 
-function messageOf(phase: JobRow['phase'], end: AttemptEnd, job: JobRow): string {
-  if (end.outcome !== 'lost') return end.message;
-  const which = `Attempt ${job.attempt_count} of ${job.max_attempts} was lost: ${end.message}`;
-  if (phase === 'queued') return `${which} The job waits to run again.`;
-  return phase === 'stopped' ? 'Job was intentionally stopped.' : which;
+function messageOf(phase: JobRow['phase'], end: AttemptEnd, job: JobRow, retryAt: Date): string {
+  if (phase === 'stopped') return end.outcome === 'stopped' ? end.message : 'Job was intentionally stopped.';
+  if (end.outcome === 'evicted') return `Moved: ${end.message} The job waits for another place.`;
+  if (end.outcome === 'lost' || phase === 'queued') {
+    const which = `Attempt ${job.attempt_count - job.evicted_count} of ${job.max_attempts}`;
+    const what = `${which} ${end.outcome === 'lost' ? 'was lost' : 'failed'}: ${end.message}`;
+    return phase === 'queued' ? `${what} The job runs again from ${retryAt.toISOString()} on.` : what;
+  }
+  return end.message;
 }
 
 function factsOf(details: RayJobDetails): RayFacts {

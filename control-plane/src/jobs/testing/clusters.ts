@@ -16,7 +16,7 @@ import type { RayHead } from './ray-head.js';
 interface TestCluster {
   view: ClusterView;
   head: Pick<RayHead, 'host' | 'port' | 'token' | 'agent' | 'jobLog'> | null;
-  state: 'ready' | 'unreachable' | 'gone';
+  state: 'ready' | 'unreachable' | 'gone' | 'lost';
 }
 
 export class TestClusters implements Clusters {
@@ -54,6 +54,7 @@ export class TestClusters implements Clusters {
         phase: 'provisioning',
         headLeaseId: null,
         capacity: { cpus, gpus: 0, memoryBytes: 2 ** 34, resources: {} },
+        saturated: false,
         nodeLabels: [{}],
         waitingFor: 'head starting',
       },

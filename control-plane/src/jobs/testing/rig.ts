@@ -64,6 +64,7 @@ export class Rig {
   ) {
     this.config = {
       dataDir: join(servers.folder, 'data'),
+      checkpointRoot: join(servers.folder, 'checkpoints'),
       rayVersion: '2.60.0',
       maxPackageBytes: 5 * 2 ** 20,
       packageTtlSeconds: 3_600,

@@ -1,0 +1,24 @@
+/**
+ * After how long a silence a machine's Ray nodes end themselves, and when the control plane may count them as ended.
+ *
+ * The control plane acknowledges each heartbeat once it is on record. A machine counts from the moment at which it sent
+ * the last heartbeat that was acknowledged, the control plane from the moment at which it recorded the last one, which
+ * is never earlier. So a machine whose clock runs at least (1 - clockDrift) as fast as the control plane's has ended its
+ * Ray nodes before another attempt of their jobs can start, however long it was cut off, as long as
+ *
+ *     fence + stop ≤ lost × (1 - clockDrift)
+ *
+ * holds; fencing.test.ts checks it for every configurable value. All times in milliseconds.
+ */
+
+/** From the decision to end a Ray node until nothing of it runs: the kernel kills a PID namespace, or the agent a session. */
+export const fenceStopMs = 2_000;
+/** How much slower a machine's clock may run than the control plane's. Quartz differs by 0.01 %. */
+export const clockDrift = 0.05;
+/** Less would let a single delayed heartbeat end healthy jobs. */
+export const minNodeLostSeconds = 8;
+
+/** What a machine is told: how long after its last acknowledged heartbeat its Ray nodes end themselves. */
+export function fenceAfterMs(nodeLostSeconds: number): number {
+  return Math.floor(nodeLostSeconds * 1_000 * (1 - clockDrift)) - fenceStopMs;
+}

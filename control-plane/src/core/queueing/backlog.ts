@@ -1,0 +1,174 @@
+/**
+ * What waits, found in logarithmic time. Workloads that differ in nothing that quotas and ground look at stand in one
+ * lane, first come first served: when the first of a lane cannot go, none of them can, and the lane is parked until what
+ * it waits for changes. Waking costs as much as parking did, so a step never costs more than the tries that it makes.
+ */
+import { type Entry, ranksBefore } from './entry.js';
+import { OrderedHeap } from './ordered-heap.js';
+
+export interface Lane<Request, Placement> {
+  readonly tenant: TenantLanes<Request, Placement>;
+  readonly signature: string;
+  readonly items: OrderedHeap<Entry<Request, Placement>>;
+  /** The set that it is parked in. Null while it stands in the order. */
+  parkedIn: Set<Lane<Request, Placement>> | null;
+  /** Quotas answer the lanes of one tenant and one such alike. */
+  readonly quotaKey: string;
+  /** It was woken for all of its kind: when it no longer waits for a loan, the next of them is to be looked at. */
+  wokenForAll: boolean;
+}
+
+interface TenantLanes<Request, Placement> {
+  readonly tenantId: string;
+  readonly lanes: Map<string, Lane<Request, Placement>>;
+  /** Those in the order. */
+  readonly active: OrderedHeap<Lane<Request, Placement>>;
+  handicapMs: number;
+  /** Out of the order with all its lanes, until one of them is woken. */
+  suspended: boolean;
+}
+
+/** Workloads of one signature get the same answers but for price and time. */
+function signatureOf<Request, Placement>({ workload }: Entry<Request, Placement>): string {
+  const { shape, priorityClass, preemptible, expectedDurationMs, demand } = workload;
+  return JSON.stringify([shape, priorityClass, preemptible, expectedDurationMs, demand]);
+}
+
+const first = <Item>(heap: OrderedHeap<Item>): Item => {
+  const item = heap.first();
+  if (item === undefined) throw new Error('an empty lane stands in the order');
+  return item;
+};
+
+export class Backlog<Request, Placement> {
+  readonly #tenants = new Map<string, TenantLanes<Request, Placement>>();
+  readonly #order = new OrderedHeap<TenantLanes<Request, Placement>>((one, other) => this.#tenantBefore(one, other));
+  readonly #parked = new Map<string, Set<Lane<Request, Placement>>>();
+
+  /** The lane whose first workload is next of all. */
+  next(): Lane<Request, Placement> | undefined {
+    const tenant = this.#order.first();
+    return tenant && first(tenant.active);
+  }
+
+  add(entry: Entry<Request, Placement>): void {
+    const tenant = this.#tenant(entry.workload.tenantId);
+    const signature = signatureOf(entry);
+    const lane: Lane<Request, Placement> = tenant.lanes.get(signature) ?? {
+      tenant,
+      signature,
+      items: new OrderedHeap<Entry<Request, Placement>>(ranksBefore),
+      parkedIn: null,
+      quotaKey: JSON.stringify([tenant.tenantId, entry.workload.demand, entry.workload.preemptible]),
+      wokenForAll: false,
+    };
+    tenant.lanes.set(signature, lane);
+    lane.items.add(entry);
+    entry.lane = lane;
+    if (lane.items.first() !== entry) return;
+    this.wake(lane);
+  }
+
+  remove(entry: Entry<Request, Placement>): void {
+    const { lane } = entry;
+    if (!lane) return;
+    const wasFirst = lane.items.first() === entry;
+    lane.items.remove(entry);
+    entry.lane = null;
+    if (lane.items.size === 0) {
+      lane.parkedIn?.delete(lane);
+      lane.tenant.lanes.delete(lane.signature);
+      lane.tenant.active.remove(lane);
+      this.#reorder(lane.tenant);
+    } else if (wasFirst) this.wake(lane);
+  }
+
+  /** Takes a lane out of the order until what `key` names is woken. */
+  park(lane: Lane<Request, Placement>, key: string): void {
+    const by = this.#parked.get(key) ?? new Set();
+    this.#parked.set(key, by);
+    by.add(lane);
+    lane.parkedIn = by;
+    lane.tenant.active.remove(lane);
+    this.#reorder(lane.tenant);
+  }
+
+  /** None of the tenant's lanes can go before something of the tenant's is woken: they are not looked at one by one. */
+  suspend(tenantId: string): void {
+    const tenant = this.#tenant(tenantId);
+    tenant.suspended = true;
+    this.#reorder(tenant);
+  }
+
+  resume(tenantId: string): void {
+    const tenant = this.#tenant(tenantId);
+    if (!tenant.suspended) return;
+    tenant.suspended = false;
+    this.#reorder(tenant);
+  }
+
+  wakeAll(key: string): void {
+    for (const lane of this.#parked.get(key) ?? []) this.wake(lane);
+  }
+
+  /** Of the lanes that quotas answer alike, only the first: while that has to wait, so have the others. */
+  wakeFirsts(key: string): void {
+    const firsts = new Map<string, Lane<Request, Placement>>();
+    for (const lane of this.#parked.get(key) ?? []) {
+      const known = firsts.get(lane.quotaKey);
+      if (!known || ranksBefore(first(lane.items), first(known.items))) firsts.set(lane.quotaKey, lane);
+    }
+    for (const lane of firsts.values()) {
+      lane.wokenForAll = true;
+      this.wake(lane);
+    }
+  }
+
+  wake(lane: Lane<Request, Placement>): void {
+    lane.parkedIn?.delete(lane);
+    lane.parkedIn = null;
+    lane.tenant.active.add(lane);
+    lane.tenant.suspended = false;
+    this.#reorder(lane.tenant);
+  }
+
+  setHandicap(tenantId: string, handicapMs: number): void {
+    const tenant = this.#tenant(tenantId);
+    if (tenant.handicapMs === handicapMs) return;
+    tenant.handicapMs = handicapMs;
+    this.#reorder(tenant);
+  }
+
+  handicapMs(tenantId: string): number {
+    return this.#tenant(tenantId).handicapMs;
+  }
+
+  #reorder(tenant: TenantLanes<Request, Placement>): void {
+    if (tenant.active.size === 0 || tenant.suspended) this.#order.remove(tenant);
+    else this.#order.add(tenant);
+  }
+
+  #tenantBefore(one: TenantLanes<Request, Placement>, other: TenantLanes<Request, Placement>): boolean {
+    const a = first(first(one.active).items);
+    const b = first(first(other.active).items);
+    const aMs = a.rankMs + one.handicapMs;
+    const bMs = b.rankMs + other.handicapMs;
+    return aMs === bMs ? ranksBefore(a, b) : aMs < bMs;
+  }
+
+  #tenant(tenantId: string): TenantLanes<Request, Placement> {
+    const known = this.#tenants.get(tenantId);
+    if (known) return known;
+    const tenant: TenantLanes<Request, Placement> = {
+      tenantId,
+      lanes: new Map(),
+      active: new OrderedHeap<Lane<Request, Placement>>((one, other) =>
+        ranksBefore(first(one.items), first(other.items)),
+      ),
+      handicapMs: 0,
+      suspended: false,
+    };
+    this.#tenants.set(tenantId, tenant);
+    return tenant;
+  }
+}

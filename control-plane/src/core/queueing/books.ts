@@ -1,0 +1,159 @@
+/** All that the queue knows, and the few ways in which it changes together. */
+import { Backlog } from './backlog.js';
+import { type Entry, ranksBefore } from './entry.js';
+import { type Ground, type GroundRefusal, isRefusal } from './ground.js';
+import { handicapMs } from './order.js';
+import { QuotaBook } from './quota.js';
+import { type Reservation, Reservations } from './reservations.js';
+import type { QueueTerms } from './terms.js';
+
+type Priced = { microUsdPerHour: number };
+
+/** Those of a cohort before whom nobody borrows. */
+export interface LoanLine<E> {
+  /** They wait for what their tenants have lent: all loans wait for them. */
+  owed: Set<E>;
+  /** It has waited to borrow for longer than others must be patient: later loans wait for it. */
+  patient: E | null;
+}
+
+export class Books<Request, Placement extends Priced> {
+  readonly entries = new Map<string, Entry<Request, Placement>>();
+  readonly running = new Set<Entry<Request, Placement>>();
+  readonly #runningOf = new Map<string, Set<Entry<Request, Placement>>>();
+  readonly backlog = new Backlog<Request, Placement>();
+  readonly quotas = new QuotaBook();
+  readonly reservations: Reservations<Request, Placement>;
+  /** Per tenant, who waits for its quota to be freed by its own work: later work of the tenant waits for it. */
+  readonly quotaHolders = new Map<string, Entry<Request, Placement>>();
+  readonly #loansToLookAt = new Set<string>();
+  readonly #loanLines = new Map<string, LoanLine<Entry<Request, Placement>>>();
+  /** Of shapes and prices: could the ground, as it is, carry such work if nothing else ran? */
+  readonly hopes = new Map<string, boolean>();
+  /** Refusals of the ground since room last became free: until then they stay true. */
+  readonly #refusals = new Map<string, GroundRefusal>();
+
+  constructor(
+    readonly ground: Ground<Request, Placement>,
+    readonly terms: QueueTerms,
+  ) {
+    this.reservations = new Reservations(ground, this.quotas);
+  }
+
+  loanLine(cohort: string): LoanLine<Entry<Request, Placement>> {
+    const line = this.#loanLines.get(cohort) ?? { owed: new Set(), patient: null };
+    this.#loanLines.set(cohort, line);
+    return line;
+  }
+
+  runningOf(tenantId: string): Set<Entry<Request, Placement>> {
+    const running = this.#runningOf.get(tenantId) ?? new Set();
+    this.#runningOf.set(tenantId, running);
+    return running;
+  }
+
+  /** Asks the ground while these reservations are lifted, unless it is known to refuse. */
+  place({ workload }: Entry<Request, Placement>, lifted: Reservation<Request, Placement>[]): Placement | GroundRefusal {
+    const key = `${lifted.map(({ entry }) => entry.id).join()}\n${workload.shape}`;
+    const known = this.#refusals.get(key);
+    if (known) return known;
+    const answer = this.ground.place(workload.request, null);
+    if (isRefusal(answer)) this.#refusals.set(key, answer);
+    return answer;
+  }
+
+  take(entry: Entry<Request, Placement>, placement: Placement): void {
+    this.ground.take(entry.id, placement);
+    this.running.add(entry);
+    this.runningOf(entry.workload.tenantId).add(entry);
+    this.quotas.hold(entry.workload.tenantId, entry.workload.demand);
+    this.shareChanged(entry.workload.tenantId);
+  }
+
+  /** What it held is free, for the reservations first; whoever waits for such looks again. */
+  release(entry: Entry<Request, Placement>): void {
+    this.ground.release(entry.id);
+    this.running.delete(entry);
+    this.runningOf(entry.workload.tenantId).delete(entry);
+    this.quotas.free(entry.workload.tenantId, entry.workload.demand);
+    this.shareChanged(entry.workload.tenantId);
+    this.roomFreed();
+    this.quotaFreed(entry.workload.tenantId);
+  }
+
+  dropReservation(id: string): void {
+    const reservation = this.reservations.of(id);
+    if (!reservation) return;
+    this.reservations.drop(id);
+    this.roomFreed();
+    if (reservation.holdsQuota) this.quotaFreed(reservation.entry.workload.tenantId);
+  }
+
+  roomFreed(): void {
+    this.#refusals.clear();
+    this.reservations.refresh();
+    this.backlog.wakeAll('ground');
+  }
+
+  quotaFreed(tenantId: string): void {
+    this.wakeTenant(tenantId);
+    const cohort = this.quotas.cohortOf(tenantId);
+    if (cohort !== null) this.cohortFreed(cohort);
+  }
+
+  cohortFreed(cohort: string): void {
+    this.backlog.wakeAll(`lent in ${cohort}`);
+    this.#loansToLookAt.add(cohort);
+  }
+
+  /** Once for all that was freed since: there may be many who wait for a loan. */
+  wakeBorrowers(): void {
+    for (const cohort of this.#loansToLookAt) this.backlog.wakeFirsts(`loan in ${cohort}`);
+    this.#loansToLookAt.clear();
+  }
+
+  lookAtLoans(cohort: string): void {
+    this.#loansToLookAt.add(cohort);
+  }
+
+  wakeTenant(tenantId: string): void {
+    this.backlog.resume(tenantId);
+    this.backlog.wakeAll(`tenant ${tenantId}`);
+  }
+
+  shareChanged(tenantId: string): void {
+    const beforeMs = this.backlog.handicapMs(tenantId);
+    this.backlog.setHandicap(tenantId, handicapMs(this.quotas.shareOf(tenantId), this.terms.order));
+    // Others may now stand before what this tenant has places kept for.
+    const fellBack = this.backlog.handicapMs(tenantId) > beforeMs;
+    if (fellBack && this.reservations.all().some(({ entry }) => entry.workload.tenantId === tenantId)) {
+      this.backlog.wakeAll('ground');
+    }
+  }
+
+  /** It no longer waits for quota: nobody waits behind it. */
+  stepAside(entry: Entry<Request, Placement>): void {
+    const { tenantId } = entry.workload;
+    if (this.quotaHolders.get(tenantId) === entry) {
+      this.quotaHolders.delete(tenantId);
+      this.wakeTenant(tenantId);
+    }
+    const cohort = this.quotas.cohortOf(tenantId);
+    if (cohort === null || this.loanLine(cohort).patient !== entry) return;
+    this.loanLine(cohort).patient = null;
+    this.backlog.wakeAll(`behind in ${cohort}`);
+  }
+
+  /** Its tenant has what it had lent, or has no use for it now: others may borrow again. */
+  settle(entry: Entry<Request, Placement>): void {
+    const cohort = this.quotas.cohortOf(entry.workload.tenantId);
+    if (cohort !== null && this.loanLine(cohort).owed.delete(entry)) this.backlog.wakeAll(`behind in ${cohort}`);
+  }
+
+  /** Does `one` stand before `other` over all tenants just now? */
+  before(one: Entry<Request, Placement>, other: Entry<Request, Placement>): boolean {
+    const oneMs = one.rankMs + this.backlog.handicapMs(one.workload.tenantId);
+    const otherMs = other.rankMs + this.backlog.handicapMs(other.workload.tenantId);
+    return oneMs === otherMs ? ranksBefore(one, other) : oneMs < otherMs;
+  }
+}

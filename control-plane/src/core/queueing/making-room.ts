@@ -1,0 +1,194 @@
+/** For what finds no room or whose quota is lent: whom to stop, or which place to keep, and from when it should be free. */
+import type { Books } from './books.js';
+import type { Entry } from './entry.js';
+import { isRefusal } from './ground.js';
+import { ceilingOf, yieldingTo } from './judgement.js';
+import type { Wait, WaitCode } from './waiting.js';
+import { needed, shortestPrefix, type WhatIf } from './what-if.js';
+import { priorityClasses } from './workload.js';
+
+type Priced = { microUsdPerHour: number };
+
+export interface Victims<Request, Placement> {
+  victims: Entry<Request, Placement>[];
+  /** Where the work will go; null where only quota was called back. */
+  placement: Placement | null;
+}
+
+const classOf = ({ workload }: { workload: { priorityClass: (typeof priorityClasses)[number] } }) =>
+  priorityClasses.indexOf(workload.priorityClass);
+
+/**
+ * The running work to stop so that `entry` can go: never what is not preemptible, nor of a higher class. Lent quota is
+ * called back from those of the cohort that borrow, of its own class too; beyond that, only classes that preempt stop
+ * others, and only lower ones. None of the chosen could be spared. Null: nobody's stopping would help.
+ */
+export function chooseVictims<Request, Placement extends Priced>(
+  books: Books<Request, Placement>,
+  entry: Entry<Request, Placement>,
+  wait: Wait,
+  nowMs: number,
+): Victims<Request, Placement> | null {
+  const preempts = books.terms.preempting.includes(entry.workload.priorityClass);
+  const reclaims = wait.code === 'lent';
+  if (!preempts && !reclaims) return null;
+  const lower = (each: Entry<Request, Placement>) => preempts && classOf(each) < classOf(entry);
+  const own = (each: Entry<Request, Placement>) => each.workload.tenantId === entry.workload.tenantId;
+  // For quota, only those who hold what is wanted: its own tenant, or borrowers. Nobody is stopped to lend more.
+  const helps: Partial<Record<WaitCode, (each: Entry<Request, Placement>) => boolean>> = {
+    'no-room': lower,
+    'tenant-quota': each => lower(each) && own(each),
+    loan: each => lower(each) && (own(each) || isBorrower(books, entry, each)),
+    lent: each => isBorrower(books, entry, each),
+  };
+  const near = wait.code === 'no-room' ? null : books.quotas.cohortMembers(entry.workload.tenantId);
+  const candidates = (near ? near.flatMap(tenantId => [...books.runningOf(tenantId)]) : [...books.running])
+    .filter(each => each.state === 'running' && each.workload.preemptible && helps[wait.code]?.(each))
+    .map(each => ({ each, cost: costOf(each, nowMs) }))
+    .sort((one, other) => compare(one.cost, other.cost) || (one.each.id < other.each.id ? -1 : 1))
+    .map(({ each }) => each);
+  if (candidates.length === 0) return null;
+  return books.reservations.without(books.reservations.all(), () => {
+    const full = search(books, entry, candidates, reclaims, () => placeBesides(books, entry, nowMs));
+    if (full || !reclaims) return full;
+    // No room either way: what was lent is called back all the same, and the work then waits for room like any other.
+    const back = search(books, entry, candidates, reclaims, () => ({ placement: null }));
+    return back;
+  });
+}
+
+/** Would stopping it give back something of what is lent in the cohort of `entry`, at no higher class? */
+function isBorrower<Request, Placement extends Priced>(
+  { quotas }: Books<Request, Placement>,
+  entry: Entry<Request, Placement>,
+  other: Entry<Request, Placement>,
+): boolean {
+  const { tenantId } = other.workload;
+  return (
+    tenantId !== entry.workload.tenantId &&
+    quotas.cohortOf(tenantId) === quotas.cohortOf(entry.workload.tenantId) &&
+    classOf(other) <= classOf(entry) &&
+    quotas.borrows(tenantId)
+  );
+}
+
+/** The lowest class first, then the least work lost, then the least of it. */
+function costOf<Request, Placement extends Priced>(victim: Entry<Request, Placement>, nowMs: number): number[] {
+  const lostMs = nowMs - (victim.held?.checkpointedAtMs ?? nowMs);
+  const price = victim.held?.placement.microUsdPerHour ?? 0;
+  return [classOf(victim), lostMs * price, price];
+}
+
+function compare(one: number[], other: number[]): number {
+  for (const [index, value] of one.entries()) {
+    const difference = value - (other[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+/**
+ * All reservations are lifted; those that it does not stand before get theirs ahead of the answer. Never above the price
+ * that it may go for: nobody is stopped, and no place kept, for what could not be paid then.
+ */
+function placeBesides<Request, Placement extends Priced>(
+  books: Books<Request, Placement>,
+  entry: Entry<Request, Placement>,
+  nowMs: number,
+): { placement: Placement } | null {
+  const { reservations, ground } = books;
+  const yielding = yieldingTo(books, entry);
+  const others = reservations.all().filter(other => !yielding.includes(other));
+  for (const other of others) ground.reserve(`reservation of ${other.entry.id}`, other.placement);
+  const answer = ground.place(entry.workload.request, ceilingOf(books, entry, nowMs)?.maxMicroUsdPerHour ?? null);
+  for (const other of others) ground.release(`reservation of ${other.entry.id}`);
+  return isRefusal(answer) ? null : { placement: answer };
+}
+
+function search<Request, Placement extends Priced>(
+  books: Books<Request, Placement>,
+  entry: Entry<Request, Placement>,
+  candidates: Entry<Request, Placement>[],
+  reclaims: boolean,
+  room: () => { placement: Placement | null } | null,
+): Victims<Request, Placement> | null {
+  const { tenantId, demand, preemptible } = entry.workload;
+  const spared = new Set<Entry<Request, Placement>>();
+  const world: WhatIf<Entry<Request, Placement>, { placement: Placement | null }> = {
+    without: victim => {
+      // Once its tenant is back within its quota, nothing more of it is called back.
+      if (reclaims && !isBorrower(books, entry, victim)) {
+        spared.add(victim);
+        return;
+      }
+      books.ground.release(victim.id);
+      books.quotas.free(victim.workload.tenantId, victim.workload.demand);
+    },
+    back: victim => {
+      if (spared.delete(victim) || !victim.held) return;
+      books.ground.take(victim.id, victim.held.placement);
+      books.quotas.hold(victim.workload.tenantId, victim.workload.demand);
+    },
+    fits: () => ('fits' in books.quotas.check(tenantId, demand, preemptible) ? room() : null),
+  };
+  const enough = shortestPrefix(candidates, world);
+  if (!enough) return null;
+  const { placement } = enough.answer;
+  const prefix = candidates.slice(0, enough.length);
+  const likely = prefix.filter(
+    each =>
+      each.workload.tenantId === tenantId ||
+      isBorrower(books, entry, each) ||
+      (placement !== null && each.held !== null && books.ground.touch(each.held.placement, placement)),
+  );
+  const least = needed(likely, world) ?? needed(prefix, world);
+  return least && least.items.length > 0 ? { victims: least.items, placement: least.answer.placement } : null;
+}
+
+export interface Plan<Placement> {
+  placement: Placement;
+  /** Infinite where something that must end first has no known end. */
+  startMs: number;
+}
+
+/** Where `entry` can go once enough of what runs has ended, the earliest ends first. Null: not even when all have. */
+export function planPlace<Request, Placement extends Priced>(
+  books: Books<Request, Placement>,
+  entry: Entry<Request, Placement>,
+  nowMs: number,
+): Plan<Placement> | null {
+  const endMs = ({ held, stop }: Entry<Request, Placement>) =>
+    Math.max(nowMs, stop?.graceUntilMs ?? held?.expectedEndMs ?? Number.POSITIVE_INFINITY);
+  const byEnd = [...books.running]
+    .map(each => ({ each, endMs: endMs(each) }))
+    .sort((one, other) =>
+      one.endMs === other.endMs ? (one.each.id < other.each.id ? -1 : 1) : one.endMs < other.endMs ? -1 : 1,
+    );
+  return books.reservations.without(books.reservations.all(), () => {
+    const found = shortestPrefix(
+      byEnd.map(({ each }) => each),
+      {
+        without: each => books.ground.release(each.id),
+        back: each => each.held && books.ground.take(each.id, each.held.placement),
+        fits: () => placeBesides(books, entry, nowMs),
+      },
+    );
+    return found && { placement: found.answer.placement, startMs: byEnd[found.length - 1]?.endMs ?? nowMs };
+  });
+}
+
+/** If nothing ran and no place were kept for others: is there one for it, at a price that it may go for? */
+export function couldEverFit<Request, Placement extends Priced>(
+  { ground, running, reservations }: Books<Request, Placement>,
+  { workload }: Entry<Request, Placement>,
+  maxMicroUsdPerHour: number | null,
+): boolean {
+  const fits = () => !isRefusal(ground.place(workload.request, maxMicroUsdPerHour));
+  return reservations.without(reservations.all(), () => {
+    if (fits()) return true;
+    for (const { id } of running) ground.release(id);
+    const answer = fits();
+    for (const { id, held } of running) if (held) ground.take(id, held.placement);
+    return answer;
+  });
+}

@@ -1,0 +1,42 @@
+/**
+ * Moving work away: an attempt is asked to end (SIGTERM to its driver, SIGKILL when the job's own grace is over) and its
+ * job goes back into the queue at its old place, without one of its attempts used up. Draining a machine and preemption
+ * both use it. Nothing runs twice meanwhile: the attempt is live until its head, or the loss of it, says that it ended.
+ */
+import type { AttemptId, ClusterId } from '@iocloud/contracts';
+import { type Transaction, wake } from '../../platform/index.js';
+
+export interface Eviction {
+  /** A sentence that the job's owner reads, such as "its machine n1 is being drained (maintenance)." */
+  reason: string;
+  /** When it is expected to have ended; whoever drains a machine ends what is left of it then. */
+  deadline: Date;
+}
+
+/** Asks one attempt to move. False when it has ended, or has been asked before. */
+export async function evictAttempt(tx: Transaction, attemptId: AttemptId, eviction: Eviction): Promise<boolean> {
+  const { rowCount } = await tx.query(
+    `UPDATE job_attempts SET evict_reason = $2, evict_deadline = $3
+     WHERE id = $1 AND phase <> 'ended' AND evict_reason IS NULL`,
+    [attemptId, eviction.reason, eviction.deadline],
+  );
+  if (rowCount === 1) await wake(tx, 'attempt', attemptId);
+  return rowCount === 1;
+}
+
+/** Asks all attempts of a cluster to move; those that have been asked are left as they are. */
+export async function evictCluster(tx: Transaction, clusterId: ClusterId, eviction: Eviction): Promise<void> {
+  const { rows } = await tx.query<{ id: AttemptId }>(
+    `SELECT id FROM job_attempts WHERE cluster_id = $1 AND phase <> 'ended' AND evict_reason IS NULL ORDER BY id`,
+    [clusterId],
+  );
+  for (const { id } of rows) await evictAttempt(tx, id, eviction);
+}
+
+/** Its head has ended: whoever follows an attempt there looks at once. */
+export async function wakeAttempts(tx: Transaction, clusterId: ClusterId): Promise<void> {
+  await tx.query(
+    `INSERT INTO outbox (topic, key) SELECT 'attempt', id FROM job_attempts WHERE cluster_id = $1 AND phase <> 'ended'`,
+    [clusterId],
+  );
+}

@@ -1,0 +1,112 @@
+/**
+ * One placement decision as the fleet grows from 1,000 nodes to 125,000 with 1,000,000 devices: a worker, and a gang of
+ * 10,000 devices (where there are as many). The peer decides the same by looking at every node in the same kind of arrays,
+ * which is what a scheduler without an index does. Half of all devices are in use.
+ */
+import { Fleet, type FleetNode, type PlacementRequest } from '@iocloud/control-plane/core/matching';
+import { Scan } from './fleet-scan.js';
+import { GiB, node, oneWorker, randomFrom, request } from './fleet-world.js';
+import { percentile, report } from './measure.js';
+
+const sizes = [1_000, 4_000, 16_000, 64_000, 125_000];
+const decisions = 5_000;
+const scans = 300;
+const gangs = 100;
+const gangDevices = 10_000;
+
+const gangsOf = (random: () => number): PlacementRequest => {
+  const each = [1, 2, 4, 8][Math.floor(random() * 4)] as number;
+  return request({
+    groups: [
+      {
+        name: 'workers',
+        workers: gangDevices / each,
+        cpus: 4 * each,
+        memoryBytes: each * 16 * GiB,
+        devices: each,
+        accelerator: random() < 0.5 ? { vendors: ['nvidia'], minMemoryBytes: 40 * GiB } : null,
+      },
+    ],
+    spread: random() < 0.3 ? { by: 'supplier', maxWorkersEach: Math.ceil(80 / each) } : null,
+    pack: random() < 0.8 ? 'pack' : 'spread',
+  });
+};
+
+const bytesInUse = (): number => {
+  globalThis.gc?.();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+};
+
+/** Milliseconds of each call. */
+function times<T>(list: T[], call: (one: T) => unknown): number[] {
+  return list.map(one => {
+    const started = performance.now();
+    call(one);
+    return performance.now() - started;
+  });
+}
+
+const growth: Record<string, unknown>[] = [];
+for (const nodes of sizes) {
+  const before = bytesInUse();
+  const fleet = new Fleet();
+  let random = randomFrom(1);
+  let devices = 0;
+  const started = performance.now();
+  for (let number = 0; number < nodes; number++) {
+    const one = node(number, random);
+    fleet.upsert(one);
+    devices += one.pools[0]?.count ?? 0;
+  }
+  const upsertUs = ((performance.now() - started) * 1_000) / nodes;
+  const bytesPerNode = (bytesInUse() - before) / nodes;
+
+  random = randomFrom(2);
+  let held = 0;
+  for (let holder = 0; held < devices / 2; holder++) {
+    const answer = fleet.place(oneWorker(random));
+    if ('refused' in answer) continue;
+    fleet.take(String(holder), answer);
+    held += answer.workers.reduce((total, worker) => total + worker.deviceIndices.length * worker.share, 0);
+  }
+  const requests = Array.from({ length: decisions }, () => oneWorker(random));
+  times(requests.slice(0, 1_000), one => fleet.place(one));
+  const one = times(requests, each => fleet.place(each));
+  const refused = requests.filter(each => 'refused' in fleet.place(each)).length;
+
+  const fleetNodes: FleetNode[] = [];
+  random = randomFrom(1);
+  for (let number = 0; number < nodes; number++) fleetNodes.push(node(number, random));
+  const scan = new Scan(fleetNodes);
+  times(requests.slice(0, 50), each => scan.best(each));
+  const scanned = times(requests.slice(0, scans), each => scan.best(each));
+
+  random = randomFrom(3);
+  const gangRequests = Array.from({ length: gangs }, () => gangsOf(random));
+  times(gangRequests.slice(0, 5), each => fleet.place(each));
+  const gang = times(gangRequests, each => fleet.place(each));
+  const gangsRefused = gangRequests.filter(each => 'refused' in fleet.place(each)).length;
+  growth.push({
+    nodes,
+    devices,
+    bytesPerNode,
+    upsertUs,
+    oneWorker: {
+      p50Us: percentile(one, 50) * 1_000,
+      p99Us: percentile(one, 99) * 1_000,
+      maxUs: Math.max(...one) * 1_000,
+      refused,
+    },
+    scan: { p50Us: percentile(scanned, 50) * 1_000, p99Us: percentile(scanned, 99) * 1_000 },
+    gang: { p50Ms: percentile(gang, 50), p99Ms: percentile(gang, 99), refused: gangsRefused },
+  });
+}
+report('placement', {
+  peer: 'a scan of all nodes over the same arrays',
+  decisions,
+  gangs,
+  gangDevices,
+  growth,
+  aim: { oneWorkerP99Us: 1_000, gangP99Ms: 100, bytesPerNode: 1_024 },
+});
