@@ -8,19 +8,21 @@ import {
   type NodeId,
   type NodeResources,
   newId,
+  type Requirements,
   type TenantId,
 } from '@iocloud/contracts';
-import { defaultMemoryFloorBytes, empty, placeTogether, type Want } from '../core/matching/index.js';
+import { defaultMemoryFloorBytes, empty, fleetNodeOf, placeTogether, type Want } from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines } from '../inventory/index.js';
 import { type Config, type Queryable, type Seal, type Transaction, wake } from '../platform/index.js';
+import { explainPlacement } from './explain.js';
 import { headGroup, type Offers, type Place, placeKey } from './facts.js';
 import { isSaturated } from './load.js';
 import { loadsOf } from './load-store.js';
 import { type LoopWiring, step } from './loop.js';
 import { placesOf } from './places.js';
 import type { Capacity, Clusters, ClusterView } from './ports.js';
-import { loadOffers, lockPlacement, releaseIdle } from './room.js';
+import { loadOffers, lockPlacement, releaseIdle, suitable, suitableIfEmpty } from './room.js';
 import { type ClusterRow, insertCluster, type LeaseRow, leasesOf, type PlacedSpec } from './store.js';
 import { newToken } from './token.js';
 
@@ -143,9 +145,10 @@ export const machineOf: Clusters['machineOf'] = async (db, headLeaseId) => {
 
 export const provisionForJob =
   (wiring: Wiring): Clusters['provisionForJob'] =>
-  async (tx, tenantId, needs) => {
+  async (tx, tenantId, needs, requirements) => {
     await lockPlacement(tx);
     const offers = await loadOffers(tx, wiring.machines, tenantId);
+    if (requirements) return provisionAsRequired(tx, wiring, offers, { tenantId, needs, requirements });
     const { rayVersion } = wiring.config;
     const shape = shapeThatFits(needs, rayVersion, offers);
     if (!('refused' in shape)) return { clusterId: await provision(tx, wiring, tenantId, shape) };
@@ -163,6 +166,60 @@ export const provisionForJob =
       if (makesRoom) return { clusterId: await provision(tx, wiring, tenantId, candidate) };
     }
     return { refused: shape.refused, ever: true };
+  };
+
+/** No roomier than the job needs: what is required may have a price. */
+async function provisionAsRequired(
+  tx: Transaction,
+  wiring: Wiring,
+  offers: Offers,
+  { tenantId, needs, requirements }: { tenantId: TenantId; needs: NodeResources; requirements: Requirements },
+): ReturnType<Clusters['provisionForJob']> {
+  const need = { wants: [wantFor(needs)], rayVersion: wiring.config.rayVersion, tenantId };
+  const found = suitable(offers, requirements, need);
+  if (!('refused' in found)) return { clusterId: await provision(tx, wiring, tenantId, needs, requirements) };
+  const emptied = suitable(
+    offers.map(offer => ({ ...offer, used: empty })),
+    requirements,
+    need,
+  );
+  if ('refused' in emptied) return { refused: emptied.refused, ever: false };
+  const roomier = suitableIfEmpty(offers, requirements, need);
+  const makesRoom = await releaseIdle(tx, wiring.activity, roomier, { ...need, forWhom: 'a job' });
+  if (makesRoom) return { clusterId: await provision(tx, wiring, tenantId, needs, requirements) };
+  return { refused: found.refused, ever: true };
+}
+
+export const explainForJob =
+  (wiring: Wiring): Clusters['explainForJob'] =>
+  (db, tenantId, needs, requirements) => {
+    const dryRun = { tenantId, wants: [wantFor(needs)], rayVersion: wiring.config.rayVersion, requirements };
+    return explainPlacement(db, wiring.machines, dryRun, wiring.now().getTime());
+  };
+
+/** What the cluster holds of its machine, as a machine of its own, to hold requirements against. */
+export const groundsOf =
+  (wiring: Pick<LoopWiring, 'machines'>): Clusters['groundsOf'] =>
+  async (db, clusterIds) => {
+    if (clusterIds.length === 0) return new Map();
+    const leases = [...(await leasesOf(db, clusterIds)).entries()];
+    const nodeIds = new Set(leases.flatMap(([, rows]) => rows.map(row => row.node_id)));
+    const machines = new Map((await wiring.machines.read(db, [...nodeIds])).map(machine => [machine.nodeId, machine]));
+    return new Map(
+      leases.flatMap(([clusterId, rows]) => {
+        const machine = machines.get(rows[0]?.node_id ?? ('' as NodeId));
+        if (!machine) return [];
+        const indices = new Set(rows.flatMap(row => row.spec.deviceIndices));
+        const part = {
+          ...machine,
+          // Its own leases are on it whatever becomes of the machine otherwise.
+          schedulable: true,
+          cpus: rows.reduce((sum, row) => sum + row.cpus, 0),
+          devices: machine.devices.filter(({ index }) => indices.has(index)),
+        };
+        return [[clusterId, fleetNodeOf(part)] as const];
+      }),
+    );
   };
 
 const wantFor = (needs: NodeResources): Want => ({ key: `${headGroup}/0`, ...needs });
@@ -183,7 +240,13 @@ function shapeThatFits(needs: NodeResources, rayVersion: string, offers: Offers)
   return { refused };
 }
 
-async function provision(tx: Transaction, wiring: Wiring, tenantId: TenantId, head: NodeResources): Promise<ClusterId> {
+async function provision(
+  tx: Transaction,
+  wiring: Wiring,
+  tenantId: TenantId,
+  head: NodeResources,
+  requirements?: Requirements,
+): Promise<ClusterId> {
   const { config, random, seal } = wiring;
   const id = newId('cluster', random);
   const spec: ClusterSpec & { rayVersion: string } = {
@@ -193,6 +256,7 @@ async function provision(tx: Transaction, wiring: Wiring, tenantId: TenantId, he
     head,
     workerGroups: [],
     idleTimeoutSeconds: Math.round(config.idleTimeoutSeconds),
+    ...(requirements ? { requirements } : {}),
   };
   const sealedToken = seal.seal(newToken(random), id);
   await insertCluster(tx, { id, tenantId, spec, origin: 'job', sealedToken, now: wiring.now() });

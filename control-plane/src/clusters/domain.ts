@@ -3,7 +3,7 @@ import type { Cluster, ClusterId, NodeId, TenantId } from '@iocloud/contracts';
 import type { LeaseBook, Machines } from '../inventory/index.js';
 import type { Config, Database, Http, Logger, Seal, Signals, Signer, TopicHandler } from '../platform/index.js';
 import { dashboardRoutes } from './dashboard/index.js';
-import { headState, live, machineOf, provisionForJob } from './dispatch.js';
+import { explainForJob, groundsOf, headState, live, machineOf, provisionForJob } from './dispatch.js';
 import { runsJobs } from './head-jobs.js';
 import { Heads } from './heads.js';
 import { createLeaseBook } from './lease-book.js';
@@ -137,6 +137,8 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
       provisionForJob: provisionForJob({ ...loop, config, seal: wiring.seal }),
       headState: headState(wiring),
       machineOf,
+      groundsOf: groundsOf(wiring),
+      explainForJob: explainForJob({ ...loop, config, seal: wiring.seal }),
       head: heads.head,
       jobLog: heads.jobLog,
     },

@@ -10,6 +10,7 @@ import type {
   NodeId,
 } from '@iocloud/contracts';
 import type { Offer } from '../core/matching/index.js';
+import type { Machine } from '../inventory/ports.js';
 
 export const headGroup = 'head';
 
@@ -121,4 +122,4 @@ export interface Plan {
 }
 
 /** The machines that may be used, with what is taken on them; null while nobody has looked. */
-export type Offers = (Offer & { isolation: 'namespace' | 'token-only'; isolationReason: string })[];
+export type Offers = (Offer & Machine)[];

@@ -4,6 +4,7 @@
  */
 import { isAbsolute, join } from 'node:path';
 import { type ClusterId, type LeaseId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
+import { restricted } from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines } from '../inventory/index.js';
 import { type Transaction, wake } from '../platform/index.js';
@@ -12,7 +13,7 @@ import { loadsOf } from './load-store.js';
 import { placesOf, type Standing, wantOf } from './places.js';
 import type { ClusterActivity } from './ports.js';
 import { courseOf, reconcile } from './reconcile.js';
-import { loadOffers, lockPlacement, releaseIdle } from './room.js';
+import { loadOffers, lockPlacement, releaseIdle, suitable, suitableIfEmpty } from './room.js';
 import type { ClusterRow, LeaseRow, StoredLeaseSpec } from './store.js';
 
 export interface LoopWiring {
@@ -48,18 +49,33 @@ export async function step(
   if (!row) return null;
   const facts = await readFacts(tx, wiring, row, idleConfirmed);
   let offers: Offers | null = null;
-  if (courseOf(facts, now).want.length > 0) {
+  let unsuitable: string | null = null;
+  const course = courseOf(facts, now);
+  const { requirements } = row.spec;
+  const all = async () => {
     await lockPlacement(tx);
-    offers = await loadOffers(tx, wiring.machines, row.tenant_id);
+    return loadOffers(tx, wiring.machines, row.tenant_id);
+  };
+  if (course.want.length > 0 && requirements && course.nodeId === null) {
+    const need = { wants: course.want.map(wantOf), rayVersion: facts.rayVersion, tenantId: row.tenant_id };
+    const found = suitable(await all(), requirements, need);
+    if ('refused' in found) unsuitable = found.refused;
+    offers = 'refused' in found ? [] : found.offers;
+  } else if (course.want.length > 0) {
+    offers = await all();
+    if (requirements) offers = offers.map(offer => restricted(offer, requirements));
   }
-  const plan = reconcile(facts, offers, now);
+  const plan = reconcile(facts, offers, now, unsuitable);
   await write(tx, wiring, row, plan, now);
   if (plan.refused && offers) {
     const { nodeId, places } = plan.refused;
+    const need = { wants: places.map(wantOf), rayVersion: facts.rayVersion, tenantId: row.tenant_id };
     await releaseIdle(
       tx,
       wiring.activity,
-      offers.filter(offer => nodeId === null || offer.nodeId === nodeId),
+      unsuitable === null || !requirements
+        ? offers.filter(offer => nodeId === null || offer.nodeId === nodeId)
+        : suitableIfEmpty(await all(), requirements, need),
       { wants: places.map(wantOf), rayVersion: facts.rayVersion, forWhom: row.name, tenantId: null },
     );
   }

@@ -1,7 +1,17 @@
 /** What clusters offer to jobs, and what they need from them; main.ts joins the two. */
 import type { Agent as HttpAgent } from 'node:http';
 import type { Readable } from 'node:stream';
-import type { ClusterId, ClusterPhase, LeaseId, NodeId, NodeResources, TenantId } from '@iocloud/contracts';
+import type {
+  ClusterId,
+  ClusterPhase,
+  Explanation,
+  LeaseId,
+  NodeId,
+  NodeResources,
+  Requirements,
+  TenantId,
+} from '@iocloud/contracts';
+import type { FleetNode } from '../core/matching/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
 
 /** What a cluster can carry in all: sums over the Ray nodes of its spec. */
@@ -43,7 +53,17 @@ export interface Clusters {
     tx: Transaction,
     tenantId: TenantId,
     needs: NodeResources,
+    requirements?: Requirements,
   ): Promise<{ clusterId: ClusterId } | { refused: string; ever: boolean }>;
+  /** Dry run of a cluster for a job: one head with at least `needs`. */
+  explainForJob(
+    db: Queryable,
+    tenantId: TenantId,
+    needs: NodeResources,
+    requirements: Requirements,
+  ): Promise<Explanation>;
+  /** What each of these clusters holds of its machine, to hold requirements against; absent while it has no machine. */
+  groundsOf(db: Queryable, clusterIds: ClusterId[]): Promise<Map<ClusterId, FleetNode>>;
   /** The machine that this head runs or ran on. */
   machineOf(db: Queryable, headLeaseId: LeaseId): Promise<NodeId>;
   /**

@@ -118,12 +118,20 @@ function retryAt(retries: Retries, place: Place): Date | null {
   return retry ? new Date(retry.retryAt) : null;
 }
 
-/** `offers` is null while nobody has looked at the machines: needed only where `courseOf` wants something placed. */
-export function reconcile(cluster: ClusterFacts, offers: Offers | null, now: Date): Plan {
+/**
+ * `offers` is null while nobody has looked at the machines: needed only where `courseOf` wants something placed.
+ * `unsuitable`: why no machine meets the cluster's requirements; then there are no offers.
+ */
+export function reconcile(
+  cluster: ClusterFacts,
+  offers: Offers | null,
+  now: Date,
+  unsuitable: string | null = null,
+): Plan {
   const idle = idleness(cluster, now);
   const facts: ClusterFacts = idle.over || isForsaken(cluster) ? { ...cluster, desired: 'deleted' } : cluster;
   const course = courseOf(facts, now);
-  const { start, refused } = place(facts, course, offers ?? []);
+  const { start, refused } = place(facts, course, offers ?? [], unsuitable);
 
   const ending = new Set([...course.end, ...course.lose]);
   const remaining = cluster.leases.filter(lease => !course.lose.includes(lease));
@@ -174,13 +182,18 @@ const isForsaken = (cluster: ClusterFacts) =>
 const headIsOver = (cluster: ClusterFacts) =>
   cluster.activity.live > 0 && cluster.leases.some(lease => lease.role === 'head' && lease.desired && isDead(lease));
 
-function place(cluster: ClusterFacts, course: Course, offers: Offers): Pick<Plan, 'start' | 'refused'> {
+function place(
+  cluster: ClusterFacts,
+  course: Course,
+  offers: Offers,
+  unsuitable: string | null,
+): Pick<Plan, 'start' | 'refused'> {
   if (course.want.length === 0) return { start: [], refused: null };
   const wants = course.want.map(wantOf);
   const refuse = (message: string): Plan['refused'] => ({ places: course.want, nodeId: course.nodeId, message });
   if (course.nodeId === null) {
     const placement = placeTogether(wants, cluster.rayVersion, offers);
-    if ('refused' in placement) return { start: [], refused: refuse(placement.refused) };
+    if ('refused' in placement) return { start: [], refused: refuse(unsuitable ?? placement.refused) };
     return { start: newLeases(cluster, course, offers, placement), refused: null };
   }
   const machine = offers.find(offer => offer.nodeId === course.nodeId);

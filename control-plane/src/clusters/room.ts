@@ -1,6 +1,15 @@
 /** What the machines offer and what of it is taken; and making room by releasing idle clusters that jobs brought up. */
-import type { ClusterId, NodeId, TenantId } from '@iocloud/contracts';
-import { type Candidate, makeRoom, type Use, type Want } from '../core/matching/index.js';
+import type { ClusterId, NodeId, Requirements, TenantId } from '@iocloud/contracts';
+import {
+  type Candidate,
+  fleetOf,
+  makeRoom,
+  refusalInWords,
+  requestOf,
+  restricted,
+  type Use,
+  type Want,
+} from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines } from '../inventory/index.js';
 import { type Queryable, type Transaction, wake } from '../platform/index.js';
@@ -61,6 +70,36 @@ export async function loadOffers(db: Queryable, machines: Machines, tenantId: Te
     available.map(machine => machine.nodeId),
   );
   return available.map(machine => ({ ...machine, used: taken.get(machine.nodeId) ?? nothing }));
+}
+
+/**
+ * Of the machines the one that meets the requirements best with all wants on it, or the reason why none does; with nothing
+ * required, all of them as they are.
+ */
+export function suitable(
+  offers: Offers,
+  requirements: Requirements | undefined,
+  need: { wants: Want[]; rayVersion: string; tenantId: TenantId },
+): { offers: Offers } | { refused: string } {
+  if (requirements === undefined) return { offers };
+  const fleet = fleetOf(offers);
+  const request = requestOf(need.tenantId, need.wants, need.rayVersion, requirements);
+  const placement = fleet.place(request);
+  if ('refused' in placement) return { refused: refusalInWords(fleet.explain(request)) };
+  const chosen = placement.workers[0]?.nodeId;
+  return { offers: offers.filter(({ nodeId }) => nodeId === chosen).map(offer => restricted(offer, requirements)) };
+}
+
+/** The machines that would do if nothing ran on them. */
+export function suitableIfEmpty(
+  offers: Offers,
+  requirements: Requirements,
+  need: Parameters<typeof suitable>[2],
+): Offers {
+  return offers.flatMap(offer => {
+    const found = suitable([{ ...offer, used: nothing }], requirements, need);
+    return 'refused' in found ? [] : [restricted(offer, requirements)];
+  });
 }
 
 interface IdleRow {

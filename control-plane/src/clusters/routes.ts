@@ -12,7 +12,9 @@ import {
   type Transaction,
   wake,
 } from '../platform/index.js';
+import { explainPlacement } from './explain.js';
 import { headGroup } from './facts.js';
+import { placesOf, wantOf } from './places.js';
 import { scaledGroup } from './scale.js';
 import * as store from './store.js';
 import { newToken } from './token.js';
@@ -51,6 +53,19 @@ export function clusterRoutes(http: Http, wiring: Wiring): void {
       }),
     ),
   );
+
+  http.handle(api.explainCluster, ({ caller, body }) => {
+    const spec = { ...body, rayVersion: body.rayVersion ?? config.rayVersion };
+    const { tenantId } = caller;
+    const { rayVersion, requirements = {} } = spec;
+    const wants = placesOf(spec).map(wantOf);
+    return explainPlacement(
+      database,
+      wiring.machines,
+      { tenantId, wants, rayVersion, requirements },
+      wiring.now().getTime(),
+    );
+  });
 
   http.handle(api.listClusters, async ({ caller, query }) => {
     const rows = await store.listClusters(database, caller.tenantId, {

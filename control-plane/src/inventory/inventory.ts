@@ -49,6 +49,7 @@ export class Inventory {
 
   readonly machines: Machines = {
     available: store.availableMachines,
+    enrolled: store.enrolledMachines,
     read: store.readMachines,
     changedSince: store.machinesChangedSince,
     changeDesired: store.changeDesired,

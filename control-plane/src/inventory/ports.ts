@@ -52,6 +52,8 @@ export interface Draining {
 export interface Machines {
   /** Online machines that the tenant owns or that their owners share. */
   available(db: Queryable, tenantId: TenantId): Promise<Machine[]>;
+  /** All machines that the tenant owns or that their owners share, online or not. */
+  enrolled(db: Queryable, tenantId: TenantId): Promise<Machine[]>;
   /** These machines, less those that were removed or that have never connected. */
   read(db: Queryable, nodeIds: NodeId[]): Promise<Machine[]>;
   /**

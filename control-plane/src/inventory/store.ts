@@ -208,6 +208,15 @@ export async function availableMachines(db: Queryable, tenantId: TenantId): Prom
   return toMachines(db, rows);
 }
 
+export async function enrolledMachines(db: Queryable, tenantId: TenantId): Promise<Machine[]> {
+  const { rows } = await db.query<MachineRow>(
+    `SELECT ${machineColumns} FROM nodes
+     WHERE (tenant_id = $1 OR shared) AND removed_at IS NULL AND inventory IS NOT NULL ORDER BY id`,
+    [tenantId],
+  );
+  return toMachines(db, rows);
+}
+
 export async function readMachines(db: Queryable, nodeIds: NodeId[]): Promise<Machine[]> {
   const { rows } = await db.query<MachineRow>(
     `SELECT ${machineColumns} FROM nodes

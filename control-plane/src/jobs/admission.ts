@@ -1,7 +1,9 @@
 /** Whether a submission can be taken: what could never run is refused while its sender still listens. */
 import type { TenantId } from '@iocloud/contracts';
 import type { Clusters } from '../clusters/ports.js';
+import { resolve } from '../core/matching/index.js';
 import { Failure, type Queryable } from '../platform/index.js';
+import { nodeFor } from './needs.js';
 import { InvalidSubmission, parseSubmission, type Submission } from './submission.js';
 
 interface Wiring {
@@ -13,10 +15,12 @@ interface Wiring {
 export async function admit(wiring: Wiring, tenantId: TenantId, text: string): Promise<Submission> {
   const submission = parsed(text);
   await refuseUnknownCluster(wiring, tenantId, submission.wantedCluster);
+  await refuseUnsatisfiable(wiring, tenantId, submission);
   return submission;
 }
 
-function parsed(text: string): Submission {
+/** Throws Failure 'bad-request'. */
+export function parsed(text: string): Submission {
   try {
     return parseSubmission(text);
   } catch (error) {
@@ -24,6 +28,30 @@ function parsed(text: string): Submission {
     throw error;
   }
 }
+
+/** What no machine that is enrolled could meet is refused with the reasons, unless it says that it waits for machines. */
+async function refuseUnsatisfiable(wiring: Wiring, tenantId: TenantId, submission: Submission): Promise<void> {
+  const { requirements } = submission.needs;
+  if (!requirements || submission.waitsForMachines || submission.wantedCluster !== null) return;
+  for (const name of requirements.accelerators ?? []) {
+    const { slugs, suggestions } = resolve(name);
+    if (slugs.length === 0 && suggestions.length > 0) {
+      throw refusal(
+        `metadata key io.accelerator: no accelerator is called ${name}; did you mean ${suggestions.join(', ')}?`,
+      );
+    }
+  }
+  const node = nodeFor(submission.needs);
+  if (!node.success) {
+    const [issue] = node.error.issues;
+    throw refusal(`no Ray node can be so: ${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  const { outcome, message } = await wiring.clusters.explainForJob(wiring.database, tenantId, node.data, requirements);
+  if (outcome !== 'never') return;
+  throw refusal(`no machine meets the requirements: ${message}. To wait for one that does: io.wait_for_machines=true`);
+}
+
+const refusal = (text: string) => new Failure('bad-request', `ValueError: ${text}`);
 
 /** A name that nothing answers to would wait for ever: the sender hears of it at once. */
 async function refuseUnknownCluster(wiring: Wiring, tenantId: TenantId, wanted: string | null): Promise<void> {

@@ -1,11 +1,10 @@
 /** PATCH /v1/jobs/{id}: the renter changes priority or requirements of a job that still waits. */
 import { api } from '@iocloud/contracts';
 import type { Clusters } from '../clusters/ports.js';
-import { queueAtMs } from '../core/queueing/index.js';
 import { type Database, Failure, type Http, type Signals, wake } from '../platform/index.js';
 import { admit } from './admission.js';
 import { withAttempts } from './listing.js';
-import { changeAsked, findJob, lockJob, recordJobEvent } from './store.js';
+import { changeAsked, findJob, lockJob, queueAt, recordJobEvent } from './store.js';
 
 interface Wiring {
   database: Database;
@@ -39,7 +38,7 @@ export function jobChangeRoutes(http: Http, { database, clusters, signals }: Wir
         submission: asked.body,
         needs: asked.needs,
         scheduling: asked.scheduling,
-        queue_at: new Date(queueAtMs(row.submitted_at.getTime(), asked.scheduling.priority)),
+        queue_at: queueAt(row.submitted_at, asked.scheduling),
         wanted_cluster: asked.wantedCluster,
         max_attempts: asked.maxAttempts,
       });

@@ -2,19 +2,20 @@
  * The scheduler: one at a time among all replicas, it gives queued jobs their places. What goes where is decided by
  * core/queueing; here the decisions are made true, or not at all, in one transaction.
  */
-import { type ClusterId, type JobId, newId, nodeResources, type TenantId } from '@iocloud/contracts';
+import { type ClusterId, type JobId, newId, type TenantId } from '@iocloud/contracts';
 import type { Clusters, ClusterView } from '../clusters/ports.js';
 import {
   type Decision,
-  labelsFor,
   type Needs,
   nothing,
   type PlannedCluster,
+  type PlanOptions,
   plan,
   type QueuedJob,
 } from '../core/queueing/index.js';
 import { type Database, type Logger, type TopicHandler, type Transaction, wake } from '../platform/index.js';
 import { insertAttempt, reservations, takeRaySubmissionId } from './attempts/store.js';
+import { nodeFor } from './needs.js';
 import { changeJob, type JobRow, lockQueuedJobs, type RandomBytes, recordJobEvent } from './store.js';
 
 /** Any constant, the same for all replicas. */
@@ -31,8 +32,6 @@ const restFactor = 3;
 const maxRestMs = 500;
 /** Later than that the sweep sees to it. */
 const soonMs = 60_000;
-const minNodeMemoryBytes = 512 * 2 ** 20;
-
 interface Wiring {
   database: Database;
   clusters: Clusters;
@@ -54,6 +53,11 @@ export class Dispatcher implements TopicHandler {
   #nextRetry: NodeJS.Timeout | undefined;
 
   constructor(readonly wiring: Wiring) {}
+
+  /** For a plan that nobody has refused anything in yet. */
+  get options(): PlanOptions {
+    return { ...this.wiring, refused: new Map() };
+  }
 
   async sweep(): Promise<string[]> {
     const { rows } = await this.wiring.database.query(
@@ -112,10 +116,11 @@ export class Dispatcher implements TopicHandler {
       needs: row.needs,
       wantedCluster: row.wanted_cluster,
     }));
+    const isAsked = rows.some(row => row.needs.requirements !== undefined);
     const kinds = new Map(jobs.map(job => [job.id, `${job.tenantId} ${JSON.stringify(job.needs)}`]));
     const refused = new Map<JobId, string>();
     for (let round = 0; ; round += 1) {
-      const clusters = await this.#clusters(tx);
+      const clusters = await this.clusters(tx, isAsked);
       const decisions = plan(jobs, clusters, { ...this.wiring, refused });
       // Before any cluster is asked for: making room for it releases what is idle, and this is idle no more.
       const assigned = decisions.filter(decision => decision.kind === 'assign');
@@ -134,9 +139,11 @@ export class Dispatcher implements TopicHandler {
   }
 
   /** Live clusters with what is held of them; one whose head cannot be reached just now takes no new job. */
-  async #clusters(tx: Transaction): Promise<(PlannedCluster & { view: ClusterView })[]> {
+  async clusters(tx: Transaction, withGrounds: boolean): Promise<(PlannedCluster & { view: ClusterView })[]> {
     const views = await this.wiring.clusters.live(tx);
     const held = await reservations(tx);
+    const ids = withGrounds ? views.map(({ id }) => id) : [];
+    const grounds = await this.wiring.clusters.groundsOf(tx, ids);
     const planned: (PlannedCluster & { view: ClusterView })[] = [];
     for (const view of views) {
       let { phase, waitingFor } = view;
@@ -148,27 +155,21 @@ export class Dispatcher implements TopicHandler {
         }
       }
       const { reserved, live } = held.get(view.id) ?? { reserved: nothing, live: 0 };
-      planned.push({ ...view, phase, waitingFor, reserved, liveJobs: live, view });
+      planned.push({ ...view, phase, waitingFor, reserved, liveJobs: live, ground: grounds.get(view.id), view });
     }
     return planned;
   }
 
   /** The reason when no cluster is coming up for it. */
   async #provision(tx: Transaction, tenantId: TenantId, needs: Needs): Promise<string | null> {
-    const wanted = nodeResources.safeParse({
-      cpus: Math.max(needs.cpus ?? 1, 1),
-      gpus: Math.ceil(needs.gpus),
-      ...(needs.memoryBytes > 0 ? { memoryBytes: Math.max(needs.memoryBytes, minNodeMemoryBytes) } : {}),
-      resources: Object.fromEntries(Object.entries(needs.resources).filter(([, amount]) => amount > 0)),
-      labels: labelsFor(needs.labelSelector),
-    });
+    const wanted = nodeFor(needs);
     if (!wanted.success) {
       const [issue] = wanted.error.issues;
       return `No cluster can be brought up for this job: ${issue?.path.join('.')}: ${issue?.message}.`;
     }
     await tx.query('SAVEPOINT provision');
     try {
-      const result = await this.wiring.clusters.provisionForJob(tx, tenantId, wanted.data);
+      const result = await this.wiring.clusters.provisionForJob(tx, tenantId, wanted.data, needs.requirements);
       if ('clusterId' in result) return null;
       return result.ever
         ? `Waiting for a machine: ${result.refused}`

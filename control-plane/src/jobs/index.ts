@@ -17,6 +17,7 @@ import { AttemptMonitors } from './attempts/index.js';
 import { jobChangeRoutes } from './change.js';
 import { Checkpoints } from './checkpoints.js';
 import { Dispatcher } from './dispatch.js';
+import { explainRoutes } from './explain.js';
 import { Heads } from './head.js';
 import { jobListingRoutes } from './listing.js';
 import { LogTails } from './logs/index.js';
@@ -95,6 +96,7 @@ export function createJobs(wiring: JobsWiring): Jobs {
       tails.bind(http);
       jobListingRoutes(http, database);
       jobChangeRoutes(http, wiring);
+      explainRoutes(http, { database, clusters, dispatch, now });
       ratingRoutes(http, wiring);
     },
     dispatch,

@@ -1,10 +1,9 @@
 /** Takes jobs in: a submission is on the disk, with its event and its wake-up, before anybody is told that it is. */
 import { type JobId, newId, type TenantId } from '@iocloud/contracts';
-import { queueAtMs } from '../core/queueing/index.js';
 import { recordEvents } from '../events/index.js';
 import { Batcher, type Database, isRefusedStatement, type Signals, wake } from '../platform/index.js';
 import { renderRayView } from './ray-view.js';
-import { type RandomBytes, withoutNul } from './store.js';
+import { queueAt, type RandomBytes, withoutNul } from './store.js';
 import type { Submission } from './submission.js';
 
 /** The message of a job that nobody has looked at yet. */
@@ -71,7 +70,7 @@ export class JobIntake {
           jobs.map(viewOfNew),
           jobs.map(job => job.submittedAt),
           jobs.map(job => JSON.stringify(job.submission.scheduling)),
-          jobs.map(job => new Date(queueAtMs(job.submittedAt.getTime(), job.submission.scheduling.priority))),
+          jobs.map(job => queueAt(job.submittedAt, job.submission.scheduling)),
         ],
       });
       const ids = new Set(rows.map(row => row.id));

@@ -1,6 +1,6 @@
 /** The table `jobs`: each change of a row renders what Ray's list says of it in the same statement. */
 import type { ClusterId, JobId, JobPhase, RayJobSubmission, Scheduling, TenantId } from '@iocloud/contracts';
-import type { Needs } from '../core/queueing/index.js';
+import { defaultOrderTerms, type Needs, rankMs } from '../core/queueing/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
 import { type RayFacts, renderRayView } from './ray-view.js';
@@ -111,6 +111,10 @@ export async function lockJob(tx: Transaction, id: JobId): Promise<JobRow | null
   });
   return rows[0] ?? null;
 }
+
+/** Where a job stands in the queue: the earlier goes first. It stays so while the job waits. */
+export const queueAt = (submittedAt: Date, { priority }: Scheduling): Date =>
+  new Date(rankMs({ submittedAtMs: submittedAt.getTime(), priorityClass: priority }, defaultOrderTerms));
 
 /** Several at once, in one order for all who lock several. */
 export async function lockQueuedJobs(tx: Transaction, ids: JobId[]): Promise<Map<JobId, JobRow>> {

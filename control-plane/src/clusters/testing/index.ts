@@ -88,6 +88,7 @@ export class Trial {
       database: ground.database,
       machines: {
         available: inventoryStore.availableMachines,
+        enrolled: inventoryStore.enrolledMachines,
         read: inventoryStore.readMachines,
         changedSince: inventoryStore.machinesChangedSince,
         changeDesired: inventoryStore.changeDesired,

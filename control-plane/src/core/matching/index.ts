@@ -4,6 +4,16 @@
  */
 export { acceleratorOf, classify, type Resolved, resolve } from './accelerator-lookup.js';
 export { type Accelerator, accelerators } from './accelerators.js';
+export {
+  fleetNodeOf,
+  fleetOf,
+  type MachineFacts,
+  meets,
+  modelOf,
+  refusalInWords,
+  requestOf,
+  restricted,
+} from './demand.js';
 export type { Explanation } from './explain.js';
 export * from './fleet/types.js';
 export { Fleet } from './fleet.js';

@@ -10,7 +10,6 @@ export { type LabelCondition, labelsFor, labelsMatch, parseLabelCondition } from
 export { defaultOrderTerms, type OrderTerms, overtakingLimitMs, rankMs } from './order.js';
 export { OrderedHeap } from './ordered-heap.js';
 export { type Decision, type PlannedCluster, type PlanOptions, plan, type QueuedJob } from './plan.js';
-export * from './priority.js';
 export { type Adoption, type Explanation, Queue, type QueueDecision, type Step, type StepLimits } from './queue.js';
 export type { Demand, TenantTerms } from './quota.js';
 export { costMicroUsd } from './spending.js';

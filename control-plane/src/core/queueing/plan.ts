@@ -4,7 +4,8 @@
  * Within a tenant the order of submission is kept: where a job could run but finds no room, no later one may take room
  * before it, unless a place on a cluster that is coming up is held for the earlier one.
  */
-import type { ClusterId, JobId, TenantId } from '@iocloud/contracts';
+import type { ClusterId, JobId, Requirements, TenantId } from '@iocloud/contracts';
+import { type FleetNode, meets } from '../matching/index.js';
 import { type Amounts, add, type Needs, reservation, shortage } from './amounts.js';
 import { labelsMatch } from './label-selector.js';
 
@@ -32,6 +33,8 @@ export interface PlannedCluster {
   /** By its live load a job there would wait, whatever is reserved: chosen last among those with room. */
   saturated: boolean;
   nodeLabels: Record<string, string>[];
+  /** What it holds of its machine, for jobs that require something of it; absent: it has none, or nobody asked. */
+  ground?: FleetNode | undefined;
   waitingFor: string;
 }
 
@@ -144,10 +147,25 @@ const free = (draft: Draft) => draft.cluster.capacity.cpus - draft.reserved.cpus
 function neverFits(job: QueuedJob, cluster: PlannedCluster, capacity = cluster.capacity): string | null {
   const lack = shortage(reservation(job.needs, capacity), capacity);
   if (lack) return `it asks for ${lack}`;
-  const { labelSelector } = job.needs;
+  const { labelSelector, requirements } = job.needs;
+  if (requirements && !(cluster.ground && isMet(job.tenantId, requirements, cluster.ground))) {
+    return 'its machine is not what the job requires';
+  }
   if (Object.keys(labelSelector).length === 0) return null;
   if (cluster.nodeLabels.some(labels => labelsMatch(labels, labelSelector))) return null;
   return 'no node of it carries the labels that entrypoint_label_selector asks for';
+}
+
+/** Answers are kept as long as the ground is: many jobs require the same. */
+const answers = new WeakMap<FleetNode, Map<string, boolean>>();
+
+function isMet(tenantId: TenantId, requirements: Requirements, ground: FleetNode): boolean {
+  const known = answers.get(ground) ?? new Map<string, boolean>();
+  answers.set(ground, known);
+  const question = `${tenantId} ${JSON.stringify(requirements)}`;
+  const answer = known.get(question) ?? meets(ground, tenantId, requirements);
+  known.set(question, answer);
+  return answer;
 }
 
 /** Why there is no room just now; null: there is. */

@@ -1,9 +1,8 @@
 /** What stands in the queue, and the life of it as a table. */
+import { type PriorityClass, priorityClasses } from '@iocloud/contracts';
 import type { Demand } from './quota.js';
 
-/** Least first. */
-export const priorityClasses = ['low', 'normal', 'high', 'urgent'] as const;
-export type PriorityClass = (typeof priorityClasses)[number];
+export { type PriorityClass, priorityClasses };
 
 export interface Workload<Request> {
   id: string;

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import {
   type ClusterId,
+  type Explanation,
   type LeaseId,
   type NodeId,
   type NodeResources,
@@ -102,6 +103,15 @@ export class TestClusters implements Clusters {
   async headState(_db: Queryable, headLeaseId: LeaseId) {
     for (const { view, state } of this.clusters.values()) if (view.headLeaseId === headLeaseId) return state;
     return 'gone' as const;
+  }
+
+  explainForJob(): Promise<Explanation> {
+    return Promise.reject(new Error('no job of these tests is explained'));
+  }
+
+  /** None: no job of these tests requires anything of a machine. */
+  async groundsOf() {
+    return new Map();
   }
 
   async machineOf(db: Queryable, headLeaseId: LeaseId): Promise<NodeId> {

@@ -1,0 +1,102 @@
+/** Dry runs: where Ray nodes could be placed, at what price, or why nowhere. Changes nothing. */
+import type { Explanation, NodeTerms, Requirements, TenantId } from '@iocloud/contracts';
+import {
+  empty,
+  type FleetCandidate,
+  type Explanation as FleetExplanation,
+  fleetOf,
+  type PlacementRequest,
+  refusalInWords,
+  requestOf,
+  type Want,
+} from '../core/matching/index.js';
+import type { Machines } from '../inventory/ports.js';
+import type { Queryable } from '../platform/index.js';
+import type { Offers } from './facts.js';
+import { leased } from './room.js';
+
+export interface DryRun {
+  tenantId: TenantId;
+  wants: Want[];
+  rayVersion: string;
+  requirements: Requirements;
+}
+
+/** Bringing up a cluster takes about so long. Milliseconds; see BENCHMARKS.md, cluster from nothing. */
+const provisioningMs = 10_000;
+
+/** `now`: there is room; `later`: there would be if what runs had ended; `never`: no enrolled machine will do. */
+export async function explainPlacement(
+  db: Queryable,
+  machines: Machines,
+  dryRun: DryRun,
+  nowMs: number,
+): Promise<Explanation> {
+  const enrolled = await machines.enrolled(db, dryRun.tenantId);
+  const used = await leased(
+    db,
+    enrolled.map(({ nodeId }) => nodeId),
+  );
+  const offers: Offers = enrolled.map(machine => ({ ...machine, used: used.get(machine.nodeId) ?? empty }));
+  const request = requestOf(dryRun.tenantId, dryRun.wants, dryRun.rayVersion, dryRun.requirements);
+  const now = fleetOf(offers).explain(request);
+  if (now.satisfiable) {
+    const price = now.placement?.microUsdPerHour ?? null;
+    return answer('now', now.summary, now, request, offers, new Date(nowMs + provisioningMs), price);
+  }
+  const emptied = offers.map(offer => ({ ...offer, schedulable: true, used: empty }));
+  const ever = fleetOf(emptied).explain(request);
+  if (!ever.satisfiable) return answer('never', refusalInWords(ever), ever, request, offers, null, null);
+  return answer('later', now.summary, now, request, offers, null, null);
+}
+
+function answer(
+  outcome: Explanation['outcome'],
+  message: string,
+  explained: FleetExplanation,
+  { tenantId }: PlacementRequest,
+  offers: Offers,
+  startAt: Date | null,
+  microUsdPerHour: number | null,
+): Explanation {
+  // The group that is hardest to place says most.
+  const [hardest] = [...explained.groups].sort((one, other) => one.fitting - other.fitting);
+  const byNode = new Map(offers.map(offer => [offer.nodeId, offer]));
+  return {
+    outcome,
+    message,
+    expectedStartAt: startAt?.toISOString() ?? null,
+    constraints: hardest?.constraints.map(({ asked, left }) => ({ constraint: asked, machines: left })) ?? [],
+    alternatives: explained.alternatives.map(({ change, nodes, microUsdPerHour: from }) => ({
+      change,
+      machines: nodes,
+      microUsdPerHour: from,
+    })),
+    candidates: explained.candidates.map(candidate => {
+      const offer = byNode.get(candidate.nodeId);
+      return toCandidate(candidate, offer?.ownerId === tenantId ? offer.name : null, offer?.terms ?? null);
+    }),
+    microUsdPerHour,
+    warmCluster: null,
+  };
+}
+
+/** A machine of another tenant is described, not named. */
+function toCandidate(
+  candidate: FleetCandidate,
+  name: string | null,
+  terms: NodeTerms | null,
+): Explanation['candidates'][number] {
+  return {
+    nodeId: name === null ? null : candidate.nodeId,
+    name,
+    accelerator: candidate.model,
+    country: terms?.country ?? null,
+    region: terms?.region ?? null,
+    connectivity: terms?.connectivity ?? null,
+    latencyMs: candidate.latencyMs,
+    microUsdPerHour: candidate.microUsdPerHour,
+    score: candidate.score,
+    parts: candidate.parts,
+  };
+}
