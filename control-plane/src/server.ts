@@ -52,7 +52,6 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       available: (db, tenantId) => inventory.machines.available(db, tenantId),
       enrolled: (db, tenantId) => inventory.machines.enrolled(db, tenantId),
       read: (db, nodeIds) => inventory.machines.read(db, nodeIds),
-      changedSince: (db, xid) => inventory.machines.changedSince(db, xid),
       changeDesired: (tx, nodeId) => inventory.machines.changeDesired(tx, nodeId),
       silentSince: (db, seconds) => inventory.machines.silentSince(db, seconds),
       draining: db => inventory.machines.draining(db),

@@ -51,7 +51,6 @@ export class Inventory {
     available: store.availableMachines,
     enrolled: store.enrolledMachines,
     read: store.readMachines,
-    changedSince: store.machinesChangedSince,
     changeDesired: store.changeDesired,
     silentSince: store.silentSince,
     draining: drainingNodes,

@@ -57,11 +57,6 @@ export interface Machines {
   /** These machines, less those that were removed or that have never connected. */
   read(db: Queryable, nodeIds: NodeId[]): Promise<Machine[]>;
   /**
-   * Machines whose offer was changed by this transaction or a later one (a PostgreSQL xid8 as text); `own`: by the
-   * transaction that asks.
-   */
-  changedSince(db: Queryable, xid: string): Promise<{ nodeId: NodeId; own: boolean }[]>;
-  /**
    * To be called in the transaction that changes what a node shall run: returns the node's new desired revision and
    * wakes whoever holds its agent's connection.
    */

@@ -31,8 +31,6 @@ export async function recordEvidence(
   if (node.shared && node.tenant_id === renter && praises) return;
   // In one order for everybody, so that no two transactions wait for each other.
   for (const subject of [nodeId, node.tenant_id].sort()) await add(tx, subject, evidence, now);
-  // Placement goes by it: copies of the row in memory are to be read anew.
-  await tx.query('UPDATE nodes SET changed_xid = changed_xid WHERE id = $1', [nodeId]);
 }
 
 async function add(tx: Transaction, subject: string, evidence: Evidence, now: Date): Promise<void> {

@@ -226,15 +226,6 @@ export async function readMachines(db: Queryable, nodeIds: NodeId[]): Promise<Ma
   return toMachines(db, rows);
 }
 
-export async function machinesChangedSince(db: Queryable, xid: string): Promise<{ nodeId: NodeId; own: boolean }[]> {
-  const { rows } = await db.query<{ id: NodeId; own: boolean }>(
-    `SELECT id, changed_xid IS NOT DISTINCT FROM pg_current_xact_id_if_assigned() AS own
-     FROM nodes WHERE changed_xid >= $1::text::xid8`,
-    [xid],
-  );
-  return rows.map(({ id, own }) => ({ nodeId: id, own }));
-}
-
 async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]> {
   const reputationOf = await reputations(
     db,

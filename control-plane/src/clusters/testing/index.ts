@@ -90,7 +90,6 @@ export class Trial {
         available: inventoryStore.availableMachines,
         enrolled: inventoryStore.enrolledMachines,
         read: inventoryStore.readMachines,
-        changedSince: inventoryStore.machinesChangedSince,
         changeDesired: inventoryStore.changeDesired,
         silentSince: inventoryStore.silentSince,
         draining: drainingNodes,
