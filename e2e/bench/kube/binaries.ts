@@ -26,7 +26,7 @@ async function go(cwd: string, args: string[], env: Record<string, string> = {})
   const child = spawn('nice', ['-n', '19', 'go', ...args], {
     cwd,
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, GOFLAGS: '-p=2', GOMEMLIMIT: '3GiB', CGO_ENABLED: '0', ...env },
+    env: { ...process.env, GOFLAGS: '-p=2 -buildvcs=false', GOMEMLIMIT: '3GiB', CGO_ENABLED: '0', ...env },
   });
   const [output, [code]] = await Promise.all([text(child.stdout), once(child, 'close')]);
   if (code !== 0) throw new Error(`go ${args[0]} ended with ${String(code)}; Go 1.24 or later must be on the PATH`);

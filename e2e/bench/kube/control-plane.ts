@@ -70,15 +70,17 @@ export class ControlPlane {
     return (await this.#scheduler?.call('GET', '/metrics')) ?? '';
   }
 
-  /** CPU seconds that each part has used so far. */
+  /** CPU seconds that each part, and the client that this process is, has used so far. */
   cpuSeconds(): Record<string, number> {
-    return Object.fromEntries(
-      [...this.#children].map(([part, { pid }]) => {
+    const { user, system } = process.cpuUsage();
+    return Object.fromEntries<number>([
+      ['client', (user + system) / 1e6],
+      ...[...this.#children].map(([part, { pid }]) => {
         const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
         const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-        return [part, (Number(fields[11]) + Number(fields[12])) / clockTicksPerSecond];
+        return [part, (Number(fields[11]) + Number(fields[12])) / clockTicksPerSecond] as [string, number];
       }),
-    );
+    ]);
   }
 
   /** Throws when a part has ended by itself, with the end of its log. */
