@@ -19,6 +19,8 @@ export interface PeerFigures {
   attempts: Record<string, number>;
   /** Mean of the scheduler's own measure: filtering and scoring of one pod, no call of the API in it. */
   algorithmMs: number;
+  /** How often the API server ended the client's watch, which then went on from where it was. */
+  rewatched: number;
   /** Processors that each part kept busy in the window. */
   cpus: Record<string, number>;
 }
@@ -97,6 +99,7 @@ export async function measurePeer(
   let created = 0;
   let lastBoundAt = performance.now();
   let over = false;
+  let rewatched = 0;
   let failure: unknown;
   const fail = (error: unknown) => {
     if (!over) failure ??= error;
@@ -123,11 +126,13 @@ export async function measurePeer(
     arrive();
   };
   const follow = async () => {
-    // With this selector a pod is added to what is watched at the moment when it is bound.
-    for await (const { type, object } of plane.api.watch(`${pods}?watch=1&fieldSelector=spec.nodeName!=`)) {
-      if (over) return;
-      if (type === 'ERROR') throw new Error(`the watch of pods: ${object.message}`);
-      if (type === 'ADDED' && object.metadata?.name) onBound(object.metadata.name);
+    for (let from = ''; !over; rewatched += 1) {
+      // With this selector a pod is added to what is watched at the moment when it is bound; without a version all that are come first.
+      for await (const { type, object } of plane.api.watch(`${pods}?watch=1&fieldSelector=spec.nodeName!=${from}`)) {
+        if (over) return;
+        if (type === 'ADDED' && object.metadata?.name) onBound(object.metadata.name);
+        from = type === 'ERROR' ? '' : `&resourceVersion=${object.metadata?.resourceVersion}`;
+      }
     }
   };
   const stillWell = () => {
@@ -159,6 +164,7 @@ export async function measurePeer(
       windowS: tookS,
       attempts: { scheduled: grown('scheduled'), unschedulable: grown('unschedulable'), error: grown('error') },
       algorithmMs: (grown(`${algorithm}_sum`) / grown(`${algorithm}_count`)) * 1_000,
+      rewatched,
       cpus: Object.fromEntries(
         Object.entries(end.cpu).map(([part, seconds]) => [part, (seconds - (before.cpu[part] ?? 0)) / tookS]),
       ),
