@@ -43,7 +43,8 @@ export class KubeApi {
     } finally {
       response.destroy();
       own.destroy();
-    }  }
+    }
+  }
 
   close(): void {
     this.#agent.destroy();
