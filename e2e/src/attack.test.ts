@@ -115,6 +115,8 @@ describe('with the key of another tenant', () => {
     const bodies = new Map<Route, object>([
       [api.scaleCluster, { group: 'workers', count: 1 }],
       [api.drainNode, {}],
+      [api.changeJob, { metadata: { 'io.priority': 'low' } }],
+      [api.rateJob, { stars: 1 }],
     ]);
     const body = bodies.get(route);
     const { status, text } = await bare(methodOf(route), pathOf(route), stranger, body);

@@ -32,8 +32,9 @@ const submit = async (cpus: number): Promise<string> => {
   const id = newId('job', randomBytes);
   const needs = { cpus, gpus: 0, memoryBytes: 0, resources: {}, labelSelector: {} };
   await ground.database.query(
-    `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, phase, message, max_attempts, ray_view, submitted_at)
-     VALUES ($1, $2, $1, '{}', $3, 'queued', '', 3, '{}', now())`,
+    `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, scheduling, phase, message, max_attempts, ray_view,
+       submitted_at, queue_at)
+     VALUES ($1, $2, $1, '{}', $3, '{"priority":"normal"}', 'queued', '', 3, '{}', now(), now())`,
     [id, tenantId, JSON.stringify(needs)],
   );
   return id;
