@@ -50,6 +50,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     now,
     machines: {
       available: (db, tenantId) => inventory.machines.available(db, tenantId),
+      capacity: db => inventory.machines.capacity(db),
       enrolled: (db, tenantId) => inventory.machines.enrolled(db, tenantId),
       read: (db, nodeIds) => inventory.machines.read(db, nodeIds),
       changeDesired: (tx, nodeId) => inventory.machines.changeDesired(tx, nodeId),

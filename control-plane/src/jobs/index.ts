@@ -69,7 +69,7 @@ export function createJobs(wiring: JobsWiring): Jobs {
   const packages = new PackageStore(database, config.dataDir, config.maxPackageBytes, random);
   const checkpoints = new Checkpoints(config.checkpointRoot, database, log);
   const tails = new LogTails(database, signals, log);
-  const dispatch = new Dispatcher({ ...wiring, maxJobsPerCluster: config.maxJobsPerCluster });
+  const dispatch = new Dispatcher(wiring);
   const attempt = new AttemptMonitors({
     ...wiring,
     heads,

@@ -31,3 +31,4 @@ export {
 } from './place.js';
 export { type Evidence, reputation, type Standing, unknown, withEvidence } from './reputation.js';
 export { defaultFitWeight, estimatedLatencyMs, evenWeights } from './score.js';
+export { suitable, suitableIfEmpty } from './suitable.js';

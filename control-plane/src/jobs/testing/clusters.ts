@@ -8,11 +8,15 @@ import {
   type NodeId,
   type NodeResources,
   newId,
+  nodeTerms,
   type TenantId,
 } from '@iocloud/contracts';
 import { type Clusters, type ClusterView, HeadUnavailable } from '../../clusters/ports.js';
+import type { JobMachine } from '../../core/queueing/index.js';
 import type { Queryable, Transaction } from '../../platform/index.js';
 import type { RayHead } from './ray-head.js';
+
+export const testRayVersion = '2.60.0';
 
 interface TestCluster {
   view: ClusterView;
@@ -91,7 +95,11 @@ export class TestClusters implements Clusters {
 
   async live(_db: Queryable, tenantId?: TenantId): Promise<ClusterView[]> {
     return [...this.clusters.values()]
-      .map(({ view }) => view)
+      .map(({ view, state }): ClusterView => {
+        if (view.phase !== 'ready' || state === 'ready') return view;
+        const waitingFor = state === 'unreachable' ? 'its head cannot be reached' : 'its head has ended';
+        return { ...view, phase: 'provisioning', headLeaseId: null, waitingFor };
+      })
       .filter(view => tenantId === undefined || view.tenantId === tenantId);
   }
 
@@ -107,6 +115,31 @@ export class TestClusters implements Clusters {
 
   explainForJob(): Promise<Explanation> {
     return Promise.reject(new Error('no job of these tests is explained'));
+  }
+
+  /** One machine with room for everything: what is brought up is the test's own affair. */
+  async rooms(): Promise<JobMachine[]> {
+    return [
+      {
+        nodeId: 'nd_roomy' as NodeId,
+        ownerId: 'tn_roomy' as TenantId,
+        shared: true,
+        schedulable: true,
+        name: 'roomy',
+        terms: nodeTerms.parse({}),
+        reputation: 1,
+        cpus: 1_000_000,
+        memoryBytes: 2 ** 50,
+        devices: [],
+        rayVersions: [testRayVersion],
+        used: { cpus: 0, memoryBytes: 0, devices: [] },
+        occupants: [],
+      },
+    ];
+  }
+
+  async capacity() {
+    return { cpus: 1_000_000, gpus: 0, memoryBytes: 2 ** 50 };
   }
 
   /** None: no job of these tests requires anything of a machine. */
