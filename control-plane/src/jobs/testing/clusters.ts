@@ -12,6 +12,7 @@ import {
   type TenantId,
 } from '@iocloud/contracts';
 import { type Clusters, type ClusterView, HeadUnavailable } from '../../clusters/ports.js';
+import { type FleetNode, fleetNodeOf } from '../../core/matching/index.js';
 import type { JobMachine } from '../../core/queueing/index.js';
 import type { Queryable, Transaction } from '../../platform/index.js';
 import type { RayHead } from './ray-head.js';
@@ -26,6 +27,8 @@ interface TestCluster {
 
 export class TestClusters implements Clusters {
   readonly clusters = new Map<ClusterId, TestCluster>();
+  /** What clusters stand on, where a test says so. */
+  readonly grounds = new Map<ClusterId, FleetNode>();
   /** What is asked to be provisioned, and what comes of it. */
   readonly provisioned: { tenantId: TenantId; needs: NodeResources }[] = [];
   onProvision: (tx: Transaction, tenantId: TenantId) => ReturnType<Clusters['provisionForJob']> = async () => ({
@@ -142,9 +145,16 @@ export class TestClusters implements Clusters {
     return { cpus: 1_000_000, gpus: 0, memoryBytes: 2 ** 50 };
   }
 
-  /** None: no job of these tests requires anything of a machine. */
-  async groundsOf() {
-    return new Map();
+  async groundsOf(_db: Queryable, clusterIds: ClusterId[]) {
+    return new Map([...this.grounds].filter(([id]) => clusterIds.includes(id)));
+  }
+
+  /** From now on the cluster stands on a machine that costs so much. */
+  setPrice(id: ClusterId, microUsdPerCpuHour: number): void {
+    const { tenantId, capacity } = this.of(id).view;
+    const facts = { nodeId: 'nd_priced' as NodeId, ownerId: tenantId, shared: false, schedulable: true, reputation: 1 };
+    const offer = { ...capacity, devices: [], rayVersions: [testRayVersion] };
+    this.grounds.set(id, fleetNodeOf({ ...facts, ...offer, terms: nodeTerms.parse({ microUsdPerCpuHour }) }));
   }
 
   async machineOf(db: Queryable, headLeaseId: LeaseId): Promise<NodeId> {
