@@ -1,11 +1,11 @@
 /** One control plane process: joins the domains, starts them in order, stops them in the reverse one. */
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import { accountRoutes, authenticator, bootstrapAccounts } from './accounts/index.js';
+import { accountRoutes, authenticator, bootstrapAccounts, queueTermsRoutes } from './accounts/index.js';
 import { createClusters } from './clusters/index.js';
 import { eventRoutes } from './events/index.js';
 import { ensureNode, Inventory, nodeRoutes, recordEvidence } from './inventory/index.js';
-import { createJobs } from './jobs/index.js';
+import { createJobs, queueUseOf } from './jobs/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
   type Config,
@@ -102,6 +102,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
 
   const http = new Http(authenticator(database, signer), log);
   accountRoutes(http, database, randomBytes);
+  queueTermsRoutes(http, database, queueUseOf);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   clusterDomain.routes(http);

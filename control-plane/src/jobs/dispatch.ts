@@ -3,12 +3,12 @@
  * whom, is decided by core/queueing; here the decisions are made true, or not at all, in one transaction.
  */
 import { type ClusterId, type JobId, newId, type Requirements } from '@iocloud/contracts';
-import type { Clusters, ClusterView } from '../clusters/ports.js';
+import type { ClusterView } from '../clusters/ports.js';
 import { type JobDecision, JobQueue, type QueuedJob } from '../core/queueing/index.js';
 import { type Database, type Logger, type TopicHandler, type Transaction, wake } from '../platform/index.js';
 import { evictAttempt, insertAttempt, takeRaySubmissionId } from './attempts/index.js';
 import { nodeFor } from './needs.js';
-import { type QueuedRow, type ReadScene, readQueue, SceneReader, toQueued } from './scene.js';
+import { type QueuedRow, type ReadScene, readQueue, SceneReader, type SceneWiring, toQueued } from './scene.js';
 import { changeJob, type JobRow, lockQueuedJobs, type RandomBytes, recordJobEvent } from './store.js';
 
 /** Any constant, the same for all replicas. */
@@ -22,13 +22,11 @@ const maxRestMs = 500;
 const soonestMs = 500;
 const soonMs = 60_000;
 
-interface Wiring {
+interface Wiring extends SceneWiring {
   database: Database;
-  clusters: Clusters;
   log: Logger;
   random: RandomBytes;
   config: { maxJobsPerCluster: number; rayVersion: string };
-  now(): number;
 }
 
 type Of<Kind extends JobDecision['kind']> = Extract<JobDecision, { kind: Kind }>;

@@ -28,6 +28,7 @@ import { rayJobRoutes } from './routes.js';
 import type { RandomBytes } from './store.js';
 
 export { type Eviction, evictAttempt } from './attempts/index.js';
+export { queueUseOf } from './queue-use.js';
 export { attemptTransitions, jobTransitions } from './states.js';
 
 export interface JobsWiring {
@@ -46,6 +47,8 @@ export interface JobsWiring {
   log: Logger;
   clusters: Clusters;
   reputation: Reputation;
+  /** The terms of those tenants whose terms are not the usual. */
+  queueTermsOf(db: Queryable): Promise<TenantTerms[]>;
   random: RandomBytes;
   /** Milliseconds since the epoch. */
   now(): number;

@@ -2,7 +2,7 @@
 import type { JobId, Scheduling, TenantId } from '@iocloud/contracts';
 import type { Clusters, ClusterView, TotalCapacity } from '../clusters/ports.js';
 import { demandOf, type JobScene, type Needs, type QueuedJob, type TenantTerms } from '../core/queueing/index.js';
-import type { Transaction } from '../platform/index.js';
+import type { Queryable, Transaction } from '../platform/index.js';
 import { readRunning } from './attempts/index.js';
 import { nodeFor } from './needs.js';
 
@@ -30,10 +30,17 @@ export interface ReadScene extends JobScene {
   views: ReadonlyMap<ClusterView['id'], ClusterView>;
 }
 
+export interface SceneWiring {
+  clusters: Clusters;
+  /** Of those tenants whose terms are not the usual. */
+  queueTermsOf(db: Queryable): Promise<TenantTerms[]>;
+  now(): number;
+}
+
 export class SceneReader {
   #capacity: { at: number; total: TotalCapacity } | null = null;
 
-  constructor(readonly wiring: { clusters: Clusters; now(): number }) {}
+  constructor(readonly wiring: SceneWiring) {}
 
   /** `queued`: rows of `readQueue`, and what else is to be thought of as waiting. */
   async read(tx: Transaction, queued: readonly QueuedJob[]): Promise<ReadScene> {
@@ -50,14 +57,10 @@ export class SceneReader {
       others,
       clusters: views.map(view => ({ ...view, ground: grounds.get(view.id) })),
       machines: null,
-      tenants: await this.#tenants(),
+      tenants: await this.wiring.queueTermsOf(tx),
       capacity: demandOf(await this.#total(tx)),
       views: new Map(views.map(view => [view.id, view])),
     };
-  }
-
-  async #tenants(): Promise<TenantTerms[]> {
-    return [];
   }
 
   async #total(tx: Transaction): Promise<TotalCapacity> {
