@@ -1,7 +1,7 @@
 /** One control plane process: joins the domains, starts them in order, stops them in the reverse one. */
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import { accountRoutes, authenticator, bootstrapAccounts, queueTermsRoutes } from './accounts/index.js';
+import { accountRoutes, authenticator, bootstrapAccounts, queueTermsOf, queueTermsRoutes } from './accounts/index.js';
 import { createClusters } from './clusters/index.js';
 import { eventRoutes } from './events/index.js';
 import { ensureNode, Inventory, nodeRoutes, recordEvidence } from './inventory/index.js';
@@ -78,6 +78,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     log,
     clusters: clusterDomain.clusters,
     reputation: { record: recordEvidence },
+    queueTermsOf,
     random: randomBytes,
     now: Date.now,
   });

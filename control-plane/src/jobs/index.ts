@@ -10,8 +10,9 @@
  * - states.ts, ray-view.ts                 the lives of jobs as tables, and as Ray shows them
  */
 import type { ClusterActivity, Clusters } from '../clusters/ports.js';
+import type { TenantTerms } from '../core/queueing/index.js';
 import type { Reputation } from '../inventory/ports.js';
-import type { Config, Database, Http, Logger, Signals, TopicHandler } from '../platform/index.js';
+import type { Config, Database, Http, Logger, Queryable, Signals, TopicHandler } from '../platform/index.js';
 import { clusterActivity } from './activity.js';
 import { AttemptMonitors } from './attempts/index.js';
 import { jobChangeRoutes } from './change.js';
@@ -22,6 +23,7 @@ import { Heads } from './head.js';
 import { jobListingRoutes } from './listing.js';
 import { LogTails } from './logs/index.js';
 import { PackageStore, packageRoutes } from './packages/index.js';
+import { QuotaGate } from './quota-gate.js';
 import { ratingRoutes } from './rating.js';
 import { rayCommit, sessionName } from './ray-release.js';
 import { rayJobRoutes } from './routes.js';
@@ -69,6 +71,7 @@ const fileSweepIntervalMs = 600_000;
 export function createJobs(wiring: JobsWiring): Jobs {
   const { config, database, log, random, signals, clusters, now } = wiring;
   const heads = new Heads(clusters);
+  const quotas = new QuotaGate(wiring);
   const packages = new PackageStore(database, config.dataDir, config.maxPackageBytes, random);
   const checkpoints = new Checkpoints(config.checkpointRoot, database, log);
   const tails = new LogTails(database, signals, log);
@@ -94,11 +97,11 @@ export function createJobs(wiring: JobsWiring): Jobs {
   };
   return {
     routes: http => {
-      rayJobRoutes(http, { database, clusters, heads, checkpoints, signals, log, random, now, version });
+      rayJobRoutes(http, { database, clusters, quotas, heads, checkpoints, signals, log, random, now, version });
       packageRoutes(http, packages);
       tails.bind(http);
       jobListingRoutes(http, database);
-      jobChangeRoutes(http, wiring);
+      jobChangeRoutes(http, { ...wiring, quotas });
       explainRoutes(http, { database, clusters, dispatch, now });
       ratingRoutes(http, wiring);
     },

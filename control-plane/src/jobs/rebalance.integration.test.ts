@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type ClusterId, newId, scheduling, type TenantId } from '@iocloud/contracts';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { queueTermsOf } from '../accounts/index.js';
 import { type Ground, newTenantKey, startGround } from '../test-ground.js';
 import { Dispatcher } from './dispatch.js';
 import { TestClusters, testRayVersion } from './testing/clusters.js';
@@ -20,6 +21,7 @@ beforeAll(async () => {
     clusters,
     log: ground.log,
     random: randomBytes,
+    queueTermsOf,
     config: { maxJobsPerCluster: 32, rayVersion: testRayVersion },
     now: Date.now,
   });

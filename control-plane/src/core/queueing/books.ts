@@ -120,10 +120,21 @@ export class Books<Request, Placement extends Priced> {
     this.#loansToLookAt.add(cohort);
   }
 
-  /** Once for all that was freed since: there may be many who wait for a loan. */
+  /** Once for all that was freed since: there may be many who wait for a loan, and most of them still have to. */
   wakeBorrowers(): void {
-    for (const cohort of this.#loansToLookAt) this.backlog.wakeFirsts(`loan in ${cohort}`);
+    for (const cohort of this.#loansToLookAt) {
+      // Quota that is held for a place may be lifted for whoever stands before it: then everybody is asked.
+      const anybody = this.reservations
+        .all()
+        .some(({ entry, holdsQuota }) => holdsQuota && this.quotas.cohortOf(entry.workload.tenantId) === cohort);
+      this.backlog.wakeFirsts(`loan in ${cohort}`, ({ workload }) => anybody || this.#mayBorrow(workload));
+    }
     this.#loansToLookAt.clear();
+  }
+
+  #mayBorrow({ tenantId, demand, preemptible }: Entry<Request, Placement>['workload']): boolean {
+    const answer = this.quotas.check(tenantId, demand, preemptible);
+    return !('waits' in answer) || answer.waits !== 'cohort';
   }
 
   lookAtLoans(cohort: string): void {

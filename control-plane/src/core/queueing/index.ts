@@ -19,12 +19,13 @@ export {
   type OtherWork,
   type QueuedJob,
   type RunningJob,
+  unstatedCapacity,
 } from './job-queue.js';
 export { type LabelCondition, labelsFor, labelsMatch, parseLabelCondition } from './label-selector.js';
 export { defaultOrderTerms, type OrderTerms, overtakingLimitMs, rankMs } from './order.js';
 export { OrderedHeap } from './ordered-heap.js';
 export { type Adoption, type Explanation, Queue, type QueueDecision, type Step, type StepLimits } from './queue.js';
-export type { Demand, TenantTerms } from './quota.js';
+export { type Demand, QuotaBook, type TenantTerms } from './quota.js';
 export { costMicroUsd } from './spending.js';
 export { defaultQueueTerms, type QueueTerms } from './terms.js';
 export type { Wait, WaitCode } from './waiting.js';

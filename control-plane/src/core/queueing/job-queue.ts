@@ -108,7 +108,8 @@ export function demandOf(amounts: Pick<Amounts, 'cpus' | 'gpus' | 'memoryBytes'>
   };
 }
 
-const unstated: Amounts = { cpus: 1, gpus: 0, memoryBytes: 0, resources: {} };
+/** For what does not say how many CPUs it needs, on a cluster that nobody knows yet. */
+export const unstatedCapacity: Amounts = { cpus: 1, gpus: 0, memoryBytes: 0, resources: {} };
 const never = { priority: 'normal', preemptible: false, deadline: null, expectedSeconds: null } as const;
 const noScheduling: Scheduling = { ...never, cheapMicroUsdPerHour: null, budgetMicroUsd: null };
 
@@ -176,7 +177,13 @@ export class JobQueue {
     const { tenantId, needs, wantedCluster, scheduling, node } = job;
     const preempts = this.#terms.preempting.includes(scheduling.priority);
     const request = { tenantId, needs, wantedCluster, preempts, node };
-    const workload = this.#workload(job.id, request, reservation(needs, unstated), scheduling, job.submittedAtMs);
+    const workload = this.#workload(
+      job.id,
+      request,
+      reservation(needs, unstatedCapacity),
+      scheduling,
+      job.submittedAtMs,
+    );
     const { spentMicroUsd, loanSinceMs } = job;
     const answer = this.#queue.submit(workload, { admissions: 0, spentMicroUsd, held: null, stop: null, loanSinceMs });
     if (answer) this.#refused.set(job.id, `It can never run: ${answer.refused}.`);

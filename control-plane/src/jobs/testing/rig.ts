@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningServer, startPostgres, startRedis } from '@iocloud/cli';
 import { newId, type RayJobDetails, type TenantId } from '@iocloud/contracts';
-import { authenticator } from '../../accounts/index.js';
+import { authenticator, queueTermsOf } from '../../accounts/index.js';
 import { recordEvidence } from '../../inventory/index.js';
 import {
   createLogger,
@@ -105,6 +105,7 @@ export class Rig {
       log,
       clusters: this.clusters,
       reputation: { record: recordEvidence },
+      queueTermsOf,
       random: randomBytes,
       now: Date.now,
     });
