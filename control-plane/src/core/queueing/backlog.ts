@@ -14,8 +14,11 @@ export interface Lane<Request, Placement> {
   parkedIn: Set<Lane<Request, Placement>> | null;
   /** Quotas answer the lanes of one tenant and one such alike. */
   readonly quotaKey: string;
-  /** It was woken for all of its kind: when it no longer waits for a loan, the next of them is to be looked at. */
-  wokenForAll: boolean;
+  /**
+   * It was woken for others that wait for the same: `kind`, for those that quotas answer alike, of whom the next is to be
+   * looked at when it no longer waits; `loan` and `turn`, for all, of whom the next is to be looked at whatever becomes of it.
+   */
+  wokenFor: 'kind' | 'loan' | 'turn' | null;
 }
 
 interface TenantLanes<Request, Placement> {
@@ -24,8 +27,6 @@ interface TenantLanes<Request, Placement> {
   /** Those in the order. */
   readonly active: OrderedHeap<Lane<Request, Placement>>;
   handicapMs: number;
-  /** Out of the order with all its lanes, until one of them is woken. */
-  suspended: boolean;
 }
 
 /** Workloads of one signature get the same answers but for price and time. */
@@ -60,7 +61,7 @@ export class Backlog<Request, Placement> {
       items: new OrderedHeap<Entry<Request, Placement>>(ranksBefore),
       parkedIn: null,
       quotaKey: JSON.stringify([tenant.tenantId, entry.workload.demand, entry.workload.preemptible]),
-      wokenForAll: false,
+      wokenFor: null,
     };
     tenant.lanes.set(signature, lane);
     lane.items.add(entry);
@@ -93,28 +94,11 @@ export class Backlog<Request, Placement> {
     this.#reorder(lane.tenant);
   }
 
-  /** None of the tenant's lanes can go before something of the tenant's is woken: they are not looked at one by one. */
-  suspend(tenantId: string): void {
-    const tenant = this.#tenant(tenantId);
-    tenant.suspended = true;
-    this.#reorder(tenant);
-  }
-
-  resume(tenantId: string): void {
-    const tenant = this.#tenant(tenantId);
-    if (!tenant.suspended) return;
-    tenant.suspended = false;
-    this.#reorder(tenant);
-  }
-
   wakeAll(key: string): void {
     for (const lane of this.#parked.get(key) ?? []) this.wake(lane);
   }
 
-  /**
-   * Of the lanes that quotas answer alike, only the first, and only if it may have become able to go: while that has to
-   * wait, so have the others.
-   */
+  /** Of the lanes that quotas answer alike, only the first, if it may go: while that has to wait, so have the others. */
   wakeFirsts(key: string, mayGo: (entry: Entry<Request, Placement>) => boolean): void {
     const firsts = new Map<string, Lane<Request, Placement>>();
     for (const lane of this.#parked.get(key) ?? []) {
@@ -123,16 +107,26 @@ export class Backlog<Request, Placement> {
     }
     for (const lane of firsts.values()) {
       if (!mayGo(first(lane.items))) continue;
-      lane.wokenForAll = true;
+      lane.wokenFor = 'kind';
       this.wake(lane);
     }
+  }
+
+  /** The first of those that may go; once it has been looked at, this is to be called again. */
+  wakeNext(key: string, wokenFor: 'loan' | 'turn', mayGo: (entry: Entry<Request, Placement>) => boolean): void {
+    let next: Lane<Request, Placement> | null = null;
+    for (const lane of this.#parked.get(key) ?? []) {
+      if ((next === null || this.#laneBefore(lane, next)) && mayGo(first(lane.items))) next = lane;
+    }
+    if (next === null) return;
+    next.wokenFor = wokenFor;
+    this.wake(next);
   }
 
   wake(lane: Lane<Request, Placement>): void {
     lane.parkedIn?.delete(lane);
     lane.parkedIn = null;
     lane.tenant.active.add(lane);
-    lane.tenant.suspended = false;
     this.#reorder(lane.tenant);
   }
 
@@ -148,15 +142,26 @@ export class Backlog<Request, Placement> {
   }
 
   #reorder(tenant: TenantLanes<Request, Placement>): void {
-    if (tenant.active.size === 0 || tenant.suspended) this.#order.remove(tenant);
+    if (tenant.active.size === 0) this.#order.remove(tenant);
     else this.#order.add(tenant);
   }
 
+  #laneBefore(one: Lane<Request, Placement>, other: Lane<Request, Placement>): boolean {
+    return this.#before(one.tenant, first(one.items), other.tenant, first(other.items));
+  }
+
   #tenantBefore(one: TenantLanes<Request, Placement>, other: TenantLanes<Request, Placement>): boolean {
-    const a = first(first(one.active).items);
-    const b = first(first(other.active).items);
-    const aMs = a.rankMs + one.handicapMs;
-    const bMs = b.rankMs + other.handicapMs;
+    return this.#before(one, first(first(one.active).items), other, first(first(other.active).items));
+  }
+
+  #before(
+    ofA: TenantLanes<Request, Placement>,
+    a: Entry<Request, Placement>,
+    ofB: TenantLanes<Request, Placement>,
+    b: Entry<Request, Placement>,
+  ): boolean {
+    const aMs = a.rankMs + ofA.handicapMs;
+    const bMs = b.rankMs + ofB.handicapMs;
     return aMs === bMs ? ranksBefore(a, b) : aMs < bMs;
   }
 
@@ -170,7 +175,6 @@ export class Backlog<Request, Placement> {
         ranksBefore(first(one.items), first(other.items)),
       ),
       handicapMs: 0,
-      suspended: false,
     };
     this.#tenants.set(tenantId, tenant);
     return tenant;

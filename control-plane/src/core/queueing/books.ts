@@ -3,7 +3,7 @@ import { Backlog } from './backlog.js';
 import { type Entry, ranksBefore } from './entry.js';
 import { type Ground, type GroundRefusal, isRefusal } from './ground.js';
 import { handicapMs } from './order.js';
-import { QuotaBook } from './quota.js';
+import { type QuotaAnswer, QuotaBook } from './quota.js';
 import { type Reservation, Reservations } from './reservations.js';
 import type { QueueTerms } from './terms.js';
 
@@ -123,18 +123,39 @@ export class Books<Request, Placement extends Priced> {
   /** Once for all that was freed since: there may be many who wait for a loan, and most of them still have to. */
   wakeBorrowers(): void {
     for (const cohort of this.#loansToLookAt) {
-      // Quota that is held for a place may be lifted for whoever stands before it: then everybody is asked.
-      const anybody = this.reservations
+      const key = `loan in ${cohort}`;
+      const holds = this.reservations
         .all()
-        .some(({ entry, holdsQuota }) => holdsQuota && this.quotas.cohortOf(entry.workload.tenantId) === cohort);
-      this.backlog.wakeFirsts(`loan in ${cohort}`, ({ workload }) => anybody || this.#mayBorrow(workload));
+        .filter(({ entry, holdsQuota }) => holdsQuota && this.quotas.cohortOf(entry.workload.tenantId) === cohort);
+      const mayBorrow = this.#borrowers(cohort);
+      if (holds.length === 0) this.backlog.wakeNext(key, 'loan', mayBorrow);
+      // Quota that is held for a place is lifted for whoever stands before it: whether that is so is for judging.
+      else this.reservations.without(holds, () => this.backlog.wakeFirsts(key, mayBorrow));
     }
     this.#loansToLookAt.clear();
   }
 
-  #mayBorrow({ tenantId, demand, preemptible }: Entry<Request, Placement>['workload']): boolean {
-    const answer = this.quotas.check(tenantId, demand, preemptible);
-    return !('waits' in answer) || answer.waits !== 'cohort';
+  /** Quotas answer alike for all of one tenant that ask for the same: they are asked once in a look. */
+  #borrowers(cohort: string): (entry: Entry<Request, Placement>) => boolean {
+    const answers = new Map<string, QuotaAnswer>();
+    const { owed, patient } = this.loanLine(cohort);
+    return entry => {
+      const { tenantId, demand, preemptible } = entry.workload;
+      const key = entry.lane?.quotaKey ?? '';
+      const answer = answers.get(key) ?? this.quotas.check(tenantId, demand, preemptible);
+      answers.set(key, answer);
+      if ('waits' in answer) return answer.waits !== 'cohort';
+      if (answer.fits === 'own') return true;
+      const isBehind =
+        owed.size > (owed.has(entry) ? 1 : 0) || (patient && patient !== entry && ranksBefore(patient, entry));
+      return !isBehind;
+    };
+  }
+
+  /** Those before whom nobody borrows are others now, or none. */
+  loanLineMoved(cohort: string): void {
+    this.backlog.wakeAll(`behind in ${cohort}`);
+    this.#loansToLookAt.add(cohort);
   }
 
   lookAtLoans(cohort: string): void {
@@ -142,8 +163,13 @@ export class Books<Request, Placement extends Priced> {
   }
 
   wakeTenant(tenantId: string): void {
-    this.backlog.resume(tenantId);
     this.backlog.wakeAll(`tenant ${tenantId}`);
+    this.wakeNextBehind(tenantId);
+  }
+
+  /** While one of its tenant's waits for quota, the later ones have to; then they are looked at one after the other. */
+  wakeNextBehind(tenantId: string): void {
+    if (!this.quotaHolders.has(tenantId)) this.backlog.wakeNext(`behind ${tenantId}`, 'turn', () => true);
   }
 
   shareChanged(tenantId: string): void {
@@ -166,13 +192,13 @@ export class Books<Request, Placement extends Priced> {
     const cohort = this.quotas.cohortOf(tenantId);
     if (cohort === null || this.loanLine(cohort).patient !== entry) return;
     this.loanLine(cohort).patient = null;
-    this.backlog.wakeAll(`behind in ${cohort}`);
+    this.loanLineMoved(cohort);
   }
 
   /** Its tenant has what it had lent, or has no use for it now: others may borrow again. */
   settle(entry: Entry<Request, Placement>): void {
     const cohort = this.quotas.cohortOf(entry.workload.tenantId);
-    if (cohort !== null && this.loanLine(cohort).owed.delete(entry)) this.backlog.wakeAll(`behind in ${cohort}`);
+    if (cohort !== null && this.loanLine(cohort).owed.delete(entry)) this.loanLineMoved(cohort);
   }
 
   /** Does `one` stand before `other` over all tenants just now? */

@@ -100,7 +100,7 @@ export class Queue<Request, Placement extends Priced> {
     this.#books.quotaFreed(terms.tenantId);
     if (before !== null) {
       this.#books.cohortFreed(before);
-      this.#books.backlog.wakeAll(`behind in ${before}`);
+      this.#books.loanLineMoved(before);
     }
   }
 

@@ -95,16 +95,16 @@ export class Steps<Request, Placement extends Priced> {
     if (!entry) throw new Error('an empty lane stands in the order');
     const verdict = judge(this.books, entry, this.#nowMs);
     const cohort = this.books.quotas.cohortOf(entry.workload.tenantId);
-    if (lane.wokenForAll && cohort !== null && !('wait' in verdict && verdict.wait.code === 'loan')) {
+    const waitsForLoan = 'wait' in verdict && verdict.wait.code === 'loan';
+    if (cohort !== null && (lane.wokenFor === 'loan' || (lane.wokenFor === 'kind' && !waitsForLoan))) {
       this.books.lookAtLoans(cohort);
     }
-    lane.wokenForAll = false;
-    if (!('wait' in verdict)) {
-      this.#admit(entry, verdict);
-      return true;
-    }
-    this.#wait(entry, lane, verdict.wait);
-    return false;
+    const { wokenFor } = lane;
+    lane.wokenFor = null;
+    if ('wait' in verdict) this.#wait(entry, lane, verdict.wait);
+    else this.#admit(entry, verdict);
+    if (wokenFor === 'turn') this.books.wakeNextBehind(entry.workload.tenantId);
+    return !('wait' in verdict);
   }
 
   #admit(
@@ -168,7 +168,7 @@ export class Steps<Request, Placement extends Priced> {
     if (wait.code !== 'behind-quota' && wait.code !== 'behind-loan') {
       if (!this.#preempt(entry, wait) && wait.code === 'no-room') this.#reserve(entry);
     }
-    const where = by === 'tenant' ? tenantId : books.quotas.cohortOf(tenantId);
+    const where = by === 'tenant' || by === 'behind' ? tenantId : books.quotas.cohortOf(tenantId);
     const key = by === 'ground' ? by : `${by} ${where}`;
     books.backlog.park(lane, key);
   }

@@ -17,17 +17,18 @@ export type Wait =
 export type WaitCode = Wait['code'];
 
 /** What has to change before it is worth looking again. `aside`: a time, and for that workload alone. */
-export const wokenBy: Record<WaitCode, 'tenant' | 'lent in' | 'loan in' | 'behind in' | 'ground' | 'aside'> = {
-  'tenant-quota': 'tenant',
-  'behind-quota': 'tenant',
-  lent: 'lent in',
-  loan: 'loan in',
-  'behind-loan': 'behind in',
-  'no-room': 'ground',
-  price: 'aside',
-  budget: 'aside',
-  backoff: 'aside',
-};
+export const wokenBy: Record<WaitCode, 'tenant' | 'behind' | 'lent in' | 'loan in' | 'behind in' | 'ground' | 'aside'> =
+  {
+    'tenant-quota': 'tenant',
+    'behind-quota': 'behind',
+    lent: 'lent in',
+    loan: 'loan in',
+    'behind-loan': 'behind in',
+    'no-room': 'ground',
+    price: 'aside',
+    budget: 'aside',
+    backoff: 'aside',
+  };
 
 const dollars = (microUsd: number) => `${(microUsd / 1e6).toFixed(2)} USD`;
 
