@@ -2,6 +2,7 @@
  * The scheduler: one at a time among all replicas, it gives queued jobs their places. What goes where, and who stops for
  * whom, is decided by core/queueing; here the decisions are made true, or not at all, in one transaction.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { type ClusterId, type JobId, newId, type Requirements } from '@iocloud/contracts';
 import type { ClusterView } from '../clusters/ports.js';
 import { type JobDecision, JobQueue, type QueuedJob } from '../core/queueing/index.js';
@@ -158,7 +159,7 @@ export class Dispatcher implements TopicHandler {
       const required = withCeiling(job.needs.requirements, maxMicroUsdPerHour);
       const refusal = index < maxProvisions ? await this.#bringUp(tx, job, required, preempts) : null;
       const message = refusal ?? 'Waiting for a cluster to be brought up.';
-      news.push({ kind: 'wait', jobId, message, borrows: false });
+      news.push({ kind: 'wait', jobId, message, memory: job.memory });
     }
     return news;
   }
@@ -216,7 +217,7 @@ export class Dispatcher implements TopicHandler {
         phase: 'assigned',
         cluster_id: view.id,
         attempt_count: attempt.number,
-        loan_since: null,
+        queue_memory: null,
         message: `Starting on cluster ${view.name}.`,
       });
       await recordJobEvent(tx, job, 'JobAssigned', `attempt ${attempt.number} goes to cluster ${view.name}`);
@@ -266,15 +267,14 @@ export class Dispatcher implements TopicHandler {
     const news = new Map<JobId, Of<'wait'>>();
     for (const wait of waits) {
       const row = before.get(wait.jobId);
-      if (row && (row.message !== wait.message || (row.loan_since !== null) !== wait.borrows)) {
+      if (row && (row.message !== wait.message || !isDeepStrictEqual(row.queue_memory, wait.memory))) {
         news.set(wait.jobId, wait);
       }
     }
     if (news.size === 0) return;
-    const now = new Date(this.wiring.now());
     for (const job of (await lockQueuedJobs(tx, [...news.keys()])).values()) {
-      const { message = job.message, borrows = false } = news.get(job.id) ?? {};
-      await changeJob(tx, job, { message, loan_since: borrows ? (job.loan_since ?? now) : null });
+      const { message = job.message, memory = null } = news.get(job.id) ?? {};
+      await changeJob(tx, job, { message, queue_memory: memory });
     }
   }
 }

@@ -28,7 +28,7 @@ export function explainRoutes(http: Http, wiring: Wiring): void {
       submittedAtMs: wiring.now(),
       node: nodeWant(needs),
       spentMicroUsd: 0,
-      loanSinceMs: null,
+      memory: null,
     });
   });
 

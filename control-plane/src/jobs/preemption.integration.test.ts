@@ -130,3 +130,51 @@ test('keys that cannot be meant are refused with their names', async () => {
   expect(await refused({ 'io.budget': '1', 'io.grace_seconds': '60' })).toContain('io.grace_seconds');
   expect(await refused({ 'io.preemptible': 'perhaps' })).toContain('io.preemptible');
 });
+
+test('a quota holds back what passes it, refuses what it could never hold, and borrowers stop when the owner wants it back', async () => {
+  const [owner, borrower] = [await rig.tenant(), await rig.tenant()];
+  const wide = await startRayHead({ cpus: 4 });
+  try {
+    for (const { id } of [owner, borrower]) {
+      await rig.database.query(
+        `INSERT INTO queue_terms (tenant_id, weight, quota, cohort, borrowing_limit)
+         VALUES ($1, 1, '{"cpu-thousandths": 1000}', 'lab', '{}')`,
+        [id],
+      );
+      await rig.clusters.add(rig.database, id, `of-${id}`, wide, 4);
+    }
+    // What is read of the terms at submission is a few seconds old at most.
+    const never = () =>
+      rig
+        .call(borrower.key, 'POST', '/api/jobs/', { entrypoint: 'true', entrypoint_num_cpus: 2 })
+        .then(async answer => {
+          expect([answer.status, await answer.text()]).toEqual([
+            400,
+            expect.stringContaining('no quota allows this job'),
+          ]);
+        });
+    await eventually(never);
+    const two = { entrypoint_num_cpus: 2, metadata: { 'io.preemptible': 'true' } };
+    await rig.submit(borrower.key, { ...two, entrypoint: resumable, submission_id: 'on-loan' });
+    const look = async (key: string, id: string) =>
+      (await (await rig.call(key, 'GET', `/v1/jobs/${id}`)).json()) as Job;
+    await eventually(async () => expect((await look(borrower.key, 'on-loan')).phase).toBe('running'));
+    await eventually(async () => expect(await rig.logs(borrower.key, 'on-loan')).toContain('began'));
+    const one = { entrypoint: 'true', entrypoint_num_cpus: 1 };
+    await rig.submit(borrower.key, { ...one, submission_id: 'held-back' });
+    await eventually(async () =>
+      expect((await look(borrower.key, 'held-back')).message).toContain("its tenant's own work to end"),
+    );
+    await rig.submit(owner.key, { ...one, submission_id: 'own' });
+    expect((await rig.ended(owner.key, 'own')).status).toBe('SUCCEEDED');
+    expect((await rig.ended(borrower.key, 'on-loan')).status).toBe('SUCCEEDED');
+    expect((await rig.ended(borrower.key, 'held-back')).status).toBe('SUCCEEDED');
+    const { attempts } = await look(borrower.key, 'on-loan');
+    expect(attempts.map(({ outcome, message }) => [outcome, message])).toEqual([
+      ['evicted', 'a tenant that had lent what it uses needs that back.'],
+      ['succeeded', expect.any(String)],
+    ]);
+  } finally {
+    await wide.stop();
+  }
+});

@@ -1,7 +1,14 @@
 /** What the scheduler decides on, read in one transaction: what waits, what runs, and where there could be room. */
 import type { JobId, Scheduling, TenantId } from '@iocloud/contracts';
 import type { Clusters, ClusterView, TotalCapacity } from '../clusters/ports.js';
-import { demandOf, type JobScene, type Needs, type QueuedJob, type TenantTerms } from '../core/queueing/index.js';
+import {
+  demandOf,
+  type JobMemory,
+  type JobScene,
+  type Needs,
+  type QueuedJob,
+  type TenantTerms,
+} from '../core/queueing/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
 import { readRunning } from './attempts/index.js';
 import { nodeFor } from './needs.js';
@@ -23,7 +30,7 @@ export interface QueuedRow {
   message: string;
   submitted_at: Date;
   spent_micro_usd: number;
-  loan_since: Date | null;
+  queue_memory: JobMemory | null;
 }
 
 export interface ReadScene extends JobScene {
@@ -80,7 +87,7 @@ export async function readQueue(tx: Transaction): Promise<QueuedRow[]> {
   const { rows } = await tx.query<QueuedRow>({
     name: 'read-queue',
     text: `SELECT j.id, j.tenant_id, j.needs, j.scheduling, j.wanted_cluster, j.message, j.submitted_at,
-             j.spent_micro_usd, j.loan_since
+             j.spent_micro_usd, j.queue_memory
            FROM (SELECT id, row_number() OVER (
                    PARTITION BY tenant_id, wanted_cluster, needs::text ORDER BY queue_at, id) AS place
                  FROM jobs WHERE phase = 'queued' AND not_before <= now()) q
@@ -106,7 +113,7 @@ export function toQueued(rows: readonly QueuedRow[]): QueuedJob[] {
       submittedAtMs: row.submitted_at.getTime(),
       node,
       spentMicroUsd: row.spent_micro_usd,
-      loanSinceMs: row.loan_since?.getTime() ?? null,
+      memory: row.queue_memory,
     };
   });
 }

@@ -1,6 +1,6 @@
 /** The table `jobs`: each change of a row renders what Ray's list says of it in the same statement. */
 import type { ClusterId, JobId, JobPhase, RayJobSubmission, Scheduling, TenantId } from '@iocloud/contracts';
-import { defaultOrderTerms, type Needs, rankMs } from '../core/queueing/index.js';
+import { defaultOrderTerms, type JobMemory, type Needs, rankMs } from '../core/queueing/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
 import { type RayFacts, renderRayView } from './ray-view.js';
@@ -26,8 +26,8 @@ export interface JobRow {
   evicted_count: number;
   /** By attempts that have ended. */
   spent_micro_usd: number;
-  /** Since when it has been waiting to borrow of its cohort's quota. */
-  loan_since: Date | null;
+  /** What the scheduler must know of it beyond all this while it waits. */
+  queue_memory: JobMemory | null;
   cluster_id: ClusterId | null;
   ray_job_id: string | null;
   ray_facts: RayFacts | null;
@@ -38,8 +38,8 @@ export interface JobRow {
 }
 
 const columns = `id, tenant_id, submission_id, submission, needs, scheduling, queue_at, wanted_cluster, packages, phase, message,
-  error_type, max_attempts, attempt_count, evicted_count, spent_micro_usd, loan_since, cluster_id, ray_job_id, ray_facts, submitted_at, not_before,
-  started_at, ended_at`;
+  error_type, max_attempts, attempt_count, evicted_count, spent_micro_usd, queue_memory, cluster_id, ray_job_id, ray_facts,
+  submitted_at, not_before, started_at, ended_at`;
 
 function viewOf(row: JobRow): string {
   return renderRayView({
@@ -141,7 +141,7 @@ export async function changeJob(tx: Transaction, row: JobRow, changes: Changes):
     name: 'change-job',
     text: `UPDATE jobs SET phase = $2, message = $3, error_type = $4, attempt_count = $5, cluster_id = $6,
              ray_view = $7, ray_job_id = $8, ray_facts = $9, not_before = $10, started_at = $11, ended_at = $12, evicted_count = $13,
-             spent_micro_usd = $14, loan_since = $15
+             spent_micro_usd = $14, queue_memory = $15
            WHERE id = $1`,
     values: [
       next.id,
@@ -158,7 +158,7 @@ export async function changeJob(tx: Transaction, row: JobRow, changes: Changes):
       next.ended_at,
       next.evicted_count,
       next.spent_micro_usd,
-      next.loan_since,
+      next.queue_memory === null ? null : JSON.stringify(next.queue_memory),
     ],
   });
   return next;
@@ -170,7 +170,7 @@ export async function changeAsked(tx: Transaction, row: JobRow, asked: Pick<JobR
   await tx.query({
     name: 'change-asked',
     text: `UPDATE jobs SET submission = $2, needs = $3, scheduling = $4, queue_at = $5, wanted_cluster = $6,
-             max_attempts = $7, ray_view = $8 WHERE id = $1`,
+             max_attempts = $7, ray_view = $8, queue_memory = NULL WHERE id = $1`,
     values: [
       next.id,
       JSON.stringify(next.submission),

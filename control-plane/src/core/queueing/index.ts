@@ -13,6 +13,7 @@ export {
   demandOf,
   type JobDecision,
   type JobDecisions,
+  type JobMemory,
   JobQueue,
   type JobQueueTerms,
   type JobScene,

@@ -17,6 +17,7 @@ import type { JobMachine } from './job-ground.js';
 import {
   demandOf,
   type JobDecision,
+  type JobMemory,
   JobQueue,
   type JobScene,
   type OtherWork,
@@ -46,7 +47,7 @@ function job(
     submittedAtMs: nowMs,
     node: { key: 'head/0', cpus: cpus ?? 1, gpus: Math.ceil(gpus) },
     spentMicroUsd: 0,
-    loanSinceMs: null,
+    memory: null,
     ...rest,
   };
 }
@@ -125,6 +126,12 @@ const scene = (more: Partial<JobScene>): JobScene => ({
 const decide = (more: Partial<JobScene>, atMs = nowMs) =>
   new JobQueue(scene(more), { maxJobsPerCluster: 4, rayVersion }).decide(atMs).decisions;
 const of = (decisions: JobDecision[], id: string) => decisions.find(({ jobId }) => jobId === id);
+
+/** As it comes back from the database. */
+const memoryOf = (decisions: JobDecision[], id: string): JobMemory | null => {
+  const decision = of(decisions, id);
+  return decision?.kind === 'wait' ? JSON.parse(JSON.stringify(decision.memory)) : null;
+};
 
 const anyScene = fc
   .tuple(
@@ -279,7 +286,9 @@ describe('a run of the scheduler', () => {
         const gone = new Set(first.filter(({ kind }) => kind === 'assign').map(({ jobId }) => jobId));
         const next = {
           ...one,
-          queued: one.queued.filter(({ id }) => !gone.has(id)),
+          queued: one.queued
+            .filter(({ id }) => !gone.has(id))
+            .map(each => ({ ...each, memory: memoryOf(first, each.id) })),
           running: one.running.map(each => ({ ...each, stop: stops.get(each.id) ?? null })),
           others: started.map((each, index) => ({
             ...each,
@@ -458,6 +467,20 @@ describe('who goes first, and who stops for whom', () => {
     expect(of(freed, 'v')).toMatchObject({ kind: 'wait' });
   });
 
+  test('what was cleared for an urgent job goes to no other, whoever stands before it', () => {
+    const clusters = [cluster('c')];
+    const old = job('old', { cpus: 4, submittedAtMs: nowMs - 100 * hourMs });
+    const urgentJob = job('u', { cpus: 4, how: urgent });
+    const first = decide({ clusters, running: [running('r', 'c', 4)], queued: [urgentJob] });
+    expect(of(first, 'r')).toMatchObject({ kind: 'evict' });
+    const remembers = { ...urgentJob, memory: memoryOf(first, 'u') };
+    const next = decide({ clusters, queued: [old, remembers] });
+    expect(of(next, 'u')).toMatchObject({ kind: 'assign' });
+    expect(of(next, 'old')).toMatchObject({ kind: 'wait' });
+    // Without the memory the older one would have it.
+    expect(of(decide({ clusters, queued: [old, urgentJob] }), 'old')).toMatchObject({ kind: 'assign' });
+  });
+
   test('what is not preemptible, or as urgent, is never stopped', () => {
     const stays = [
       running('r1', 'c', 2, { scheduling: scheduling.parse({}) }),
@@ -532,6 +555,12 @@ describe('who goes first, and who stops for whom', () => {
       running: [running('borrower', 'c', 6)],
     });
     expect(of(back, 'borrower')).toMatchObject({ kind: 'evict', stop: { why: 'reclaimed', forId: 'owner' } });
+    // Once the borrower has stopped it waits at its old place, before the owner, and may not borrow again first.
+    const owner = job('owner', { cpus: 4, tenantId: t2, memory: memoryOf(back, 'owner') });
+    const borrower = job('borrower', { cpus: 6, how: { preemptible: true }, submittedAtMs: nowMs - hourMs });
+    const after = decide({ tenants, clusters, queued: [borrower, owner] });
+    expect(of(after, 'owner')).toMatchObject({ kind: 'assign' });
+    expect(of(after, 'borrower')).toMatchObject({ kind: 'wait' });
   });
 });
 

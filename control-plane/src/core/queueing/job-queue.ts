@@ -8,11 +8,13 @@ import { type Amounts, type Needs, reservation } from './amounts.js';
 import type { JobCluster } from './cluster-draft.js';
 import type { Stop } from './entry.js';
 import { JobGround, type JobMachine, type JobPlacement, type JobRequest } from './job-ground.js';
-import { type Explanation, Queue, type QueueDecision } from './queue.js';
+import { type Explanation, type Memory, Queue, type QueueDecision } from './queue.js';
 import type { Demand, TenantTerms } from './quota.js';
 import { defaultQueueTerms, type QueueTerms } from './terms.js';
 import { sentence } from './waiting.js';
 import type { Workload } from './workload.js';
+
+export type JobMemory = Memory<JobPlacement>;
 
 export interface QueuedJob {
   id: JobId;
@@ -25,8 +27,8 @@ export interface QueuedJob {
   node: Want | { impossible: string };
   /** By its attempts until now. */
   spentMicroUsd: number;
-  /** Since when it has been waiting to borrow; null: it has not. */
-  loanSinceMs: number | null;
+  /** What the run before left behind about it. */
+  memory: JobMemory | null;
 }
 
 /** A job that runs, as far as anything can be decided about it. */
@@ -86,7 +88,7 @@ export type JobDecision =
     }
   | { kind: 'provision'; jobId: JobId; maxMicroUsdPerHour: number | null; preempts: boolean }
   | { kind: 'evict'; jobId: JobId; attemptId: AttemptId; stop: Stop }
-  | { kind: 'wait'; jobId: JobId; message: string; borrows: boolean };
+  | { kind: 'wait'; jobId: JobId; message: string; memory: JobMemory | null };
 
 export interface JobDecisions {
   decisions: JobDecision[];
@@ -148,7 +150,7 @@ export class JobQueue {
     const workload = this.#workload(id, { ...request, node: { impossible: '' } }, reserve, noScheduling, 0);
     const placement: JobPlacement = { kind: 'cluster', clusterId, reserve, jobs, microUsdPerHour: 0 };
     const held = { placement, sinceMs: 0, checkpointedAtMs: 0, expectedEndMs: null, stopAtMs: null };
-    this.#queue.submit(workload, { admissions: 1, spentMicroUsd: 0, held, stop: null, loanSinceMs: null });
+    this.#queue.submit(workload, { admissions: 1, spentMicroUsd: 0, held, stop: null, memory: null });
   }
 
   #adopt(job: RunningJob): void {
@@ -168,7 +170,7 @@ export class JobQueue {
         stopAtMs: job.stopAtMs,
       },
       stop: job.stop,
-      loanSinceMs: null,
+      memory: null,
     });
   }
 
@@ -184,8 +186,8 @@ export class JobQueue {
       scheduling,
       job.submittedAtMs,
     );
-    const { spentMicroUsd, loanSinceMs } = job;
-    const answer = this.#queue.submit(workload, { admissions: 0, spentMicroUsd, held: null, stop: null, loanSinceMs });
+    const { spentMicroUsd, memory } = job;
+    const answer = this.#queue.submit(workload, { admissions: 0, spentMicroUsd, held: null, stop: null, memory });
     if (answer) this.#refused.set(job.id, `It can never run: ${answer.refused}.`);
   }
 
@@ -254,19 +256,21 @@ export class JobQueue {
     const cluster = this.#ground.cluster(placement.clusterId);
     if (cluster?.phase !== 'ready') {
       const message = `Waiting for cluster ${cluster?.name}: ${cluster?.waitingFor}.`;
-      return [{ kind: 'wait', jobId: job.id, message, borrows: false }];
+      // Until it runs, nobody shall take what it waited for.
+      return [{ kind: 'wait', jobId: job.id, message, memory: job.memory }];
     }
     const { clusterId, reserve, microUsdPerHour } = placement;
     return [{ kind: 'assign', jobId: job.id, clusterId, reserve, microUsdPerHour, stopAtMs }];
   }
 
-  #whyItWaits(id: JobId, nowMs: number): { message: string; borrows: boolean } {
+  #whyItWaits(id: JobId, nowMs: number): { message: string; memory: JobMemory | null } {
     const refused = this.#refused.get(id);
-    if (refused !== undefined) return { message: refused, borrows: false };
+    if (refused !== undefined) return { message: refused, memory: null };
     const { wait } = this.#queue.explain(id, nowMs);
-    if (wait === null) return { message: 'Waiting for its turn.', borrows: false };
+    if (wait === null) return { message: 'Waiting for its turn.', memory: this.#queue.memoryOf(id) };
     // The ground says it in whole sentences.
-    return { message: wait.code === 'no-room' ? wait.message : sentence(wait), borrows: wait.code === 'loan' };
+    const message = wait.code === 'no-room' ? wait.message : sentence(wait);
+    return { message, memory: this.#queue.memoryOf(id) };
   }
 
   /** To be asked after `decide`. */

@@ -38,7 +38,7 @@ export function yieldingTo<Request, Placement extends Priced>(
 ): Reservation<Request, Placement>[] {
   return books.reservations
     .all()
-    .filter(each => each.entry === entry || (each.victims.size === 0 && books.before(entry, each.entry)));
+    .filter(each => each.entry === entry || (!each.wasCleared && books.before(entry, each.entry)));
 }
 
 function judgeQuota<Request, Placement extends Priced>(

@@ -68,8 +68,18 @@ export interface Adoption<Placement> {
   held: Held<Placement> | null;
   /** It has been told to stop. */
   stop: Stop | null;
+  /** Null: nothing, or it has changed since. */
+  memory: Memory<Placement> | null;
+}
+
+/** What of a queued workload cannot be read off anything else, for a queue that is built anew. */
+export interface Memory<Placement> {
   /** Since when it has been waiting to borrow. */
   loanSinceMs: number | null;
+  /** It waits for what its tenant has lent: nobody borrows before it. */
+  isOwed: boolean;
+  /** Others were told to stop for it, and may have ended since. */
+  cleared: { placement: Placement; startMs: number; madeAtMs: number } | null;
 }
 
 type Priced = { microUsdPerHour: number };
@@ -118,7 +128,7 @@ export class Queue<Request, Placement extends Priced> {
       lane: null,
       aside: null,
       notBeforeMs: Number.NEGATIVE_INFINITY,
-      loanSinceMs: adopted?.loanSinceMs ?? null,
+      loanSinceMs: adopted?.memory?.loanSinceMs ?? null,
       lookAtMs: null,
       held: adopted?.held ?? null,
       stop: adopted?.stop ?? null,
@@ -128,13 +138,37 @@ export class Queue<Request, Placement extends Priced> {
       preemptAfterMs: Number.NEGATIVE_INFINITY,
     };
     entries.set(entry.id, entry);
-    if (!entry.held) backlog.add(entry);
-    else {
+    if (!entry.held) {
+      backlog.add(entry);
+      this.#remember(entry, adopted?.memory ?? null);
+    } else {
       this.#books.take(entry, entry.held.placement);
       this.#books.stopsFor(entry, entry.stop?.forId ?? null);
       this.#steps.timeStop(entry);
     }
     return null;
+  }
+
+  #remember(entry: Entry<Request, Placement>, memory: Memory<Placement> | null): void {
+    const cohort = this.#books.quotas.cohortOf(entry.workload.tenantId);
+    if (memory?.isOwed && cohort !== null) this.#books.loanLine(cohort).owed.add(entry);
+    if (!memory?.cleared) return;
+    this.#books.reservations.make({ ...memory.cleared, entry, wasCleared: true, holdsQuota: true });
+  }
+
+  /** Null for what does not wait, and where there is nothing to remember. */
+  memoryOf(id: string): Memory<Placement> | null {
+    const entry = this.#entry(id);
+    if (entry.state !== 'queued') return null;
+    const { tenantId } = entry.workload;
+    const cohort = this.#books.quotas.cohortOf(tenantId);
+    const isOwed = cohort !== null && this.#books.loanLine(cohort).owed.has(entry);
+    const reservation = this.#books.reservations.of(id);
+    const cleared = reservation?.wasCleared
+      ? { placement: reservation.placement, startMs: reservation.startMs, madeAtMs: reservation.madeAtMs }
+      : null;
+    if (entry.loanSinceMs === null && !isOwed && cleared === null) return null;
+    return { loanSinceMs: entry.loanSinceMs, isOwed, cleared };
   }
 
   #never(workload: Workload<Request>): string | null {

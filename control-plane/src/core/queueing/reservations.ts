@@ -12,8 +12,8 @@ export interface Reservation<Request, Placement> {
   /** When all of it should be free. Infinite where something in it has no known end. */
   readonly startMs: number;
   readonly madeAtMs: number;
-  /** Whom it waits for, if work was told to stop for it. */
-  readonly victims: ReadonlySet<Entry<Request, Placement>>;
+  /** Others were told to stop for it: it yields to nobody. */
+  readonly wasCleared: boolean;
   /** Its demand counts as used. */
   readonly holdsQuota: boolean;
 }

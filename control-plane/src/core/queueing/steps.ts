@@ -226,10 +226,10 @@ export class Steps<Request, Placement extends Priced> {
     }
     this.books.loanLine(cohort).owed.add(entry);
     this.#holdQuota(entry);
-    for (const { entry: other, holdsQuota, victims } of reservations.all()) {
+    for (const { entry: other, holdsQuota, wasCleared } of reservations.all()) {
       const { tenantId } = other.workload;
       // What others were stopped for is not taken from it: it would have them stopped again.
-      if (!holdsQuota || victims.size > 0 || other === entry || tenantId === entry.workload.tenantId) continue;
+      if (!holdsQuota || wasCleared || other === entry || tenantId === entry.workload.tenantId) continue;
       if (quotas.cohortOf(tenantId) === cohort && quotas.borrows(tenantId)) this.books.dropReservation(other.id);
     }
   }
@@ -257,7 +257,7 @@ export class Steps<Request, Placement extends Priced> {
     for (const victim of chosen.victims)
       this.#signal(victim, wait.code === 'lent' ? 'reclaimed' : 'preempted', entry.id);
     if (chosen.placement !== null) {
-      this.#makeReservation(entry, chosen.placement, this.#nowMs + books.terms.graceMs, new Set(chosen.victims));
+      this.#makeReservation(entry, chosen.placement, this.#nowMs + books.terms.graceMs, true);
     }
     return true;
   }
@@ -270,7 +270,7 @@ export class Steps<Request, Placement extends Priced> {
     const place = placeAfter(books, entry, victims, this.#nowMs);
     if (!place) return;
     const startMs = Math.max(this.#nowMs, ...victims.map(({ stop }) => stop?.graceUntilMs ?? this.#nowMs));
-    this.#makeReservation(entry, place.placement, startMs, new Set(victims));
+    this.#makeReservation(entry, place.placement, startMs, true);
   }
 
   #signal(victim: Entry<Request, Placement>, why: Stop['why'], forId: string | null): void {
@@ -303,13 +303,13 @@ export class Steps<Request, Placement extends Priced> {
       books.settle(entry);
       return;
     }
-    const later = reservations.all().filter(each => each.victims.size === 0 && books.before(entry, each.entry));
+    const later = reservations.all().filter(each => !each.wasCleared && books.before(entry, each.entry));
     if (reservations.all().length - later.length >= terms.maxReservations) return;
     const plan = planPlace(books, entry, this.#nowMs);
     if (!plan) return;
     // A place made before its own, for later work, could take what it needs: they plan anew after it.
     for (const each of later) books.dropReservation(each.entry.id);
-    this.#makeReservation(entry, plan.placement, plan.startMs, new Set());
+    this.#makeReservation(entry, plan.placement, plan.startMs, false);
     if (Number.isFinite(plan.startMs)) this.#look(Math.max(plan.startMs, this.#nowMs + 1), entry);
   }
 
@@ -322,18 +322,13 @@ export class Steps<Request, Placement extends Priced> {
     return !known;
   }
 
-  #makeReservation(
-    entry: Entry<Request, Placement>,
-    placement: Placement,
-    startMs: number,
-    victims: Set<Entry<Request, Placement>>,
-  ) {
+  #makeReservation(entry: Entry<Request, Placement>, placement: Placement, startMs: number, wasCleared: boolean) {
     const { tenantId, demand, preemptible } = entry.workload;
     // What others were stopped for takes their quota, too, as they go: until then more counts as used than is there.
     // A loan is not held for later.
     const answer = this.books.quotas.check(tenantId, demand, preemptible);
-    const holdsQuota = victims.size > 0 || ('fits' in answer && answer.fits === 'own');
-    this.books.reservations.make({ entry, placement, startMs, madeAtMs: this.#nowMs, victims, holdsQuota });
+    const holdsQuota = wasCleared || ('fits' in answer && answer.fits === 'own');
+    this.books.reservations.make({ entry, placement, startMs, madeAtMs: this.#nowMs, wasCleared, holdsQuota });
     if (holdsQuota) this.books.settle(entry);
   }
 
