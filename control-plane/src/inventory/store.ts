@@ -24,7 +24,7 @@ export interface NodeRow {
 export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow[]): Promise<Node[]> {
   const ids = rows.map(row => row.id);
   const leased = await leaseBook.leased(db, ids);
-  const reputationOf = await reputations(db, ids, new Date());
+  const reputationOf = await reputations(db, rows, new Date());
   return rows.map(row => {
     const use = leased.get(row.id);
     return {
@@ -227,11 +227,7 @@ export async function readMachines(db: Queryable, nodeIds: NodeId[]): Promise<Ma
 }
 
 async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]> {
-  const reputationOf = await reputations(
-    db,
-    rows.map(row => row.id),
-    new Date(),
-  );
+  const reputationOf = await reputations(db, rows, new Date());
   return rows.map(({ id, tenant_id, name, shared, online, scheduling, terms, inventory }) => ({
     nodeId: id,
     ownerId: tenant_id,

@@ -29,5 +29,5 @@ export {
   type Use,
   type Want,
 } from './place.js';
-export { type Evidence, reputation, type Standing, unknown, withEvidence } from './reputation.js';
+export { type Evidence, machineReputation, reputation, type Standing, unknown, withEvidence } from './reputation.js';
 export { defaultFitWeight, estimatedLatencyMs, evenWeights } from './score.js';
