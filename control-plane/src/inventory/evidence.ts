@@ -75,7 +75,11 @@ export async function foldEvidence(database: Database): Promise<number> {
 async function count(tx: Transaction, notes: EvidenceRow[]): Promise<void> {
   const bySubject = new Map<string, EvidenceRow[]>();
   for (const [note, subjects] of await subjectsOf(tx, notes)) {
-    for (const subject of subjects) bySubject.set(subject, [...(bySubject.get(subject) ?? []), note]);
+    for (const subject of subjects) {
+      const before = bySubject.get(subject);
+      if (before) before.push(note);
+      else bySubject.set(subject, [note]);
+    }
   }
   const subjects = [...bySubject.keys()].sort();
   const { rows } = await tx.query<StandingRow>('SELECT * FROM standings WHERE subject = ANY($1)', [subjects]);
