@@ -1,5 +1,6 @@
 import type { Inventory, Node, NodeId, NodeScheduling, NodeTerms, TenantId } from '@iocloud/contracts';
 import { heartbeatTimeoutMs, nodeTerms } from '@iocloud/contracts';
+import { recognised } from '../core/matching/index.js';
 import { Failure, type Queryable, type Transaction, wake } from '../platform/index.js';
 import type { LeaseBook, Machine } from './ports.js';
 import { reputations } from './reputation.js';
@@ -35,6 +36,7 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       scheduling: row.scheduling,
       drain: drainOf(row),
       inventory: row.inventory,
+      accelerators: (row.inventory?.devices ?? []).map(device => ({ index: device.index, model: recognised(device) })),
       terms: nodeTerms.parse(row.terms),
       reputation: reputationOf.get(row.id) ?? 0,
       cpusLeased: use?.cpus ?? 0,
