@@ -196,7 +196,7 @@ async function insertLease(
     memoryBytes: lease.memoryBytes,
     deviceIndices: lease.deviceIndices,
     resources: place.needs.resources,
-    labels: place.needs.labels,
+    labels: { ...lease.rayLabels, ...place.needs.labels },
     ...checkpointsOf(wiring.checkpointRoot, row.tenant_id),
   };
   await tx.query(

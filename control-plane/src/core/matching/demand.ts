@@ -107,7 +107,7 @@ export function fleetNodeOf(machine: MachineFacts): FleetNode {
 }
 
 /** Models that a user's names mean; a name that the table does not have stands for itself. Null: any. */
-function modelsOf(names: string[] | undefined): string[] | null {
+export function modelsOf(names: string[] | undefined): string[] | null {
   if (names === undefined) return null;
   return [
     ...new Set(

@@ -30,5 +30,6 @@ export {
   type Use,
   type Want,
 } from './place.js';
+export { rayLabelsOf, requirementsOfLabels, withLabels } from './ray-labels.js';
 export { type Evidence, machineReputation, reputation, type Standing, unknown, withEvidence } from './reputation.js';
 export { defaultFitWeight, estimatedLatencyMs, evenWeights } from './score.js';
