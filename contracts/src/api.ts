@@ -12,6 +12,7 @@ import * as ids from './ids.js';
 import { changeJob, job, jobPhase, rateJob, rayJobDetails, rayJobSubmission } from './jobs.js';
 import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
+import { queueTerms, tenantQueue } from './queue-terms.js';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete' | 'all';
 /** `public`: anyone. `authenticated`: any valid key. */
@@ -43,6 +44,7 @@ const list = <T extends z.ZodType>(item: T) =>
 const page = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100), after: z.string().optional() });
 const clusterParams = z.object({ clusterId: ids.clusterId });
 const jobParams = z.object({ submissionId: z.string().min(1).max(512) });
+const tenantParams = z.object({ tenantId: ids.tenantId });
 const packageParams = z.object({ protocol: z.string(), name: z.string() });
 
 export const api = {
@@ -473,6 +475,46 @@ export const api = {
     body: accounts.createTenant,
     status: 201,
     response: accounts.newTenant,
+  },
+  listTenants: {
+    method: 'get',
+    path: '/v1/tenants',
+    access: 'tenants:read',
+    summary: 'All tenants',
+    tag: 'accounts',
+    query: page,
+    status: 200,
+    response: list(accounts.tenant),
+  },
+  getOwnQueueTerms: {
+    method: 'get',
+    path: '/v1/queue-terms',
+    access: 'jobs:read',
+    summary: 'The terms by which the own tenant’s work is queued, and what it holds now',
+    tag: 'accounts',
+    status: 200,
+    response: tenantQueue,
+  },
+  getQueueTerms: {
+    method: 'get',
+    path: '/v1/tenants/{tenantId}/queue-terms',
+    access: 'tenants:read',
+    summary: 'The terms by which a tenant’s work is queued',
+    tag: 'accounts',
+    params: tenantParams,
+    status: 200,
+    response: queueTerms,
+  },
+  putQueueTerms: {
+    method: 'put',
+    path: '/v1/tenants/{tenantId}/queue-terms',
+    access: 'tenants:write',
+    summary: 'Set the terms by which a tenant’s work is queued, as a whole: what is left out gets its default',
+    tag: 'accounts',
+    params: tenantParams,
+    body: queueTerms,
+    status: 200,
+    response: queueTerms,
   },
   listUsers: {
     method: 'get',

@@ -6,7 +6,7 @@ export const event = z
     sequence: z.int().describe('grows; the `id:` of the server-sent event, to resume from'),
     at: z.iso.datetime(),
     subjectKind: z.enum(['job', 'cluster', 'node', 'account']),
-    subject: z.string().describe('submission id, cluster id, node id, user or key id'),
+    subject: z.string().describe('submission id, cluster id, node id, or id of a user, key or tenant'),
     reason: z.string().describe('one CamelCase word, stable, for programs'),
     message: z.string(),
     severity: z.enum(['info', 'warning']),

@@ -15,6 +15,7 @@ export * from './nodes.js';
 export * from './openapi.js';
 export * from './permissions.js';
 export * from './problem.js';
+export * from './queue-terms.js';
 export * from './requirements.js';
 export * from './resources.js';
 export * from './retry-policy.js';

@@ -44,6 +44,11 @@ describe('io.* metadata', () => {
         'io.max_price_per_hour': '2.5',
         'io.prefer': 'price=2,speed=0.5',
         'io.priority': 'urgent',
+        'io.preemptible': 'true',
+        'io.deadline': '2027-01-31T18:00:00+01:00',
+        'io.expected_duration': '1h30m',
+        'io.cheap_price_per_hour': '0.80',
+        'io.budget': '20',
       }),
     ).toEqual({
       cpus: 2.5,
@@ -65,7 +70,14 @@ describe('io.* metadata', () => {
         maxMicroUsdPerHour: 2_500_000,
         preferences: { price: 2, speed: 0.5 },
       },
-      scheduling: { priority: 'urgent' },
+      scheduling: {
+        priority: 'urgent',
+        preemptible: true,
+        deadline: '2027-01-31T18:00:00+01:00',
+        expectedSeconds: 5_400,
+        cheapMicroUsdPerHour: 800_000,
+        budgetMicroUsd: 20_000_000,
+      },
     });
   });
 
@@ -85,6 +97,12 @@ describe('io.* metadata', () => {
     ['io.prefer', 'beauty=1'],
     ['io.prefer', 'price=-1'],
     ['io.priority', 'highest'],
+    ['io.preemptible', 'yes'],
+    ['io.deadline', 'tomorrow'],
+    ['io.deadline', '2027-01-31T18:00:00'],
+    ['io.expected_duration', 'long'],
+    ['io.cheap_price_per_hour', '0.80'],
+    ['io.budget', '$20'],
   ])('%s=%s is refused under its key, with the reason', (key, text) => {
     const parsed = ioMetadata.safeParse({ [key]: text });
     const fault = parsed.success ? readIoMetadata(parsed.data) : parsed.error.issues[0];

@@ -3,7 +3,7 @@
  * so each key parses its own text.
  */
 import { z } from 'zod';
-import { parseMemory, parseUsd } from './amounts.js';
+import { parseDuration, parseMemory, parseUsd } from './amounts.js';
 import { priorityClass, type Requirements, requirements, type Scheduling, scheduling } from './requirements.js';
 import { retryMetadata } from './retry-policy.js';
 
@@ -97,6 +97,31 @@ const requirementKeys = {
 /** Keys that say how the job is queued, by the name in `scheduling`. */
 const schedulingKeys = {
   'io.priority': ['priority', { describe: 'priority class', expected: priorityClass.options.join(', '), parse: lower }],
+  'io.preemptible': [
+    'preemptible',
+    {
+      describe: 'true: may be stopped and queued again for more urgent work',
+      expected: 'true or false',
+      parse: (text: string) => (text === 'true' ? true : text === 'false' ? false : null),
+    },
+  ],
+  'io.deadline': [
+    'deadline',
+    {
+      describe: 'when it should have ended',
+      expected: 'ISO 8601 with its zone, such as 2027-01-31T18:00:00Z',
+      parse: upper,
+    },
+  ],
+  'io.expected_duration': [
+    'expectedSeconds',
+    { describe: 'how long it will run, about', expected: 'a time such as 90s, 10m or 1h30m', parse: parseDuration },
+  ],
+  'io.cheap_price_per_hour': [
+    'cheapMicroUsdPerHour',
+    usd('wait for this price in USD until the deadline forces a start'),
+  ],
+  'io.budget': ['budgetMicroUsd', usd('stop the job rather than spend more, in USD')],
 } as const satisfies Record<string, readonly [keyof Scheduling, Key]>;
 
 function place(text: string) {

@@ -1,6 +1,7 @@
 /** Jobs as Ray's clients and as this control plane see them. */
 import { z } from 'zod';
 import { attemptId, clusterId } from './ids.js';
+import { scheduling } from './requirements.js';
 
 /** Ray's own five statuses (ray.job_submission.JobStatus). */
 export const rayJobStatus = z
@@ -83,6 +84,10 @@ export const job = z
     metadata: z.record(z.string(), z.string()),
     clusterId: clusterId.nullable().describe('where it runs or ran last'),
     attempts: z.array(attempt),
+    scheduling,
+    spentMicroUsd: z
+      .int()
+      .describe('what its attempts that have ended have cost at the prices of their machines, micro-USD'),
     retryAt: z.iso.datetime().nullable().describe('a queued job that has run before starts no sooner; null: at once'),
     submittedAt: z.iso.datetime(),
     startedAt: z.iso.datetime().nullable(),

@@ -12,6 +12,7 @@ export const permissions = [
   'accounts:read',
   'accounts:write',
   'metrics:read',
+  'tenants:read',
   'tenants:write',
 ] as const;
 export const permission = z.enum(permissions).meta({ id: 'Permission' });
@@ -20,10 +21,13 @@ export type Permission = z.infer<typeof permission>;
 export const role = z.enum(['operator', 'owner', 'member', 'viewer']).meta({ id: 'Role' });
 export type Role = z.infer<typeof role>;
 
+/** What reaches beyond the caller's own tenant: for who runs the control plane, no matter whose owner they are. */
+const operatorsAlone: readonly Permission[] = ['metrics:read', 'tenants:read', 'tenants:write'];
+
 /** The most that a role's keys may do; a key's scopes can only narrow it. */
 export const rolePermissions: Record<Role, readonly Permission[]> = {
   operator: permissions,
-  owner: permissions.filter(name => name !== 'tenants:write' && name !== 'metrics:read'),
+  owner: permissions.filter(name => !operatorsAlone.includes(name)),
   member: ['jobs:read', 'jobs:write', 'clusters:read', 'clusters:write', 'nodes:read', 'events:read', 'accounts:read'],
   viewer: ['jobs:read', 'clusters:read', 'nodes:read', 'events:read'],
 };

@@ -75,5 +75,21 @@ export const priorityClasses = ['low', 'normal', 'high', 'urgent'] as const;
 export const priorityClass = z.enum(priorityClasses).meta({ id: 'PriorityClass' });
 export type PriorityClass = z.infer<typeof priorityClass>;
 
-export const scheduling = z.strictObject({ priority: priorityClass.default('normal') }).meta({ id: 'Scheduling' });
+export const scheduling = z
+  .strictObject({
+    priority: priorityClass.default('normal'),
+    preemptible: z.boolean().default(false).describe('may be stopped and queued again for more urgent work'),
+    deadline: z.iso.datetime({ offset: true }).nullable().default(null).describe('when it should have ended'),
+    expectedSeconds: z.int().min(1).max(31_536_000).nullable().default(null).describe('how long it will run, about'),
+    cheapMicroUsdPerHour: microUsd
+      .nullable()
+      .default(null)
+      .describe('wait for this price until the deadline forces a start'),
+    budgetMicroUsd: microUsd.nullable().default(null).describe('stop the job rather than spend more, micro-USD'),
+  })
+  .refine(({ cheapMicroUsdPerHour, deadline }) => cheapMicroUsdPerHour === null || deadline !== null, {
+    error: 'waiting for a price needs a deadline, or it could wait for ever',
+    path: ['cheapMicroUsdPerHour'],
+  })
+  .meta({ id: 'Scheduling' });
 export type Scheduling = z.infer<typeof scheduling>;

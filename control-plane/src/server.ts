@@ -1,11 +1,11 @@
 /** One control plane process: joins the domains, starts them in order, stops them in the reverse one. */
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import { accountRoutes, authenticator, bootstrapAccounts } from './accounts/index.js';
+import { accountRoutes, authenticator, bootstrapAccounts, queueTermsOf, queueTermsRoutes } from './accounts/index.js';
 import { createClusters } from './clusters/index.js';
 import { eventRoutes } from './events/index.js';
 import { EvidenceSweep, ensureNode, Inventory, nodeRoutes, recordEvidence } from './inventory/index.js';
-import { createJobs } from './jobs/index.js';
+import { createJobs, queueUseOf } from './jobs/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
   type Config,
@@ -52,6 +52,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     now,
     machines: {
       available: (db, tenantId) => inventory.machines.available(db, tenantId),
+      capacity: db => inventory.machines.capacity(db),
       enrolled: (db, tenantId) => inventory.machines.enrolled(db, tenantId),
       read: (db, nodeIds) => inventory.machines.read(db, nodeIds),
       changeDesired: (tx, nodeId) => inventory.machines.changeDesired(tx, nodeId),
@@ -80,6 +81,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     log,
     clusters: clusterDomain.clusters,
     reputation,
+    queueTermsOf,
     random: randomBytes,
     now: Date.now,
   });
@@ -104,6 +106,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
 
   const http = new Http(authenticator(database, signer), log);
   accountRoutes(http, database, randomBytes);
+  queueTermsRoutes(http, database, queueUseOf);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   clusterDomain.routes(http);

@@ -49,8 +49,10 @@ export async function enqueue(client: pg.Client, jobs: { id: string; tenantId: s
   for (let at = 0; at < jobs.length; at += 5_000) {
     const part = jobs.slice(at, at + 5_000);
     await client.query(
-      `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, phase, message, max_attempts, ray_view, submitted_at)
-       SELECT id, tenant, id, '{"entrypoint":"python train.py"}', '{"cpus":1,"gpus":1}', 'queued', 'Waiting.', 3, view, now()
+      `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, scheduling, phase, message, max_attempts, ray_view,
+         submitted_at, queue_at)
+       SELECT id, tenant, id, '{"entrypoint":"python train.py"}', '{"cpus":1,"gpus":1}', '{"priority":"normal"}', 'queued',
+         'Waiting.', 3, view, now(), now()
        FROM unnest($1::text[], $2::text[], $3::text[]) AS t (id, tenant, view)`,
       [part.map(({ id }) => id), part.map(({ tenantId }) => tenantId), part.map(({ id }) => view(id, 'PENDING'))],
     );

@@ -12,12 +12,14 @@ jest.setTimeout(180_000);
 let stack: Stack;
 // biome-ignore lint/suspicious/noExplicitAny: the API's own shape
 let cluster: any;
+let tenantId: string;
 let stranger: string;
 let viewer: string;
 beforeAll(async () => {
   stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '4' } });
   cluster = await stack.cluster('target');
   await stack.ended(await stack.submit('echo secret', { submission_id: 'mine', metadata: { 'io.cluster': 'target' } }));
+  tenantId = (await stack.call('GET', '/v1/whoami')).body.tenant.id;
   stranger = (await stack.call('POST', '/v1/tenants', { name: 'mallory' })).body.apiKey.secret;
   const { body: user } = await stack.call('POST', '/v1/users', { name: 'reader', role: 'viewer' });
   viewer = (
@@ -36,6 +38,7 @@ const pathOf = (route: Route) =>
     .replace('{submissionId}', 'mine')
     .replace('{clusterId}', cluster?.id)
     .replace('{nodeId}', cluster?.leases[0].nodeId)
+    .replace('{tenantId}', tenantId)
     .replace('{keyId}', `ak_${stack.apiKey.split('_')[1]}`)
     .replace('{protocol}', 'gcs')
     .replace('{name}', '_ray_pkg_0123456789abcdef.zip')
@@ -98,10 +101,12 @@ describe('with the key of another tenant', () => {
       '/v1/events',
       '/v1/users',
       '/v1/api-keys',
+      '/v1/queue-terms',
     ]) {
       const { status, text } = await bare('GET', path, stranger);
       expect([path, status]).toEqual([path, 200]);
       expect(text).not.toContain(cluster.id);
+      expect(text).not.toContain(tenantId);
       expect(text).not.toContain('mine');
       expect(text).not.toContain(stack.apiKey.split('_')[1]);
     }
@@ -115,6 +120,8 @@ describe('with the key of another tenant', () => {
     const bodies = new Map<Route, object>([
       [api.scaleCluster, { group: 'workers', count: 1 }],
       [api.drainNode, {}],
+      [api.changeJob, { metadata: { 'io.priority': 'low' } }],
+      [api.rateJob, { stars: 1 }],
     ]);
     const body = bodies.get(route);
     const { status, text } = await bare(methodOf(route), pathOf(route), stranger, body);

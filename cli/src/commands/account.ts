@@ -1,4 +1,4 @@
-/** `iocloud login`, `logout`, `whoami`, `key …`, `user …`, `tenant …` */
+/** `iocloud login`, `logout`, `whoami`, `key …`, `user …` */
 import type { ApiKey, NewApiKey, User, Whoami } from '@iocloud/contracts';
 import type { Command } from 'commander';
 import { Client, collect } from '../client.js';
@@ -32,26 +32,13 @@ export function keyTable(keys: readonly ApiKey[], nowMs: number): string {
   );
 }
 
-const newKeyWords = (key: NewApiKey) =>
+export const newKeyWords = (key: NewApiKey) =>
   `${key.secret}\n\nThis is the only time that the key is shown. Use it: iocloud login, or export IOCLOUD_API_KEY=…`;
 
 export function accountCommands(program: Command, terminal: Terminal): void {
   loginCommands(program, terminal);
   keyCommands(program, terminal);
   userCommands(program, terminal);
-
-  const tenant = program.command('tenant').description('tenants (for operators)');
-  withCommonOptions(tenant.command('create <name>').description('create a tenant with its owner and a first key'))
-    .option('--owner <name>', "its owner's name", 'owner')
-    .action((name: string, options: CommonOptions & { owner: string }) =>
-      run(terminal, options, async ({ client, show }) => {
-        const made = await client.call('createTenant', { body: { name, ownerName: options.owner } });
-        show(
-          made,
-          () => `${made.tenant.name} (${made.tenant.id}), owner ${made.owner.name}\n${newKeyWords(made.apiKey)}`,
-        );
-      }),
-    );
 }
 
 function loginCommands(program: Command, terminal: Terminal): void {

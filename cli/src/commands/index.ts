@@ -1,4 +1,4 @@
-/** The commands that call the API: login, whoami, cluster, job, node, events, key, user, tenant. */
+/** The commands that call the API: login, whoami, cluster, job, node, events, key, user, tenant, queue. */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
 import { clusterCommands } from './cluster.js';
@@ -6,6 +6,7 @@ import { eventCommands } from './events.js';
 import { exitCodes } from './exit.js';
 import { jobCommands } from './job.js';
 import { nodeCommands } from './node.js';
+import { tenantCommands } from './tenant.js';
 import { processTerminal, type Terminal } from './terminal.js';
 
 export { CliError, exitCodes } from './exit.js';
@@ -16,6 +17,7 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   // --help and --version end well; commander has said what was wrong with anything else.
   program.exitOverride(error => terminal.exit(error.exitCode === 0 ? exitCodes.ok : exitCodes.usage));
   accountCommands(program, terminal);
+  tenantCommands(program, terminal);
   clusterCommands(program, terminal);
   jobCommands(program, terminal);
   nodeCommands(program, terminal);

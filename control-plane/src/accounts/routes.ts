@@ -21,6 +21,11 @@ export function accountRoutes(http: Http, database: Database, random: store.Rand
     }),
   );
 
+  http.handle(api.listTenants, async ({ query }) => {
+    const items = await store.listTenants(database, query.after ?? '', query.limit);
+    return { items, next: items.length === query.limit ? (items.at(-1)?.id ?? null) : null };
+  });
+
   http.handle(api.listUsers, async ({ caller, query }) => {
     const items = await store.listUsers(database, caller.tenantId, query.after ?? '', query.limit);
     return { items, next: items.length === query.limit ? (items.at(-1)?.id ?? null) : null };

@@ -70,6 +70,20 @@ export async function getTenant(db: Queryable, tenantId: TenantId): Promise<Tena
   return toTenant(rows[0]);
 }
 
+export async function listTenants(db: Queryable, after: string, limit: number): Promise<Tenant[]> {
+  const { rows } = await db.query<TenantRow>('SELECT * FROM tenants WHERE id > $1 ORDER BY id LIMIT $2', [
+    after,
+    limit,
+  ]);
+  return rows.map(toTenant);
+}
+
+/** Whoever changes what belongs to a tenant as a whole comes one after another; its jobs go on meanwhile. */
+export async function lockTenant(tx: Transaction, tenantId: TenantId): Promise<Tenant> {
+  await tx.query('SELECT 1 FROM tenants WHERE id = $1 FOR NO KEY UPDATE', [tenantId]);
+  return getTenant(tx, tenantId);
+}
+
 export async function insertUser(
   tx: Transaction,
   tenantId: TenantId,

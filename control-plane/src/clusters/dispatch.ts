@@ -11,7 +11,15 @@ import {
   type Requirements,
   type TenantId,
 } from '@iocloud/contracts';
-import { defaultMemoryFloorBytes, empty, fleetNodeOf, placeTogether, type Want } from '../core/matching/index.js';
+import {
+  defaultMemoryFloorBytes,
+  empty,
+  fleetNodeOf,
+  placeTogether,
+  suitable,
+  suitableIfEmpty,
+  type Want,
+} from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines } from '../inventory/index.js';
 import { type Config, type Queryable, type Seal, type Transaction, wake } from '../platform/index.js';
@@ -22,7 +30,7 @@ import { loadsOf } from './load-store.js';
 import { type LoopWiring, step } from './loop.js';
 import { placesOf } from './places.js';
 import type { Capacity, Clusters, ClusterView } from './ports.js';
-import { loadOffers, lockPlacement, releaseIdle, suitable, suitableIfEmpty } from './room.js';
+import { loadOffers, lockPlacement, releaseIdle } from './room.js';
 import { type ClusterRow, insertCluster, type LeaseRow, leasesOf, type PlacedSpec } from './store.js';
 import { newToken } from './token.js';
 
@@ -36,20 +44,33 @@ interface Wiring extends LoopWiring {
 
 /** One whose machine is being left takes no new job: a user's own comes back elsewhere, one for jobs is given up. */
 export const live =
-  (machines: Pick<Machines, 'draining'>): Clusters['live'] =>
+  (machines: Pick<Machines, 'draining' | 'silentSince'>): Clusters['live'] =>
   async (db, tenantId) => {
-    const [views, draining] = [await everyLive(db, tenantId), await machines.draining(db)];
-    if (draining.size === 0) return views.map(({ view }) => view);
-    return views.flatMap(({ view, nodeIds }) => {
+    const views = await everyLive(db, tenantId);
+    const draining = await machines.draining(db);
+    const silent = new Set(await machines.silentSince(db, heartbeatTimeoutMs / 1000));
+    return views.flatMap(({ view, nodeIds, headNodeId }) => {
       const drain = nodeIds.map(id => draining.get(id)).find(one => one !== undefined);
-      if (!drain) return [view];
-      if (view.origin === 'job') return [];
-      const phase = view.phase === 'ready' ? 'provisioning' : view.phase;
-      return [{ ...view, phase, headLeaseId: null, waitingFor: `its machine ${drain.name} is being drained` }];
+      if (drain && view.origin === 'job') return [];
+      if (drain) return [notReady(view, `its machine ${drain.name} is being drained`)];
+      if (view.phase !== 'ready') return [view];
+      if (view.headLeaseId === null) return [notReady(view, 'its head has ended')];
+      return [headNodeId && silent.has(headNodeId) ? notReady(view, 'its head cannot be reached') : view];
     });
   };
 
-async function everyLive(db: Queryable, tenantId?: TenantId): Promise<{ view: ClusterView; nodeIds: NodeId[] }[]> {
+function notReady(view: ClusterView, waitingFor: string): ClusterView {
+  const phase = view.phase === 'ready' ? 'provisioning' : view.phase;
+  return { ...view, phase, headLeaseId: null, waitingFor };
+}
+
+interface LiveCluster {
+  view: ClusterView;
+  nodeIds: NodeId[];
+  headNodeId: NodeId | undefined;
+}
+
+async function everyLive(db: Queryable, tenantId?: TenantId): Promise<LiveCluster[]> {
   const { rows } = await db.query<ClusterRow>(
     `SELECT * FROM clusters WHERE phase IN ('pending', 'provisioning', 'ready') AND desired = 'running'
        AND ($1::text IS NULL OR tenant_id = $1) ORDER BY created_at, id`,
@@ -65,7 +86,11 @@ async function everyLive(db: Queryable, tenantId?: TenantId): Promise<{ view: Cl
   );
   return rows.map(row => {
     const own = leases.get(row.id) ?? [];
-    return { view: toView(row, own, loads.get(row.id)), nodeIds: own.map(lease => lease.node_id) };
+    return {
+      view: toView(row, own, loads.get(row.id)),
+      nodeIds: own.map(lease => lease.node_id),
+      headNodeId: own.find(lease => lease.role === 'head')?.node_id,
+    };
   });
 }
 
@@ -88,6 +113,7 @@ function toView(row: ClusterRow, leases: LeaseRow[], load: ClusterLoad | undefin
     ...(elastic.length > 0 ? { growsTo: capacityOf(placesOf(grown(row.spec)), memory) } : {}),
     saturated: load !== undefined && isSaturated(load),
     nodeLabels: [...places.map(place => place.needs.labels), ...elastic.map(group => group.labels)],
+    requirements: row.spec.requirements,
     waitingFor: row.phase === 'ready' ? '' : waitingFor(row),
   };
 }
@@ -149,10 +175,11 @@ export const machineOf: Clusters['machineOf'] = async (db, headLeaseId) => {
 
 export const provisionForJob =
   (wiring: Wiring): Clusters['provisionForJob'] =>
-  async (tx, tenantId, needs, requirements) => {
+  async (tx, tenantId, needs, { requirements, preempts = false } = {}) => {
     await lockPlacement(tx);
     const offers = await loadOffers(tx, wiring.machines, tenantId);
-    if (requirements) return provisionAsRequired(tx, wiring, offers, { tenantId, needs, requirements });
+    const whose = preempts ? null : tenantId;
+    if (requirements) return provisionAsRequired(tx, wiring, offers, { tenantId, needs, requirements, whose });
     const { rayVersion } = wiring.config;
     const shape = shapeThatFits(needs, rayVersion, offers);
     if (!('refused' in shape)) return { clusterId: await provision(tx, wiring, tenantId, shape) };
@@ -165,19 +192,27 @@ export const provisionForJob =
         wants: [wantFor(candidate)],
         rayVersion,
         forWhom: 'a job',
-        tenantId,
+        tenantId: whose,
       });
       if (makesRoom) return { clusterId: await provision(tx, wiring, tenantId, candidate) };
     }
     return { refused: shape.refused, ever: true };
   };
 
+interface Required {
+  tenantId: TenantId;
+  needs: NodeResources;
+  requirements: Requirements;
+  /** Whose idle clusters may go for it; null: anybody's. */
+  whose: TenantId | null;
+}
+
 /** No roomier than the job needs: what is required may have a price. */
 async function provisionAsRequired(
   tx: Transaction,
   wiring: Wiring,
   offers: Offers,
-  { tenantId, needs, requirements }: { tenantId: TenantId; needs: NodeResources; requirements: Requirements },
+  { tenantId, needs, requirements, whose }: Required,
 ): ReturnType<Clusters['provisionForJob']> {
   const need = { wants: [wantFor(needs)], rayVersion: wiring.config.rayVersion, tenantId };
   const found = suitable(offers, requirements, need);
@@ -189,7 +224,11 @@ async function provisionAsRequired(
   );
   if ('refused' in emptied) return { refused: emptied.refused, ever: false };
   const roomier = suitableIfEmpty(offers, requirements, need);
-  const makesRoom = await releaseIdle(tx, wiring.activity, roomier, { ...need, forWhom: 'a job' });
+  const makesRoom = await releaseIdle(tx, wiring.activity, roomier, {
+    ...need,
+    tenantId: whose,
+    forWhom: 'a job',
+  });
   if (makesRoom) return { clusterId: await provision(tx, wiring, tenantId, needs, requirements) };
   return { refused: found.refused, ever: true };
 }

@@ -11,6 +11,7 @@ import { LoadWatch } from './load-watch.js';
 import { type LoopWiring, step } from './loop.js';
 import type { ClusterActivity, Clusters } from './ports.js';
 import { drainIdle, resourceState } from './ray-state/index.js';
+import { rooms } from './room.js';
 import { clusterRoutes } from './routes.js';
 import { listClusters, toClusters } from './store.js';
 
@@ -139,6 +140,8 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
       headState: headState(wiring),
       machineOf,
       groundsOf: groundsOf(wiring),
+      rooms: db => rooms(db, machines, now()),
+      capacity: db => machines.capacity(db),
       explainForJob: explainForJob({ ...loop, config, seal: wiring.seal }),
       head: heads.head,
       jobLog: heads.jobLog,

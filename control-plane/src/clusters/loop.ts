@@ -4,7 +4,7 @@
  */
 import { isAbsolute, join } from 'node:path';
 import { type ClusterId, type LeaseId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
-import { restricted } from '../core/matching/index.js';
+import { restricted, suitable, suitableIfEmpty } from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines, Reputation } from '../inventory/index.js';
 import { type Transaction, wake } from '../platform/index.js';
@@ -13,7 +13,7 @@ import { loadsOf } from './load-store.js';
 import { placesOf, type Standing, wantOf } from './places.js';
 import type { ClusterActivity } from './ports.js';
 import { courseOf, reconcile } from './reconcile.js';
-import { loadOffers, lockPlacement, releaseIdle, suitable, suitableIfEmpty } from './room.js';
+import { loadOffers, lockPlacement, releaseIdle } from './room.js';
 import type { ClusterRow, LeaseRow, StoredLeaseSpec } from './store.js';
 
 export interface LoopWiring {

@@ -12,6 +12,7 @@ import type {
   TenantId,
 } from '@iocloud/contracts';
 import type { FleetNode } from '../core/matching/index.js';
+import type { JobMachine } from '../core/queueing/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
 
 /** What a cluster can carry in all: sums over the Ray nodes of its spec. */
@@ -38,12 +39,21 @@ export interface ClusterView {
   saturated: boolean;
   /** Labels of each of its Ray nodes, for label selectors. */
   nodeLabels: Record<string, string>[];
+  /** What it was brought up to meet. */
+  requirements?: Requirements | undefined;
   /** Why it is not ready yet, in words for the job's message. */
   waitingFor: string;
 }
 
+/** What there is in all, of which shares are counted. */
+export interface TotalCapacity {
+  cpus: number;
+  gpus: number;
+  memoryBytes: number;
+}
+
 export interface Clusters {
-  /** Live clusters of all tenants, or of one. */
+  /** Live clusters of all tenants, or of one. One whose head has ended or cannot be reached is not `ready`. */
   live(db: Queryable, tenantId?: TenantId): Promise<ClusterView[]>;
   /**
    * Provisions a cluster for a job that found no room: one head with at least `needs`, released after the idle time.
@@ -53,8 +63,13 @@ export interface Clusters {
     tx: Transaction,
     tenantId: TenantId,
     needs: NodeResources,
-    requirements?: Requirements,
+    /** `preempts`: idle clusters of other tenants, too, go for it where they stand on machines that are shared. */
+    wish?: { requirements?: Requirements | undefined; preempts?: boolean },
   ): Promise<{ clusterId: ClusterId } | { refused: string; ever: boolean }>;
+  /** All machines that take new work, of whomever, with what holds them. */
+  rooms(db: Queryable): Promise<JobMachine[]>;
+  /** Of all machines that take new work. */
+  capacity(db: Queryable): Promise<TotalCapacity>;
   /** Dry run of a cluster for a job: one head with at least `needs`. */
   explainForJob(
     db: Queryable,

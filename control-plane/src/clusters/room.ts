@@ -1,15 +1,7 @@
 /** What the machines offer and what of it is taken; and making room by releasing idle clusters that jobs brought up. */
-import type { ClusterId, NodeId, Requirements, TenantId } from '@iocloud/contracts';
-import {
-  type Candidate,
-  fleetOf,
-  makeRoom,
-  refusalInWords,
-  requestOf,
-  restricted,
-  type Use,
-  type Want,
-} from '../core/matching/index.js';
+import type { ClusterId, NodeId, TenantId } from '@iocloud/contracts';
+import { type Candidate, makeRoom, type Use, type Want } from '../core/matching/index.js';
+import type { JobMachine } from '../core/queueing/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines } from '../inventory/index.js';
 import { type Queryable, type Transaction, wake } from '../platform/index.js';
@@ -27,6 +19,7 @@ export async function lockPlacement(tx: Transaction): Promise<void> {
 interface UseRow {
   node_id: NodeId;
   cluster_id: ClusterId;
+  tenant_id: TenantId;
   ending: boolean;
   cpus: number;
   memory_bytes: number;
@@ -36,13 +29,13 @@ interface UseRow {
 /** What each cluster holds on each of the nodes. */
 async function uses(db: Queryable, nodeIds: NodeId[]): Promise<UseRow[]> {
   const { rows } = await db.query<UseRow>(
-    `SELECT l.node_id, l.cluster_id, NOT l.desired AS ending, sum(l.cpus)::float8 AS cpus,
+    `SELECT l.node_id, l.cluster_id, l.tenant_id, NOT l.desired AS ending, sum(l.cpus)::float8 AS cpus,
        sum(l.memory_bytes)::bigint AS memory_bytes,
        coalesce((SELECT array_agg(d.device_index ORDER BY d.device_index) FROM lease_devices d JOIN leases o
          ON o.id = d.lease_id WHERE o.node_id = l.node_id AND o.cluster_id = l.cluster_id
          AND o.desired = l.desired AND NOT d.released), '{}') AS devices
      FROM leases l WHERE l.node_id = ANY($1) AND l.released_at IS NULL
-     GROUP BY l.node_id, l.cluster_id, l.desired ORDER BY l.node_id, l.cluster_id`,
+     GROUP BY l.node_id, l.cluster_id, l.tenant_id, l.desired ORDER BY l.node_id, l.cluster_id`,
     [nodeIds],
   );
   return rows;
@@ -72,34 +65,40 @@ export async function loadOffers(db: Queryable, machines: Machines, tenantId: Te
   return available.map(machine => ({ ...machine, used: taken.get(machine.nodeId) ?? nothing }));
 }
 
-/**
- * Of the machines the one that meets the requirements best with all wants on it, or the reason why none does; with nothing
- * required, all of them as they are.
- */
-export function suitable(
-  offers: Offers,
-  requirements: Requirements | undefined,
-  need: { wants: Want[]; rayVersion: string; tenantId: TenantId },
-): { offers: Offers } | { refused: string } {
-  if (requirements === undefined) return { offers };
-  const fleet = fleetOf(offers);
-  const request = requestOf(need.tenantId, need.wants, need.rayVersion, requirements);
-  const placement = fleet.place(request);
-  if ('refused' in placement) return { refused: refusalInWords(fleet.explain(request)) };
-  const chosen = placement.workers[0]?.nodeId;
-  return { offers: offers.filter(({ nodeId }) => nodeId === chosen).map(offer => restricted(offer, requirements)) };
+/** All machines that take new work, with what each cluster holds of them and whether it could be released. */
+export async function rooms(db: Queryable, machines: Machines, now: Date): Promise<JobMachine[]> {
+  const available = await machines.available(db, null);
+  const ids = available.map(({ nodeId }) => nodeId);
+  const rows = await uses(db, ids);
+  const spare = await spareClusters(db, [...new Set(rows.map(row => row.cluster_id))], now);
+  const byNode = new Map<NodeId, UseRow[]>();
+  for (const row of rows) byNode.set(row.node_id, [...(byNode.get(row.node_id) ?? []), row]);
+  return available.map(machine => {
+    const here = byNode.get(machine.nodeId) ?? [];
+    return {
+      ...machine,
+      used: here.map(useOf).reduce(add, nothing),
+      occupants: here.map(row => ({
+        clusterId: row.cluster_id,
+        tenantId: row.tenant_id,
+        use: useOf(row),
+        ending: row.ending,
+        spareSinceMs: spare.get(row.cluster_id) ?? null,
+      })),
+    };
+  });
 }
 
-/** The machines that would do if nothing ran on them. */
-export function suitableIfEmpty(
-  offers: Offers,
-  requirements: Requirements,
-  need: Parameters<typeof suitable>[2],
-): Offers {
-  return offers.flatMap(offer => {
-    const found = suitable([{ ...offer, used: nothing }], requirements, need);
-    return 'refused' in found ? [] : [restricted(offer, requirements)];
-  });
+/** Those that `idleClusters` would take if no job ran there, since when. Locks nothing. */
+async function spareClusters(db: Queryable, among: ClusterId[], now: Date): Promise<Map<ClusterId, number>> {
+  const { rows } = await db.query<{ id: ClusterId; since: Date }>(
+    `SELECT id, coalesce(idle_since, $3) AS since FROM clusters c
+     WHERE id = ANY($1) AND ${couldGo}
+       AND (ready_at <= now() - make_interval(secs => $2)
+         OR EXISTS (SELECT 1 FROM ray_submission_ids r WHERE r.cluster_id = c.id))`,
+    [among, freshSeconds, now],
+  );
+  return new Map(rows.map(row => [row.id, row.since.getTime()]));
 }
 
 interface IdleRow {
@@ -139,7 +138,7 @@ export async function releaseIdle(
     ];
   });
   const chosen = makeRoom(need.wants, need.rayVersion, machines, candidates);
-  for (const id of chosen ?? []) {
+  for (const id of chosen?.clusterIds ?? []) {
     const cluster = idle.get(id);
     if (!cluster) continue;
     await tx.query(`UPDATE clusters SET desired = 'deleted', generation = generation + 1 WHERE id = $1`, [id]);
@@ -156,6 +155,9 @@ export async function releaseIdle(
   return chosen !== null;
 }
 
+/** Brought up for jobs, and nobody uses it past us. */
+const couldGo = `origin = 'job' AND desired = 'running' AND phase = 'ready' AND ready_at IS NOT NULL
+       AND (direct_busy_at IS NULL OR direct_busy_at < now() - interval '30 s')`;
 /** A cluster that is ready for no longer than this has been brought up for jobs that are just being sent there. */
 const freshSeconds = 10;
 
@@ -169,8 +171,7 @@ async function idleClusters(
   const { rows } = await tx.query<IdleRow & { fresh: boolean }>(
     `SELECT id, name, tenant_id, coalesce(idle_since, ready_at) AS idle_since,
        ready_at > now() - make_interval(secs => $3) AS fresh FROM clusters
-     WHERE id = ANY($1) AND origin = 'job' AND desired = 'running' AND phase = 'ready' AND ready_at IS NOT NULL
-       AND ($2::text IS NULL OR tenant_id = $2) AND (direct_busy_at IS NULL OR direct_busy_at < now() - interval '30 s')
+     WHERE id = ANY($1) AND ${couldGo} AND ($2::text IS NULL OR tenant_id = $2)
      ORDER BY id FOR UPDATE SKIP LOCKED`,
     [among, tenantId, freshSeconds],
   );

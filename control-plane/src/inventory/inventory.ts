@@ -49,6 +49,7 @@ export class Inventory {
 
   readonly machines: Machines = {
     available: store.availableMachines,
+    capacity: store.totalCapacity,
     enrolled: store.enrolledMachines,
     read: store.readMachines,
     changeDesired: store.changeDesired,

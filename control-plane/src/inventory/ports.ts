@@ -50,8 +50,10 @@ export interface Draining {
 }
 
 export interface Machines {
-  /** Online machines that the tenant owns or that their owners share. */
-  available(db: Queryable, tenantId: TenantId): Promise<Machine[]>;
+  /** Online machines that the tenant owns or that their owners share; of all owners, for null. */
+  available(db: Queryable, tenantId: TenantId | null): Promise<Machine[]>;
+  /** Sums over all online machines. */
+  capacity(db: Queryable): Promise<{ cpus: number; gpus: number; memoryBytes: number }>;
   /** All machines that the tenant owns or that their owners share, online or not. */
   enrolled(db: Queryable, tenantId: TenantId): Promise<Machine[]>;
   /** These machines, less those that were removed or that have never connected. */

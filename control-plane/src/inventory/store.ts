@@ -200,10 +200,21 @@ type MachineRow = Pick<NodeRow, 'id' | 'tenant_id' | 'name' | 'shared' | 'online
 
 const machineColumns = 'id, tenant_id, name, shared, online, scheduling, terms, inventory';
 
-export async function availableMachines(db: Queryable, tenantId: TenantId): Promise<Machine[]> {
+export async function totalCapacity(db: Queryable): Promise<{ cpus: number; gpus: number; memoryBytes: number }> {
+  const { rows } = await db.query<{ cpus: number; gpus: number; memory_bytes: number }>(
+    `SELECT coalesce(sum((inventory->>'cpus')::float8), 0) AS cpus,
+       coalesce(sum(jsonb_array_length(inventory->'devices')), 0)::int AS gpus,
+       coalesce(sum((inventory->>'memoryBytes')::float8), 0) AS memory_bytes
+     FROM nodes WHERE online AND scheduling = 'active' AND removed_at IS NULL AND inventory IS NOT NULL`,
+  );
+  const { cpus = 0, gpus = 0, memory_bytes: memoryBytes = 0 } = rows[0] ?? {};
+  return { cpus, gpus, memoryBytes };
+}
+
+export async function availableMachines(db: Queryable, tenantId: TenantId | null): Promise<Machine[]> {
   const { rows } = await db.query<MachineRow>(
     `SELECT ${machineColumns} FROM nodes
-     WHERE (tenant_id = $1 OR shared) AND online AND scheduling = 'active' AND removed_at IS NULL
+     WHERE ($1::text IS NULL OR tenant_id = $1 OR shared) AND online AND scheduling = 'active' AND removed_at IS NULL
        AND inventory IS NOT NULL ORDER BY id`,
     [tenantId],
   );

@@ -4,16 +4,20 @@ import type { Clusters } from '../clusters/ports.js';
 import { resolve } from '../core/matching/index.js';
 import { Failure, type Queryable } from '../platform/index.js';
 import { nodeFor } from './needs.js';
+import type { QuotaGate } from './quota-gate.js';
 import { InvalidSubmission, parseSubmission, type Submission } from './submission.js';
 
 interface Wiring {
   database: Queryable;
   clusters: Clusters;
+  quotas: QuotaGate;
 }
 
 /** `text`: the body of POST /api/jobs/. Throws Failure 'bad-request'. */
 export async function admit(wiring: Wiring, tenantId: TenantId, text: string): Promise<Submission> {
   const submission = parsed(text);
+  const never = await wiring.quotas.refusal(wiring.database, tenantId, submission);
+  if (never !== null) throw refusal(`no quota allows this job: ${never}`);
   await refuseUnknownCluster(wiring, tenantId, submission.wantedCluster);
   await refuseUnsatisfiable(wiring, tenantId, submission);
   return submission;

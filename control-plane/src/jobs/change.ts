@@ -4,15 +4,17 @@ import type { Clusters } from '../clusters/ports.js';
 import { type Database, Failure, type Http, type Signals, wake } from '../platform/index.js';
 import { admit } from './admission.js';
 import { withAttempts } from './listing.js';
+import type { QuotaGate } from './quota-gate.js';
 import { changeAsked, findJob, lockJob, queueAt, recordJobEvent } from './store.js';
 
 interface Wiring {
   database: Database;
   clusters: Clusters;
   signals: Signals;
+  quotas: QuotaGate;
 }
 
-export function jobChangeRoutes(http: Http, { database, clusters, signals }: Wiring): void {
+export function jobChangeRoutes(http: Http, { database, clusters, signals, quotas }: Wiring): void {
   http.handle(api.changeJob, async ({ caller, params, body }) => {
     const found = await findJob(database, caller.tenantId, params.submissionId);
     if (!found) throw new Failure('not-found', `no job ${params.submissionId} exists`);
@@ -26,7 +28,7 @@ export function jobChangeRoutes(http: Http, { database, clusters, signals }: Wir
       const metadata = Object.fromEntries(merged.filter(([, text]) => text !== null)) as Record<string, string>;
       // The same checks as for a new submission, of the whole: keys depend on one another.
       const asked = await admit(
-        { database: tx, clusters },
+        { database: tx, clusters, quotas },
         caller.tenantId,
         JSON.stringify({ ...row.submission, metadata }),
       );

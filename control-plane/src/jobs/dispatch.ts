@@ -1,62 +1,42 @@
 /**
- * The scheduler: one at a time among all replicas, it gives queued jobs their places. What goes where is decided by
- * core/queueing; here the decisions are made true, or not at all, in one transaction.
+ * The scheduler: one at a time among all replicas, it gives queued jobs their places. What goes where, and who stops for
+ * whom, is decided by core/queueing; here the decisions are made true, or not at all, in one transaction.
  */
-import { type ClusterId, type JobId, newId, type TenantId } from '@iocloud/contracts';
-import type { Clusters, ClusterView } from '../clusters/ports.js';
-import {
-  type Decision,
-  type Needs,
-  nothing,
-  type PlannedCluster,
-  type PlanOptions,
-  plan,
-  type QueuedJob,
-} from '../core/queueing/index.js';
+import { type ClusterId, type JobId, newId, type Requirements } from '@iocloud/contracts';
+import type { ClusterView } from '../clusters/ports.js';
+import { type JobDecision, JobQueue, type QueuedJob } from '../core/queueing/index.js';
 import { type Database, type Logger, type TopicHandler, type Transaction, wake } from '../platform/index.js';
-import { insertAttempt, reservations, takeRaySubmissionId } from './attempts/store.js';
+import { evictAttempt, insertAttempt, takeRaySubmissionId } from './attempts/index.js';
 import { nodeFor } from './needs.js';
+import { type QueuedRow, type ReadScene, readQueue, SceneReader, type SceneWiring, toQueued } from './scene.js';
 import { changeJob, type JobRow, lockQueuedJobs, type RandomBytes, recordJobEvent } from './store.js';
 
 /** Any constant, the same for all replicas. */
 const schedulerLock = 7_265_010;
-/**
- * How many jobs of a tenant with the same needs, for each cluster that they name or for none, are looked at in one run.
- * By needs, so that any number of jobs that nothing can carry keeps nobody else from being seen.
- */
-const windowSize = 200;
-/** How many kinds of needs a run may bring clusters up for or be refused; what is left comes in a later run. */
-const maxProvisionRounds = 64;
+/** For how many jobs a run brings clusters up; the next run does it for others. */
+const maxProvisions = 16;
 /** At most a quarter of the time is spent on runs, however many ask for one, and nobody waits longer than this for one. */
 const restFactor = 3;
 const maxRestMs = 500;
-/** Later than that the sweep sees to it. */
+/** What time alone changes is looked at no sooner than this; later than the other, the sweep sees to it. */
+const soonestMs = 500;
 const soonMs = 60_000;
-interface Wiring {
+
+interface Wiring extends SceneWiring {
   database: Database;
-  clusters: Clusters;
   log: Logger;
   random: RandomBytes;
-  maxJobsPerCluster: number;
-  now(): number;
+  config: { maxJobsPerCluster: number; rayVersion: string };
 }
 
-interface QueuedRow {
-  id: JobId;
-  tenant_id: TenantId;
-  needs: Needs;
-  wanted_cluster: string | null;
-  message: string;
-}
+type Of<Kind extends JobDecision['kind']> = Extract<JobDecision, { kind: Kind }>;
 
 export class Dispatcher implements TopicHandler {
-  #nextRetry: NodeJS.Timeout | undefined;
+  readonly scenes: SceneReader;
+  #nextLook: NodeJS.Timeout | undefined;
 
-  constructor(readonly wiring: Wiring) {}
-
-  /** For a plan that nobody has refused anything in yet. */
-  get options(): PlanOptions {
-    return { ...this.wiring, refused: new Map() };
+  constructor(readonly wiring: Wiring) {
+    this.scenes = new SceneReader(wiring);
   }
 
   async sweep(): Promise<string[]> {
@@ -75,101 +55,127 @@ export class Dispatcher implements TopicHandler {
   }
 
   async #run(): Promise<void> {
-    await this.wiring.database.transaction(async tx => {
+    const nextTimeMs = await this.wiring.database.transaction(async tx => {
       // Waited for, not tried: whoever holds it may have read the queue before our job was in it.
       await tx.query('SELECT pg_advisory_xact_lock($1)', [schedulerLock]);
       const rows = await readQueue(tx);
-      if (rows.length > 0) await this.#dispatch(tx, rows);
+      return rows.length > 0 || (await this.#hasBudgets(tx)) ? this.#dispatch(tx, rows) : null;
     });
-    await this.#awaitRetry();
+    await this.#awaitTime(nextTimeMs);
   }
 
-  /** Nobody wakes us when a job's pause is over; the sweep would, a while later. */
-  async #awaitRetry(): Promise<void> {
+  /** Does anything run that its budget ends? */
+  async #hasBudgets(tx: Transaction): Promise<boolean> {
+    const { rows } = await tx.query({
+      name: 'has-budgets',
+      text: `SELECT 1 FROM job_attempts WHERE phase <> 'ended' AND stop_at IS NOT NULL LIMIT 1`,
+    });
+    return rows.length > 0;
+  }
+
+  /** Nobody wakes us when a job's pause or an attempt's budget is over; the sweep would, a while later. */
+  async #awaitTime(nextTimeMs: number | null): Promise<void> {
     const { rows } = await this.wiring.database.query<{ ms: number | null }>({
       name: 'next-retry',
       text: `SELECT extract(epoch FROM min(not_before) - now())::float8 * 1000 AS ms FROM jobs
              WHERE phase = 'queued' AND not_before > now()`,
     });
-    clearTimeout(this.#nextRetry);
-    const ms = rows[0]?.ms ?? null;
-    if (ms === null || ms > soonMs) return;
-    this.#nextRetry = setTimeout(
+    clearTimeout(this.#nextLook);
+    const retryMs = rows[0]?.ms ?? Number.POSITIVE_INFINITY;
+    const timeMs = nextTimeMs === null ? Number.POSITIVE_INFINITY : Math.max(soonestMs, nextTimeMs - this.wiring.now());
+    const ms = Math.min(retryMs, timeMs);
+    if (ms > soonMs) return;
+    this.#nextLook = setTimeout(
       () => {
         this.wiring.database
           .transaction(tx => wake(tx, 'dispatch', 'all'))
-          .catch((error: unknown) => this.wiring.log.debug({ err: error }, 'a retry is left to the sweep'));
+          .catch((error: unknown) => this.wiring.log.debug({ err: error }, 'a look at the queue is left to the sweep'));
       },
       Math.max(0, ms),
     );
-    this.#nextRetry.unref();
+    this.#nextLook.unref();
   }
 
   stop(): void {
-    clearTimeout(this.#nextRetry);
+    clearTimeout(this.#nextLook);
   }
 
-  async #dispatch(tx: Transaction, rows: QueuedRow[]): Promise<void> {
-    let jobs: QueuedJob[] = rows.map(row => ({
-      id: row.id,
-      tenantId: row.tenant_id,
-      needs: row.needs,
-      wantedCluster: row.wanted_cluster,
-    }));
-    const isAsked = rows.some(row => row.needs.requirements !== undefined);
-    const kinds = new Map(jobs.map(job => [job.id, `${job.tenantId} ${JSON.stringify(job.needs)}`]));
-    const refused = new Map<JobId, string>();
-    for (let round = 0; ; round += 1) {
-      const clusters = await this.clusters(tx, isAsked);
-      const decisions = plan(jobs, clusters, { ...this.wiring, refused });
-      // Before any cluster is asked for: making room for it releases what is idle, and this is idle no more.
-      const assigned = decisions.filter(decision => decision.kind === 'assign');
-      await this.#assign(tx, assigned, clusters);
-      const done = new Set(assigned.map(decision => decision.jobId));
-      jobs = jobs.filter(job => !done.has(job.id));
-      const wanted = decisions.filter(decision => decision.kind === 'provision');
-      if (wanted.length === 0 || round === maxProvisionRounds) return this.#sayWhy(tx, decisions, rows);
-      for (const { jobId, tenantId, needs } of wanted) {
-        const refusal = await this.#provision(tx, tenantId, needs);
-        if (refusal === null) continue;
-        const kind = kinds.get(jobId);
-        for (const job of jobs) if (kinds.get(job.id) === kind) refused.set(job.id, refusal);
-      }
-    }
+  /** When time alone makes a difference next. */
+  async #dispatch(tx: Transaction, rows: QueuedRow[]): Promise<number | null> {
+    const { scene, decisions, nextTimeMs } = await this.decide(tx, toQueued(rows));
+    const of = <Kind extends JobDecision['kind']>(kind: Kind) =>
+      decisions.filter((decision): decision is Of<Kind> => decision.kind === kind);
+    // Before any cluster is asked for: making room for it releases what is idle, and this is idle no more.
+    await this.#assign(tx, of('assign'), scene);
+    for (const decision of of('evict')) await this.#evict(tx, decision);
+    const news = await this.#provision(tx, of('provision'), scene);
+    await this.#sayWhy(tx, [...of('wait'), ...news], rows);
+    return nextTimeMs;
   }
 
-  /** Live clusters with what is held of them; one whose head cannot be reached just now takes no new job. */
-  async clusters(tx: Transaction, withGrounds: boolean): Promise<(PlannedCluster & { view: ClusterView })[]> {
-    const views = await this.wiring.clusters.live(tx);
-    const held = await reservations(tx);
-    const ids = withGrounds ? views.map(({ id }) => id) : [];
-    const grounds = await this.wiring.clusters.groundsOf(tx, ids);
-    const planned: (PlannedCluster & { view: ClusterView })[] = [];
-    for (const view of views) {
-      let { phase, waitingFor } = view;
-      if (phase === 'ready') {
-        const state = view.headLeaseId ? await this.wiring.clusters.headState(tx, view.headLeaseId) : 'gone';
-        if (state !== 'ready') {
-          phase = 'provisioning';
-          waitingFor = state !== 'unreachable' ? 'its head has ended' : 'its head cannot be reached';
-        }
-      }
-      const { reserved, live } = held.get(view.id) ?? { reserved: nothing, live: 0 };
-      planned.push({ ...view, phase, waitingFor, reserved, liveJobs: live, ground: grounds.get(view.id), view });
+  /** What a run would do now if these waited, in the transaction's view of the world. Changes nothing. */
+  async decide(tx: Transaction, queued: readonly QueuedJob[]) {
+    const scene = await this.scenes.read(tx, queued);
+    const nowMs = this.wiring.now();
+    const queue = new JobQueue(scene, this.wiring.config);
+    const decided = queue.decide(nowMs);
+    if (!decided.asksForMachines) return { scene, queue, ...decided };
+    const whole = { ...scene, machines: await this.wiring.clusters.rooms(tx) };
+    const again = new JobQueue(whole, this.wiring.config);
+    return { scene: whole, queue: again, ...again.decide(nowMs) };
+  }
+
+  async #evict(tx: Transaction, { jobId, attemptId, stop }: Of<'evict'>): Promise<void> {
+    const { rows } = await tx.query<Pick<JobRow, 'tenant_id' | 'submission_id' | 'scheduling'>>(
+      'SELECT tenant_id, submission_id, scheduling FROM jobs WHERE id = $1',
+      [jobId],
+    );
+    const job = rows[0];
+    const reason = {
+      preempted: 'more urgent work needs its place.',
+      reclaimed: 'a tenant that had lent what it uses needs that back.',
+      budget: `its budget of ${dollars(job?.scheduling.budgetMicroUsd ?? 0)} is spent.`,
+    }[stop.why];
+    const eviction = {
+      cause: stop.why,
+      forJob: stop.forId as JobId | null,
+      reason,
+      deadline: new Date(stop.graceUntilMs),
+    };
+    if (!job || !(await evictAttempt(tx, attemptId, eviction))) return;
+    const event = stop.why === 'budget' ? 'JobBudgetSpent' : 'JobPreempted';
+    await recordJobEvent(tx, job, event, `asked to stop: ${reason}`, 'warning');
+  }
+
+  /** What those whose cluster is not coming up, or not yet, wait for. */
+  async #provision(tx: Transaction, decisions: Of<'provision'>[], { queued }: ReadScene): Promise<Of<'wait'>[]> {
+    const jobs = new Map(queued.map(job => [job.id, job]));
+    const news: Of<'wait'>[] = [];
+    for (const [index, { jobId, maxMicroUsdPerHour, preempts }] of decisions.entries()) {
+      const job = jobs.get(jobId);
+      if (!job) continue;
+      if (index === maxProvisions) await wake(tx, 'dispatch', 'all');
+      const required = withCeiling(job.needs.requirements, maxMicroUsdPerHour);
+      const refusal = index < maxProvisions ? await this.#bringUp(tx, job, required, preempts) : null;
+      const message = refusal ?? 'Waiting for a cluster to be brought up.';
+      news.push({ kind: 'wait', jobId, message, borrows: false });
     }
-    return planned;
+    return news;
   }
 
   /** The reason when no cluster is coming up for it. */
-  async #provision(tx: Transaction, tenantId: TenantId, needs: Needs): Promise<string | null> {
+  async #bringUp(
+    tx: Transaction,
+    { tenantId, needs }: QueuedJob,
+    requirements: Requirements | undefined,
+    preempts: boolean,
+  ): Promise<string | null> {
     const wanted = nodeFor(needs);
-    if (!wanted.success) {
-      const [issue] = wanted.error.issues;
-      return `No cluster can be brought up for this job: ${issue?.path.join('.')}: ${issue?.message}.`;
-    }
+    if (!wanted.success) throw new Error('the queue brings up only what a node can be');
     await tx.query('SAVEPOINT provision');
     try {
-      const result = await this.wiring.clusters.provisionForJob(tx, tenantId, wanted.data, needs.requirements);
+      const wish = { requirements, preempts };
+      const result = await this.wiring.clusters.provisionForJob(tx, tenantId, wanted.data, wish);
       if ('clusterId' in result) return null;
       return result.ever
         ? `Waiting for a machine: ${result.refused}`
@@ -181,14 +187,9 @@ export class Dispatcher implements TopicHandler {
     }
   }
 
-  async #assign(
-    tx: Transaction,
-    decisions: Extract<Decision, { kind: 'assign' }>[],
-    clusters: (PlannedCluster & { view: ClusterView })[],
-  ): Promise<void> {
+  async #assign(tx: Transaction, decisions: Of<'assign'>[], { views, running, others }: ReadScene): Promise<void> {
     if (decisions.length === 0) return;
-    const views = new Map<ClusterId, ClusterView>(clusters.map(({ view }) => [view.id, view]));
-    const idle = new Set<ClusterId>(clusters.filter(({ liveJobs }) => liveJobs === 0).map(({ id }) => id));
+    const busy = new Set<ClusterId>([...running, ...others].map(({ clusterId }) => clusterId));
     const held = new Set<ClusterId>();
     // A job may have been stopped or deleted since it was read.
     const queued = await lockQueuedJobs(
@@ -200,16 +201,7 @@ export class Dispatcher implements TopicHandler {
       const view = views.get(decision.clusterId);
       if (!job || !view?.headLeaseId) continue;
       await tx.query('SAVEPOINT assign');
-      const attempt = {
-        id: newId('attempt', this.wiring.random),
-        jobId: job.id,
-        number: job.attempt_count + 1,
-        clusterId: view.id,
-        headLeaseId: view.headLeaseId,
-        raySubmissionId: await this.#raySubmissionId(tx, job, view.id),
-        reserved: decision.reserve,
-      };
-      await insertAttempt(tx, attempt);
+      const attempt = await this.#insertAttempt(tx, job, { ...view, headLeaseId: view.headLeaseId }, decision);
       // The first insert holds the cluster's row against its deletion until we commit; was it being deleted before?
       if (!held.has(view.id)) {
         const still = (await this.wiring.clusters.live(tx, job.tenant_id)).find(({ id }) => id === view.id);
@@ -224,13 +216,38 @@ export class Dispatcher implements TopicHandler {
         phase: 'assigned',
         cluster_id: view.id,
         attempt_count: attempt.number,
+        loan_since: null,
         message: `Starting on cluster ${view.name}.`,
       });
       await recordJobEvent(tx, job, 'JobAssigned', `attempt ${attempt.number} goes to cluster ${view.name}`);
       await wake(tx, 'attempt', attempt.id);
       // Its idle time is over.
-      if (idle.delete(view.id)) await wake(tx, 'cluster', view.id);
+      if (!busy.has(view.id)) await wake(tx, 'cluster', view.id);
+      busy.add(view.id);
     }
+  }
+
+  async #insertAttempt(
+    tx: Transaction,
+    job: JobRow,
+    cluster: ClusterView & { headLeaseId: NonNullable<ClusterView['headLeaseId']> },
+    { reserve, microUsdPerHour, stopAtMs }: Of<'assign'>,
+  ) {
+    const { preemptible, expectedSeconds } = job.scheduling;
+    const attempt = {
+      id: newId('attempt', this.wiring.random),
+      jobId: job.id,
+      number: job.attempt_count + 1,
+      clusterId: cluster.id,
+      headLeaseId: cluster.headLeaseId,
+      raySubmissionId: await this.#raySubmissionId(tx, job, cluster.id),
+      reserved: reserve,
+      microUsdPerHour,
+      stopAt: stopAtMs === null ? null : new Date(stopAtMs),
+      steerable: preemptible || expectedSeconds !== null || stopAtMs !== null,
+    };
+    await insertAttempt(tx, attempt);
+    return attempt;
   }
 
   /** The user's own id where it is free, so that it is found on the cluster's dashboard. */
@@ -244,31 +261,28 @@ export class Dispatcher implements TopicHandler {
   }
 
   /** Writes the reasons for which jobs wait, where they have changed. */
-  async #sayWhy(tx: Transaction, decisions: Decision[], rows: QueuedRow[]): Promise<void> {
-    const before = new Map(rows.map(row => [row.id, row.message]));
-    const news = new Map<JobId, string>();
-    for (const decision of decisions) {
-      if (decision.kind === 'assign') continue;
-      const message = decision.kind === 'wait' ? decision.message : 'Waiting for a cluster to be brought up.';
-      if (before.get(decision.jobId) !== message) news.set(decision.jobId, message);
+  async #sayWhy(tx: Transaction, waits: Of<'wait'>[], rows: QueuedRow[]): Promise<void> {
+    const before = new Map(rows.map(row => [row.id, row]));
+    const news = new Map<JobId, Of<'wait'>>();
+    for (const wait of waits) {
+      const row = before.get(wait.jobId);
+      if (row && (row.message !== wait.message || (row.loan_since !== null) !== wait.borrows)) {
+        news.set(wait.jobId, wait);
+      }
     }
     if (news.size === 0) return;
+    const now = new Date(this.wiring.now());
     for (const job of (await lockQueuedJobs(tx, [...news.keys()])).values()) {
-      await changeJob(tx, job, { message: news.get(job.id) ?? job.message });
+      const { message = job.message, borrows = false } = news.get(job.id) ?? {};
+      await changeJob(tx, job, { message, loan_since: borrows ? (job.loan_since ?? now) : null });
     }
   }
 }
 
-/** Queued jobs that may go, in the queue's order, no more than a window of each kind. */
-async function readQueue(tx: Transaction): Promise<QueuedRow[]> {
-  const { rows } = await tx.query<QueuedRow>({
-    name: 'read-queue',
-    text: `SELECT j.id, j.tenant_id, j.needs, j.wanted_cluster, j.message
-           FROM (SELECT id, row_number() OVER (
-                   PARTITION BY tenant_id, wanted_cluster, needs::text ORDER BY queue_at, id) AS place
-                 FROM jobs WHERE phase = 'queued' AND not_before <= now()) q
-           JOIN jobs j ON j.id = q.id WHERE q.place <= $1 ORDER BY j.queue_at, j.id`,
-    values: [windowSize],
-  });
-  return rows;
+const dollars = (microUsd: number) => `${(microUsd / 1e6).toFixed(2)} USD`;
+
+function withCeiling(requirements: Requirements | undefined, ceiling: number | null): Requirements | undefined {
+  if (ceiling === null) return requirements;
+  const own = requirements?.maxMicroUsdPerHour ?? Number.POSITIVE_INFINITY;
+  return { ...requirements, maxMicroUsdPerHour: Math.min(own, ceiling) };
 }

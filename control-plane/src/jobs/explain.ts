@@ -1,11 +1,11 @@
-/** Dry runs of submissions, and why a job waits: what dispatch would decide for it alone, and what the machines offer. */
-import { api, type ClusterId, type Explanation, type JobId, type TenantId } from '@iocloud/contracts';
+/** Dry runs of submissions, and why a job waits: what the scheduler would decide now, and what the machines offer. */
+import { api, type Explanation, type JobId, nodeResources } from '@iocloud/contracts';
 import type { Clusters } from '../clusters/ports.js';
-import { type Needs, plan } from '../core/queueing/index.js';
+import type { JobQueue, QueuedJob } from '../core/queueing/index.js';
 import { type Database, Failure, type Http } from '../platform/index.js';
 import { parsed } from './admission.js';
 import type { Dispatcher } from './dispatch.js';
-import { nodeFor } from './needs.js';
+import { nodeWant, readQueue, toQueued } from './scene.js';
 import { findJob } from './store.js';
 
 interface Wiring {
@@ -16,16 +16,20 @@ interface Wiring {
   now(): number;
 }
 
-interface Asked {
-  tenantId: TenantId;
-  needs: Needs;
-  wantedCluster: string | null;
-}
-
 export function explainRoutes(http: Http, wiring: Wiring): void {
   http.handle(api.explainSubmission, async ({ caller, body }) => {
-    const { needs, wantedCluster } = parsed(JSON.stringify(body));
-    return explain(wiring, { tenantId: caller.tenantId, needs, wantedCluster });
+    const { needs, wantedCluster, scheduling } = parsed(JSON.stringify(body));
+    return explain(wiring, {
+      id: 'jb_dry_run' as JobId,
+      tenantId: caller.tenantId,
+      needs,
+      wantedCluster,
+      scheduling,
+      submittedAtMs: wiring.now(),
+      node: nodeWant(needs),
+      spentMicroUsd: 0,
+      loanSinceMs: null,
+    });
   });
 
   http.handle(api.explainJob, async ({ caller, params }) => {
@@ -34,47 +38,43 @@ export function explainRoutes(http: Http, wiring: Wiring): void {
     if (job.phase !== 'queued') {
       throw new Failure('conflict', `${job.submission_id} is ${job.phase}: only a job that waits can be explained`);
     }
-    const { tenant_id: tenantId, needs, wanted_cluster: wantedCluster } = job;
-    return explain(wiring, { tenantId, needs, wantedCluster });
+    const [asked] = toQueued([job]);
+    if (!asked) throw new Error('one row makes one job');
+    return explain(wiring, asked);
   });
 }
 
-async function explain({ database, clusters, dispatch, now }: Wiring, asked: Asked): Promise<Explanation> {
-  const { tenantId, needs, wantedCluster } = asked;
+/** Decided as the scheduler would just now, with all that waits and runs; then nothing of it is done. */
+async function explain({ database, clusters, dispatch, now }: Wiring, asked: QueuedJob): Promise<Explanation> {
+  const { id, tenantId, needs, wantedCluster } = asked;
   return database.transaction(async tx => {
-    const own = (await dispatch.clusters(tx, needs.requirements !== undefined)).filter(
-      cluster => cluster.tenantId === tenantId,
-    );
-    const [decision] = plan([{ id: 'jb_dry_run' as JobId, tenantId, needs, wantedCluster }], own, dispatch.options);
-    const named = (id: ClusterId) => own.find(cluster => cluster.id === id)?.name ?? id;
+    const others = toQueued(await readQueue(tx)).filter(job => job.id !== id);
+    const { decisions, queue, scene } = await dispatch.decide(tx, [...others, asked]);
+    const decision = decisions.find(({ jobId }) => jobId === id);
     if (decision?.kind === 'assign') {
-      const name = named(decision.clusterId);
+      const name = scene.views.get(decision.clusterId)?.name ?? decision.clusterId;
       const startAt = new Date(now()).toISOString();
-      return {
-        ...bare,
-        outcome: 'now',
-        message: `Cluster ${name} runs it.`,
-        expectedStartAt: startAt,
-        warmCluster: name,
-      };
+      const message = `Cluster ${name} runs it.`;
+      return { ...bare, outcome: 'now', message, expectedStartAt: startAt, warmCluster: name };
     }
-    if (decision?.kind === 'wait' && wantedCluster !== null) {
-      return { ...bare, outcome: 'later', message: decision.message };
+    const waits =
+      decision?.kind === 'wait'
+        ? { message: decision.message, expectedStartAt: expectedStart(queue, id, now()) }
+        : null;
+    if (waits && wantedCluster !== null) return { ...bare, outcome: 'later', ...waits };
+    if ('impossible' in asked.node) {
+      return { ...bare, outcome: 'never', message: `No Ray node can be so: ${asked.node.impossible}.` };
     }
-    const node = nodeFor(needs);
-    if (!node.success) {
-      const [issue] = node.error.issues;
-      return {
-        ...bare,
-        outcome: 'never',
-        message: `No Ray node can be so: ${issue?.path.join('.')}: ${issue?.message}.`,
-      };
-    }
-    const explanation = await clusters.explainForJob(tx, tenantId, node.data, needs.requirements ?? {});
-    return decision?.kind === 'wait' && explanation.outcome === 'now'
-      ? { ...explanation, outcome: 'later', message: decision.message, expectedStartAt: null }
-      : explanation;
+    const node = nodeResources.parse(asked.node);
+    const explanation = await clusters.explainForJob(tx, tenantId, node, needs.requirements ?? {});
+    return waits && explanation.outcome !== 'never' ? { ...explanation, outcome: 'later', ...waits } : explanation;
   });
+}
+
+function expectedStart(queue: JobQueue, id: JobId, nowMs: number): string | null {
+  const explained = queue.explain(id, nowMs);
+  const startMs = 'refused' in explained ? null : explained.expectedStartMs;
+  return startMs === null ? null : new Date(startMs).toISOString();
 }
 
 const bare = {

@@ -73,6 +73,14 @@ export class Heads {
     return parsed<RayJobDetails>(expectOk(answer));
   }
 
+  /** All jobs that the head knows, those submitted past us included. Throws HeadTrouble. */
+  async jobs(clusterId: ClusterId): Promise<RayJobDetails[]> {
+    const answer = await this.call(clusterId, { method: 'GET', path: '/api/jobs/', timeoutMs: statusTimeoutMs });
+    const jobs = parsed<unknown>(expectOk(answer));
+    if (!Array.isArray(jobs)) throw new HeadTrouble('the head answered with what is no list of jobs');
+    return jobs as RayJobDetails[];
+  }
+
   /**
    * Submits. `accepted`, or `exists` when the head has a job of this id, or `refused` with the head's reason when it will
    * never take it. Throws HeadTrouble.

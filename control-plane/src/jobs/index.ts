@@ -10,8 +10,9 @@
  * - states.ts, ray-view.ts                 the lives of jobs as tables, and as Ray shows them
  */
 import type { ClusterActivity, Clusters } from '../clusters/ports.js';
+import type { TenantTerms } from '../core/queueing/index.js';
 import type { Reputation } from '../inventory/ports.js';
-import type { Config, Database, Http, Logger, Signals, TopicHandler } from '../platform/index.js';
+import type { Config, Database, Http, Logger, Queryable, Signals, TopicHandler } from '../platform/index.js';
 import { clusterActivity } from './activity.js';
 import { AttemptMonitors } from './attempts/index.js';
 import { jobChangeRoutes } from './change.js';
@@ -22,12 +23,14 @@ import { Heads } from './head.js';
 import { jobListingRoutes } from './listing.js';
 import { LogTails } from './logs/index.js';
 import { PackageStore, packageRoutes } from './packages/index.js';
+import { QuotaGate } from './quota-gate.js';
 import { ratingRoutes } from './rating.js';
 import { rayCommit, sessionName } from './ray-release.js';
 import { rayJobRoutes } from './routes.js';
 import type { RandomBytes } from './store.js';
 
 export { type Eviction, evictAttempt } from './attempts/index.js';
+export { queueUseOf } from './queue-use.js';
 export { attemptTransitions, jobTransitions } from './states.js';
 
 export interface JobsWiring {
@@ -46,6 +49,8 @@ export interface JobsWiring {
   log: Logger;
   clusters: Clusters;
   reputation: Reputation;
+  /** The terms of those tenants whose terms are not the usual. */
+  queueTermsOf(db: Queryable): Promise<TenantTerms[]>;
   random: RandomBytes;
   /** Milliseconds since the epoch. */
   now(): number;
@@ -66,10 +71,11 @@ const fileSweepIntervalMs = 600_000;
 export function createJobs(wiring: JobsWiring): Jobs {
   const { config, database, log, random, signals, clusters, now } = wiring;
   const heads = new Heads(clusters);
+  const quotas = new QuotaGate(wiring);
   const packages = new PackageStore(database, config.dataDir, config.maxPackageBytes, random);
   const checkpoints = new Checkpoints(config.checkpointRoot, database, log);
   const tails = new LogTails(database, signals, log);
-  const dispatch = new Dispatcher({ ...wiring, maxJobsPerCluster: config.maxJobsPerCluster });
+  const dispatch = new Dispatcher(wiring);
   const attempt = new AttemptMonitors({
     ...wiring,
     heads,
@@ -91,11 +97,11 @@ export function createJobs(wiring: JobsWiring): Jobs {
   };
   return {
     routes: http => {
-      rayJobRoutes(http, { database, clusters, heads, checkpoints, signals, log, random, now, version });
+      rayJobRoutes(http, { database, clusters, quotas, heads, checkpoints, signals, log, random, now, version });
       packageRoutes(http, packages);
       tails.bind(http);
       jobListingRoutes(http, database);
-      jobChangeRoutes(http, wiring);
+      jobChangeRoutes(http, { ...wiring, quotas });
       explainRoutes(http, { database, clusters, dispatch, now });
       ratingRoutes(http, wiring);
     },

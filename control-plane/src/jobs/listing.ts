@@ -83,6 +83,8 @@ function toJob(row: JobRow, attempts: Attempt[]): Job {
     metadata: row.submission.metadata ?? {},
     clusterId: row.cluster_id,
     attempts,
+    scheduling: row.scheduling,
+    spentMicroUsd: row.spent_micro_usd,
     retryAt: row.phase === 'queued' && row.attempt_count > 0 ? row.not_before.toISOString() : null,
     submittedAt: row.submitted_at.toISOString(),
     startedAt: row.started_at?.toISOString() ?? null,

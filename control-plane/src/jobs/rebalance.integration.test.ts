@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { type ClusterId, newId, type TenantId } from '@iocloud/contracts';
+import { type ClusterId, newId, scheduling, type TenantId } from '@iocloud/contracts';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { queueTermsOf } from '../accounts/index.js';
 import { type Ground, newTenantKey, startGround } from '../test-ground.js';
 import { Dispatcher } from './dispatch.js';
-import { TestClusters } from './testing/clusters.js';
+import { TestClusters, testRayVersion } from './testing/clusters.js';
 
 jest.setTimeout(60_000);
 
@@ -20,7 +21,8 @@ beforeAll(async () => {
     clusters,
     log: ground.log,
     random: randomBytes,
-    maxJobsPerCluster: 32,
+    queueTermsOf,
+    config: { maxJobsPerCluster: 32, rayVersion: testRayVersion },
     now: Date.now,
   });
 });
@@ -32,9 +34,10 @@ const submit = async (cpus: number): Promise<string> => {
   const id = newId('job', randomBytes);
   const needs = { cpus, gpus: 0, memoryBytes: 0, resources: {}, labelSelector: {} };
   await ground.database.query(
-    `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, phase, message, max_attempts, ray_view, submitted_at)
-     VALUES ($1, $2, $1, '{}', $3, 'queued', '', 3, '{}', now())`,
-    [id, tenantId, JSON.stringify(needs)],
+    `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, scheduling, phase, message, max_attempts, ray_view,
+       submitted_at, queue_at)
+     VALUES ($1, $2, $1, '{}', $3, $4, 'queued', '', 3, '{}', now(), now())`,
+    [id, tenantId, JSON.stringify(needs), JSON.stringify(scheduling.parse({}))],
   );
   return id;
 };

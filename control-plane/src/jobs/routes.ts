@@ -9,6 +9,7 @@ import type { Checkpoints } from './checkpoints.js';
 import type { Heads } from './head.js';
 import { JobIntake } from './intake.js';
 import { JobList } from './job-list.js';
+import type { QuotaGate } from './quota-gate.js';
 import { isTerminal, nextJobPhase } from './states.js';
 import {
   changeJob,
@@ -25,6 +26,7 @@ import { newSubmissionId, packageNames } from './submission.js';
 interface Wiring {
   database: Database;
   clusters: Clusters;
+  quotas: QuotaGate;
   heads: Heads;
   checkpoints: Checkpoints;
   signals: Signals;

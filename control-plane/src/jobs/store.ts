@@ -24,6 +24,10 @@ export interface JobRow {
   attempt_count: number;
   /** Of its attempts, those that were moved away. */
   evicted_count: number;
+  /** By attempts that have ended. */
+  spent_micro_usd: number;
+  /** Since when it has been waiting to borrow of its cohort's quota. */
+  loan_since: Date | null;
   cluster_id: ClusterId | null;
   ray_job_id: string | null;
   ray_facts: RayFacts | null;
@@ -34,7 +38,7 @@ export interface JobRow {
 }
 
 const columns = `id, tenant_id, submission_id, submission, needs, scheduling, queue_at, wanted_cluster, packages, phase, message,
-  error_type, max_attempts, attempt_count, evicted_count, cluster_id, ray_job_id, ray_facts, submitted_at, not_before,
+  error_type, max_attempts, attempt_count, evicted_count, spent_micro_usd, loan_since, cluster_id, ray_job_id, ray_facts, submitted_at, not_before,
   started_at, ended_at`;
 
 function viewOf(row: JobRow): string {
@@ -136,7 +140,8 @@ export async function changeJob(tx: Transaction, row: JobRow, changes: Changes):
   await tx.query({
     name: 'change-job',
     text: `UPDATE jobs SET phase = $2, message = $3, error_type = $4, attempt_count = $5, cluster_id = $6,
-             ray_view = $7, ray_job_id = $8, ray_facts = $9, not_before = $10, started_at = $11, ended_at = $12, evicted_count = $13
+             ray_view = $7, ray_job_id = $8, ray_facts = $9, not_before = $10, started_at = $11, ended_at = $12, evicted_count = $13,
+             spent_micro_usd = $14, loan_since = $15
            WHERE id = $1`,
     values: [
       next.id,
@@ -152,6 +157,8 @@ export async function changeJob(tx: Transaction, row: JobRow, changes: Changes):
       next.started_at,
       next.ended_at,
       next.evicted_count,
+      next.spent_micro_usd,
+      next.loan_since,
     ],
   });
   return next;

@@ -12,7 +12,7 @@ import {
   type Scheduling,
 } from '@iocloud/contracts';
 import { requirementsOfLabels, withLabels } from '../core/matching/index.js';
-import { type Needs, parseLabelCondition } from '../core/queueing/index.js';
+import { defaultQueueTerms, type Needs, parseLabelCondition } from '../core/queueing/index.js';
 
 export interface Submission {
   entrypoint: string;
@@ -155,6 +155,11 @@ function parseIoMetadata(metadata: Record<string, string> | null) {
   const io: IoMetadata = parsed.data;
   const read = readIoMetadata(io);
   if ('key' in read) throw valueError(`metadata key ${read.key}: ${read.message}`);
+  const { graceSeconds } = retryPolicyOf(metadata);
+  if (read.scheduling.budgetMicroUsd !== null && graceSeconds * 1_000 > defaultQueueTerms.graceMs) {
+    const most = defaultQueueTerms.graceMs / 1_000;
+    throw valueError(`metadata key io.grace_seconds: with io.budget at most ${most}: the grace is paid for, too`);
+  }
   return { io, asked: read };
 }
 

@@ -89,6 +89,7 @@ export class Trial {
       database: ground.database,
       machines: {
         available: inventoryStore.availableMachines,
+        capacity: inventoryStore.totalCapacity,
         enrolled: inventoryStore.enrolledMachines,
         read: inventoryStore.readMachines,
         changeDesired: inventoryStore.changeDesired,

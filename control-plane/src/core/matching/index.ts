@@ -33,3 +33,4 @@ export {
 export { rayLabelsOf, requirementsOfLabels, withLabels } from './ray-labels.js';
 export { type Evidence, machineReputation, reputation, type Standing, unknown, withEvidence } from './reputation.js';
 export { defaultFitWeight, estimatedLatencyMs, evenWeights } from './score.js';
+export { suitable, suitableIfEmpty } from './suitable.js';

@@ -15,15 +15,16 @@ export interface Candidate extends Occupant {
 }
 
 /**
- * The clusters to release, as few as will do: [] when the wants fit without any, null when they do not fit even if all
- * were released. `machines` show what is taken by everything that stays, the candidates included.
+ * The clusters to release, as few as will do, and the machine that then has room: no clusters when the wants fit without
+ * releasing any, null when they do not fit even if all were released. `machines` show what is taken by everything that
+ * stays, the candidates included.
  */
 export function makeRoom(
   wants: Want[],
   rayVersion: string,
   machines: Offer[],
   candidates: Candidate[],
-): ClusterId[] | null {
+): { nodeId: NodeId; clusterIds: ClusterId[] } | null {
   const fits = (machine: Offer, released: Candidate[]) =>
     !('refused' in placeTogether(wants, rayVersion, [without(machine, released)]));
   const choices = machines.flatMap(machine => {
@@ -39,11 +40,13 @@ export function makeRoom(
       const fewer = chosen.filter(other => other !== candidate);
       if (fits(machine, fewer)) chosen = fewer;
     }
-    return [chosen];
+    return [{ nodeId: machine.nodeId, chosen }];
   });
   const oldest = (chosen: Candidate[]) => Math.max(...chosen.map(candidate => candidate.idleSince));
-  const best = choices.sort((a, b) => a.length - b.length || (a.length > 0 ? oldest(a) - oldest(b) : 0))[0];
-  return best ? best.map(candidate => candidate.clusterId) : null;
+  const [best] = choices.sort(
+    ({ chosen: a }, { chosen: b }) => a.length - b.length || (a.length > 0 ? oldest(a) - oldest(b) : 0),
+  );
+  return best ? { nodeId: best.nodeId, clusterIds: best.chosen.map(candidate => candidate.clusterId) } : null;
 }
 
 function without(machine: Offer, released: Candidate[]): Offer {

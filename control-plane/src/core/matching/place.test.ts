@@ -256,17 +256,19 @@ describe('making room', () => {
   const want = (cpus: number): Want[] => [{ key: 'head/0', cpus, gpus: 0, memoryBytes: GiB }];
 
   test('releases nothing where there is room', () => {
-    expect(makeRoom(want(2), ray, [full([occupant('x', 4, 0)])], [occupant('x', 4, 0)])).toEqual([]);
+    expect(makeRoom(want(2), ray, [full([occupant('x', 4, 0)])], [occupant('x', 4, 0)])).toMatchObject({
+      clusterIds: [],
+    });
   });
 
   test('releases the one idle for longest', () => {
     const candidates = [occupant('new', 4, 2_000), occupant('old', 4, 1_000)];
-    expect(makeRoom(want(4), ray, [full(candidates)], candidates)).toEqual(['cl_old']);
+    expect(makeRoom(want(4), ray, [full(candidates)], candidates)).toMatchObject({ clusterIds: ['cl_old'] });
   });
 
   test('spares what would go in vain', () => {
     const candidates = [occupant('small', 1, 1_000), occupant('large', 7, 2_000)];
-    expect(makeRoom(want(7), ray, [full(candidates)], candidates)).toEqual(['cl_large']);
+    expect(makeRoom(want(7), ray, [full(candidates)], candidates)).toMatchObject({ clusterIds: ['cl_large'] });
   });
 
   test('releases nothing at all where even that would not do', () => {
@@ -280,7 +282,7 @@ describe('making room', () => {
       fc.property(sizes, fc.integer({ min: 1, max: 10 }), (list, cpus) => {
         const candidates = list.map((size, index) => occupant(String(index), size, index));
         const offer = machine({ ...full(candidates), cpus: 10 });
-        const chosen = makeRoom(want(cpus), ray, [offer], candidates);
+        const chosen = makeRoom(want(cpus), ray, [offer], candidates)?.clusterIds ?? null;
         const freeWith = (ids: readonly string[]) =>
           10 - candidates.filter(one => !ids.includes(one.clusterId)).reduce((total, { use }) => total + use.cpus, 0);
         if (chosen === null) {

@@ -111,14 +111,18 @@ export class Backlog<Request, Placement> {
     for (const lane of this.#parked.get(key) ?? []) this.wake(lane);
   }
 
-  /** Of the lanes that quotas answer alike, only the first: while that has to wait, so have the others. */
-  wakeFirsts(key: string): void {
+  /**
+   * Of the lanes that quotas answer alike, only the first, and only if it may have become able to go: while that has to
+   * wait, so have the others.
+   */
+  wakeFirsts(key: string, mayGo: (entry: Entry<Request, Placement>) => boolean): void {
     const firsts = new Map<string, Lane<Request, Placement>>();
     for (const lane of this.#parked.get(key) ?? []) {
       const known = firsts.get(lane.quotaKey);
       if (!known || ranksBefore(first(lane.items), first(known.items))) firsts.set(lane.quotaKey, lane);
     }
     for (const lane of firsts.values()) {
+      if (!mayGo(first(lane.items))) continue;
       lane.wokenForAll = true;
       this.wake(lane);
     }

@@ -26,6 +26,7 @@ export class Books<Request, Placement extends Priced> {
   readonly reservations: Reservations<Request, Placement>;
   /** Per tenant, who waits for its quota to be freed by its own work: later work of the tenant waits for it. */
   readonly quotaHolders = new Map<string, Entry<Request, Placement>>();
+  readonly #stoppingFor = new Map<string, Set<Entry<Request, Placement>>>();
   readonly #loansToLookAt = new Set<string>();
   readonly #loanLines = new Map<string, LoanLine<Entry<Request, Placement>>>();
   /** Of shapes and prices: could the ground, as it is, carry such work if nothing else ran? */
@@ -52,6 +53,11 @@ export class Books<Request, Placement extends Priced> {
     return running;
   }
 
+  /** What has been told to stop for it and still holds something. */
+  stoppingFor(id: string): Entry<Request, Placement>[] {
+    return [...(this.#stoppingFor.get(id) ?? [])];
+  }
+
   /** Asks the ground while these reservations are lifted, unless it is known to refuse. */
   place({ workload }: Entry<Request, Placement>, lifted: Reservation<Request, Placement>[]): Placement | GroundRefusal {
     const key = `${lifted.map(({ entry }) => entry.id).join()}\n${workload.shape}`;
@@ -60,6 +66,12 @@ export class Books<Request, Placement extends Priced> {
     const answer = this.ground.place(workload.request, null);
     if (isRefusal(answer)) this.#refusals.set(key, answer);
     return answer;
+  }
+
+  stopsFor(entry: Entry<Request, Placement>, forId: string | null): void {
+    if (forId === null) return;
+    const stopping = this.#stoppingFor.get(forId) ?? new Set();
+    this.#stoppingFor.set(forId, stopping.add(entry));
   }
 
   take(entry: Entry<Request, Placement>, placement: Placement): void {
@@ -73,6 +85,8 @@ export class Books<Request, Placement extends Priced> {
   /** What it held is free, for the reservations first; whoever waits for such looks again. */
   release(entry: Entry<Request, Placement>): void {
     this.ground.release(entry.id);
+    const stopping = this.#stoppingFor.get(entry.stop?.forId ?? '');
+    if (stopping?.delete(entry) && stopping.size === 0) this.#stoppingFor.delete(entry.stop?.forId ?? '');
     this.running.delete(entry);
     this.runningOf(entry.workload.tenantId).delete(entry);
     this.quotas.free(entry.workload.tenantId, entry.workload.demand);
@@ -106,10 +120,21 @@ export class Books<Request, Placement extends Priced> {
     this.#loansToLookAt.add(cohort);
   }
 
-  /** Once for all that was freed since: there may be many who wait for a loan. */
+  /** Once for all that was freed since: there may be many who wait for a loan, and most of them still have to. */
   wakeBorrowers(): void {
-    for (const cohort of this.#loansToLookAt) this.backlog.wakeFirsts(`loan in ${cohort}`);
+    for (const cohort of this.#loansToLookAt) {
+      // Quota that is held for a place may be lifted for whoever stands before it: then everybody is asked.
+      const anybody = this.reservations
+        .all()
+        .some(({ entry, holdsQuota }) => holdsQuota && this.quotas.cohortOf(entry.workload.tenantId) === cohort);
+      this.backlog.wakeFirsts(`loan in ${cohort}`, ({ workload }) => anybody || this.#mayBorrow(workload));
+    }
     this.#loansToLookAt.clear();
+  }
+
+  #mayBorrow({ tenantId, demand, preemptible }: Entry<Request, Placement>['workload']): boolean {
+    const answer = this.quotas.check(tenantId, demand, preemptible);
+    return !('waits' in answer) || answer.waits !== 'cohort';
   }
 
   lookAtLoans(cohort: string): void {

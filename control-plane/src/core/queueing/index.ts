@@ -1,17 +1,31 @@
 /**
- * Which queued work runs where, pure: today's plan of jobs over warm clusters (`plan`), and the queue with classes,
- * ageing, shares, quotas, preemption, reservations and budgets over any ground (`Queue`), with the rules of attempts.
+ * Which queued work runs where, pure: the queue with classes, ageing, shares, quotas, preemption, reservations and budgets
+ * over any ground (`Queue`), the ground of jobs, which is clusters and machines (`JobQueue`), and the rules of attempts.
  */
 export { type Amounts, add, type Needs, nothing, reservation, shortage } from './amounts.js';
 export * from './attempt-rules.js';
+export type { JobCluster, JobHold } from './cluster-draft.js';
 export { DevicePools, type PoolMachine, type PoolPlacement, type PoolRequest } from './device-pools.js';
+export type { Stop } from './entry.js';
 export { type Ground, type GroundRefusal, isRefusal } from './ground.js';
+export type { JobMachine, Occupant } from './job-ground.js';
+export {
+  demandOf,
+  type JobDecision,
+  type JobDecisions,
+  JobQueue,
+  type JobQueueTerms,
+  type JobScene,
+  type OtherWork,
+  type QueuedJob,
+  type RunningJob,
+  unstatedCapacity,
+} from './job-queue.js';
 export { type LabelCondition, labelsFor, labelsMatch, parseLabelCondition } from './label-selector.js';
 export { defaultOrderTerms, type OrderTerms, overtakingLimitMs, rankMs } from './order.js';
 export { OrderedHeap } from './ordered-heap.js';
-export { type Decision, type PlannedCluster, type PlanOptions, plan, type QueuedJob } from './plan.js';
 export { type Adoption, type Explanation, Queue, type QueueDecision, type Step, type StepLimits } from './queue.js';
-export type { Demand, TenantTerms } from './quota.js';
+export { type Demand, QuotaBook, type TenantTerms } from './quota.js';
 export { costMicroUsd } from './spending.js';
 export { defaultQueueTerms, type QueueTerms } from './terms.js';
 export type { Wait, WaitCode } from './waiting.js';

@@ -76,7 +76,8 @@ function isBorrower<Request, Placement extends Priced>(
 function costOf<Request, Placement extends Priced>(victim: Entry<Request, Placement>, nowMs: number): number[] {
   const lostMs = nowMs - (victim.held?.checkpointedAtMs ?? nowMs);
   const price = victim.held?.placement.microUsdPerHour ?? 0;
-  return [classOf(victim), lostMs * price, price];
+  // Where nothing has a price, time is what is lost.
+  return [classOf(victim), lostMs * price, lostMs, price];
 }
 
 function compare(one: number[], other: number[]): number {
@@ -143,6 +144,21 @@ function search<Request, Placement extends Priced>(
   );
   const least = needed(likely, world) ?? needed(prefix, world);
   return least && least.items.length > 0 ? { victims: least.items, placement: least.answer.placement } : null;
+}
+
+/** Where `entry` can go once these have ended. Null: not even then. */
+export function placeAfter<Request, Placement extends Priced>(
+  books: Books<Request, Placement>,
+  entry: Entry<Request, Placement>,
+  ended: Entry<Request, Placement>[],
+  nowMs: number,
+): { placement: Placement } | null {
+  return books.reservations.without(books.reservations.all(), () => {
+    for (const { id } of ended) books.ground.release(id);
+    const place = placeBesides(books, entry, nowMs);
+    for (const { id, held } of ended) if (held) books.ground.take(id, held.placement);
+    return place;
+  });
 }
 
 export interface Plan<Placement> {

@@ -60,11 +60,16 @@ export interface Explanation {
   spentMicroUsd: number;
 }
 
+/** What is known of a workload from before. Those that have been told to stop come before those whom it is for. */
 export interface Adoption<Placement> {
   admissions: number;
   spentMicroUsd: number;
   /** Null: it waits. */
   held: Held<Placement> | null;
+  /** It has been told to stop. */
+  stop: Stop | null;
+  /** Since when it has been waiting to borrow. */
+  loanSinceMs: number | null;
 }
 
 type Priced = { microUsdPerHour: number };
@@ -108,16 +113,16 @@ export class Queue<Request, Placement extends Priced> {
     const entry: Entry<Request, Placement> = {
       id: workload.id,
       workload,
-      state: adopted?.held ? 'running' : 'queued',
+      state: adopted?.held ? (adopted.stop ? 'stopping' : 'running') : 'queued',
       rankMs: rankMs(workload, terms.order),
       lane: null,
       aside: null,
       notBeforeMs: Number.NEGATIVE_INFINITY,
-      loanSinceMs: null,
+      loanSinceMs: adopted?.loanSinceMs ?? null,
       lookAtMs: null,
       held: adopted?.held ?? null,
-      stop: null,
-      awaiting: 0,
+      stop: adopted?.stop ?? null,
+      awaiting: adopted?.held ? 0 : this.#books.stoppingFor(workload.id).length,
       admissions: adopted?.admissions ?? 0,
       spentMicroUsd: adopted?.spentMicroUsd ?? 0,
       preemptAfterMs: Number.NEGATIVE_INFINITY,
@@ -126,6 +131,7 @@ export class Queue<Request, Placement extends Priced> {
     if (!entry.held) backlog.add(entry);
     else {
       this.#books.take(entry, entry.held.placement);
+      this.#books.stopsFor(entry, entry.stop?.forId ?? null);
       this.#steps.timeStop(entry);
     }
     return null;

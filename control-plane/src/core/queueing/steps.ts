@@ -3,7 +3,7 @@ import type { Lane } from './backlog.js';
 import type { Books } from './books.js';
 import { type Entry, ranksBefore, type Stop } from './entry.js';
 import { ceilingOf, forcedAt, judge, type Verdict, yieldingTo } from './judgement.js';
-import { chooseVictims, couldEverFit, planPlace } from './making-room.js';
+import { chooseVictims, couldEverFit, placeAfter, planPlace } from './making-room.js';
 import { overtakingLimitMs } from './order.js';
 import { OrderedHeap } from './ordered-heap.js';
 import type { QueueDecision, Step, StepLimits } from './queue.js';
@@ -237,7 +237,10 @@ export class Steps<Request, Placement extends Priced> {
   /** Tells others to stop so that it can go. True when it need not look for a place otherwise. */
   #preempt(entry: Entry<Request, Placement>, wait: Wait): boolean {
     const { books } = this;
-    if (entry.awaiting > 0) return true;
+    if (entry.awaiting > 0) {
+      this.#keepWhatIsFreed(entry);
+      return true;
+    }
     if (wait.code === 'lent' && this.#hopeless(entry)) return false;
     if (entry.preemptAfterMs > this.#nowMs) {
       this.#look(entry.preemptAfterMs, entry);
@@ -259,10 +262,22 @@ export class Steps<Request, Placement extends Priced> {
     return true;
   }
 
+  /** Others were stopped for it, and the place that they leave is not kept for it: the queue was built anew since. */
+  #keepWhatIsFreed(entry: Entry<Request, Placement>): void {
+    const { books } = this;
+    if (books.reservations.of(entry.id)) return;
+    const victims = books.stoppingFor(entry.id);
+    const place = placeAfter(books, entry, victims, this.#nowMs);
+    if (!place) return;
+    const startMs = Math.max(this.#nowMs, ...victims.map(({ stop }) => stop?.graceUntilMs ?? this.#nowMs));
+    this.#makeReservation(entry, place.placement, startMs, new Set(victims));
+  }
+
   #signal(victim: Entry<Request, Placement>, why: Stop['why'], forId: string | null): void {
     const { graceMs } = this.books.terms;
     victim.state = nextState(victim.id, victim.state, 'signal');
     victim.stop = { why, forId, graceUntilMs: this.#nowMs + graceMs };
+    this.books.stopsFor(victim, forId);
     this.#time(victim.stop.graceUntilMs, victim.id, 'force');
     this.#decisions.push({ kind: 'stop', id: victim.id, ...victim.stop });
   }

@@ -3,10 +3,13 @@
  * job goes back into the queue at its old place, without one of its attempts used up. Draining a machine and preemption
  * both use it. Nothing runs twice meanwhile: the attempt is live until its head, or the loss of it, says that it ended.
  */
-import type { AttemptId, ClusterId } from '@iocloud/contracts';
+import type { AttemptId, ClusterId, JobId } from '@iocloud/contracts';
 import { type Transaction, wake } from '../../platform/index.js';
 
 export interface Eviction {
+  cause: 'drained' | 'preempted' | 'reclaimed' | 'budget';
+  /** The job that it makes room for, if it does for one. */
+  forJob: JobId | null;
   /** A sentence that the job's owner reads, such as "its machine n1 is being drained (maintenance)." */
   reason: string;
   /** When it is expected to have ended; whoever drains a machine ends what is left of it then. */
@@ -16,21 +19,25 @@ export interface Eviction {
 /** Asks one attempt to move. False when it has ended, or has been asked before. */
 export async function evictAttempt(tx: Transaction, attemptId: AttemptId, eviction: Eviction): Promise<boolean> {
   const { rowCount } = await tx.query(
-    `UPDATE job_attempts SET evict_reason = $2, evict_deadline = $3
+    `UPDATE job_attempts SET evict_cause = $2, evicted_for = $3, evict_reason = $4, evict_deadline = $5
      WHERE id = $1 AND phase <> 'ended' AND evict_reason IS NULL`,
-    [attemptId, eviction.reason, eviction.deadline],
+    [attemptId, eviction.cause, eviction.forJob, eviction.reason, eviction.deadline],
   );
   if (rowCount === 1) await wake(tx, 'attempt', attemptId);
   return rowCount === 1;
 }
 
-/** Asks all attempts of a cluster to move; those that have been asked are left as they are. */
-export async function evictCluster(tx: Transaction, clusterId: ClusterId, eviction: Eviction): Promise<void> {
+/** Its machine is being drained: asks all attempts of a cluster to move; those that have been asked are left as they are. */
+export async function evictCluster(
+  tx: Transaction,
+  clusterId: ClusterId,
+  drain: Pick<Eviction, 'reason' | 'deadline'>,
+): Promise<void> {
   const { rows } = await tx.query<{ id: AttemptId }>(
     `SELECT id FROM job_attempts WHERE cluster_id = $1 AND phase <> 'ended' AND evict_reason IS NULL ORDER BY id`,
     [clusterId],
   );
-  for (const { id } of rows) await evictAttempt(tx, id, eviction);
+  for (const { id } of rows) await evictAttempt(tx, id, { ...drain, cause: 'drained', forJob: null });
 }
 
 /** Its head has ended: whoever follows an attempt there looks at once. */

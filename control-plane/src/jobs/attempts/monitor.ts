@@ -11,10 +11,11 @@ import type { Checkpoints } from '../checkpoints.js';
 import { type Heads, HeadTrouble } from '../head.js';
 import { LogCopier } from '../logs/index.js';
 import { handOver, type PackageStore } from '../packages/index.js';
-import { isInfrastructureError } from '../states.js';
 import { type JobRow, loadJob, type RandomBytes } from '../store.js';
+import { asEviction, endOf } from './ends.js';
 import { withEnvironment } from './environment.js';
 import { noteEvidence } from './evidence.js';
+import type { HeadStatuses } from './head-statuses.js';
 import { pollIntervalMs } from './polling.js';
 import {
   type AttemptEnd,
@@ -39,14 +40,19 @@ export interface MonitorWiring {
   random: RandomBytes;
   maxJobLogBytes: number;
   now(): number;
+  statuses: HeadStatuses;
   /** How many attempts this process follows on a cluster. */
   followedOn(clusterId: ClusterId): number;
+  /** One more is followed there. */
+  joined(clusterId: ClusterId): void;
 }
 
 const attemptKey = 'io.attempt';
 const troubleIntervalMs = 500;
 const unreachableIntervalMs = 1_000;
 const stopIntervalMs = 3_000;
+/** What is on record of an attempt is read again after so long, and at once when there is news. */
+const recordLastsMs = 1_000;
 /** A head that has not taken the job's packages after so long, though it is up, is given up. */
 const startLimitMs = 120_000;
 /** So many answers "no such job" in a row before it is believed. */
@@ -56,6 +62,13 @@ const maxRestTries = 6;
 /** Ray writes the reason of some failures into the log just after it has reported them. */
 const lateWordMs = 400;
 
+interface OnRecord {
+  attempt: AttemptRow;
+  job: JobRow;
+  head: Awaited<ReturnType<Clusters['headState']>>;
+  readAtMs: number;
+}
+
 /** `wait`: look again after so long; `done`: the attempt has ended. */
 type Step = { wait: number } | 'done';
 
@@ -64,6 +77,7 @@ export class AttemptMonitor {
   #copier: LogCopier | undefined;
   #stopped = false;
   #poked = false;
+  #record: OnRecord | undefined;
   #wakeUp: () => void = () => undefined;
   #startedAtMs: number;
   #statusSinceMs: number;
@@ -91,6 +105,7 @@ export class AttemptMonitor {
         if (error instanceof HeadTrouble)
           log.debug({ attempt: this.id, error: error.message }, 'the head is in trouble');
         else log.warn({ attempt: this.id, err: error }, 'an attempt could not be followed and will be tried again');
+        this.#record = undefined;
         step = { wait: troubleIntervalMs };
       }
       if (step === 'done') break;
@@ -102,6 +117,7 @@ export class AttemptMonitor {
   /** There is news: look at once. */
   poke(): void {
     this.#poked = true;
+    this.#record = undefined;
     this.#wakeUp();
   }
 
@@ -111,13 +127,10 @@ export class AttemptMonitor {
   }
 
   async #step(): Promise<Step> {
-    const { database, clusters, heads } = this.wiring;
-    const attempt = await loadAttempt(database, this.id);
-    const job = attempt && attempt.phase !== 'ended' ? await loadJob(database, attempt.job_id) : null;
-    if (!attempt || !job) return 'done';
-    this.clusterId = attempt.cluster_id;
+    const onRecord = await this.#onRecord();
+    if (!onRecord) return 'done';
+    const { attempt, job, head } = onRecord;
     if (attempt.reported) return this.#finish(attempt, endOf(attempt.reported), null);
-    const head = await clusters.headState(database, attempt.head_lease_id);
     if (head === 'gone' || head === 'lost') {
       const message = head === 'gone' ? 'the head of its cluster has ended.' : 'its machine is lost.';
       return this.#finish(attempt, { outcome: 'lost', message, errorType: null, details: null }, head);
@@ -126,8 +139,33 @@ export class AttemptMonitor {
     if (attempt.phase === 'assigned') return this.#start(attempt, job);
     this.#copierOf(attempt).follow();
     if (job.phase === 'stopping' || attempt.evict_reason !== null) await this.#askToStop(attempt);
-    const details = await heads.job(attempt.cluster_id, attempt.ray_submission_id);
+    const maxAgeMs = this.#intervalMs(attempt) / 2;
+    const details = await this.wiring.statuses.of(attempt.cluster_id, attempt.ray_submission_id, maxAgeMs);
     return details ? this.#heard(attempt, job, details) : this.#unknown(attempt);
+  }
+
+  /** Null when the attempt has ended, or its job is gone. */
+  async #onRecord(): Promise<OnRecord | null> {
+    const { database, clusters, now } = this.wiring;
+    if (this.#record && now() - this.#record.readAtMs < recordLastsMs) return this.#record;
+    const readAtMs = now();
+    // A poke while this is read asks for it to be read again.
+    this.#poked = false;
+    const attempt = await loadAttempt(database, this.id);
+    const job = attempt && attempt.phase !== 'ended' ? await loadJob(database, attempt.job_id) : null;
+    if (!attempt || !job) return null;
+    if (this.clusterId === undefined) {
+      this.clusterId = attempt.cluster_id;
+      this.wiring.joined(attempt.cluster_id);
+    }
+    const head = await clusters.headState(database, attempt.head_lease_id);
+    const onRecord = { attempt, job, head, readAtMs };
+    this.#record = this.#poked ? undefined : onRecord;
+    return onRecord;
+  }
+
+  #intervalMs({ cluster_id: clusterId }: AttemptRow): number {
+    return pollIntervalMs(this.wiring.now() - this.#statusSinceMs, this.wiring.followedOn(clusterId));
   }
 
   async #start(attempt: AttemptRow, job: JobRow): Promise<Step> {
@@ -164,11 +202,13 @@ export class AttemptMonitor {
     const known = await heads.job(attempt.cluster_id, attempt.ray_submission_id);
     if (known?.metadata?.[attemptKey] === attempt.id) return this.#accepted(attempt);
     await renameAttempt(database, attempt, `${job.submission_id}.${attempt.number}-${random(4).toString('hex')}`);
+    this.#record = undefined;
     return { wait: 0 };
   }
 
   async #accepted(attempt: AttemptRow): Promise<Step> {
     await advanceAttempt(this.wiring.database, attempt, 'accepted', null, this.#date());
+    this.#record = undefined;
     this.#statusSinceMs = this.wiring.now();
     return { wait: 0 };
   }
@@ -188,11 +228,11 @@ export class AttemptMonitor {
     const seen = JSON.stringify([details.status, details.job_id, details.driver_info, details.driver_node_id]);
     if (details.status === 'RUNNING' && (attempt.phase !== 'running' || seen !== this.#seen)) {
       await advanceAttempt(this.wiring.database, attempt, 'started', details, this.#date());
+      this.#record = undefined;
       this.#seen = seen;
       this.#tell(job);
     }
-    const ageMs = this.wiring.now() - this.#statusSinceMs;
-    return { wait: pollIntervalMs(ageMs, this.wiring.followedOn(attempt.cluster_id)) };
+    return { wait: this.#intervalMs(attempt) };
   }
 
   async #unknown(attempt: AttemptRow): Promise<Step> {
@@ -275,19 +315,4 @@ export class AttemptMonitor {
   #sleep(ms: number): Promise<void> {
     return new Promise(resolve => setTimeout(resolve, ms));
   }
-}
-
-/** An attempt that was asked to move has moved, whether it went by itself or with its head; a result of its own stands. */
-function asEviction(attempt: AttemptRow, end: AttemptEnd): AttemptEnd {
-  if (attempt.evict_reason === null || end.outcome === 'succeeded' || end.outcome === 'failed') return end;
-  return { outcome: 'evicted', message: attempt.evict_reason, errorType: null, details: null };
-}
-
-/** How an attempt ends whose job has ended on the head. */
-export function endOf(details: RayJobDetails): AttemptEnd {
-  const message = details.message ?? '';
-  const common = { message, errorType: details.error_type, details };
-  if (details.status === 'SUCCEEDED') return { outcome: 'succeeded', ...common };
-  if (details.status === 'STOPPED') return { outcome: 'stopped', ...common };
-  return { outcome: isInfrastructureError(details.error_type, message) ? 'lost' : 'failed', ...common };
 }

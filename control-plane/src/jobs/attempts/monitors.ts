@@ -1,14 +1,19 @@
 /** The attempts that this process follows: one monitor for each, found again by the sweep after a crash. */
 import type { AttemptId, ClusterId } from '@iocloud/contracts';
 import type { TopicHandler } from '../../platform/index.js';
+import { HeadStatuses } from './head-statuses.js';
 import { AttemptMonitor, type MonitorWiring } from './monitor.js';
 import { liveAttempts } from './store.js';
 
 export class AttemptMonitors implements TopicHandler {
   readonly #running = new Map<AttemptId, { monitor: AttemptMonitor; done: Promise<void> }>();
+  readonly #followed = new Map<ClusterId, number>();
+  readonly #statuses: HeadStatuses;
   #stopped = false;
 
-  constructor(readonly wiring: Omit<MonitorWiring, 'followedOn'>) {}
+  constructor(readonly wiring: Omit<MonitorWiring, 'followedOn' | 'statuses' | 'joined'>) {
+    this.#statuses = new HeadStatuses({ ...wiring, followedOn: clusterId => this.#followedOn(clusterId) });
+  }
 
   /** Returns at once: an attempt may take days. */
   async handle(key: string): Promise<void> {
@@ -24,15 +29,30 @@ export class AttemptMonitors implements TopicHandler {
   }
 
   #follow(id: AttemptId): void {
-    const monitor = new AttemptMonitor({ ...this.wiring, followedOn: clusterId => this.#followedOn(clusterId) }, id);
-    const done = monitor.run().finally(() => this.#running.delete(id));
+    const monitor = new AttemptMonitor(
+      {
+        ...this.wiring,
+        statuses: this.#statuses,
+        followedOn: clusterId => this.#followedOn(clusterId),
+        joined: clusterId => this.#followed.set(clusterId, this.#followedOn(clusterId) + 1),
+      },
+      id,
+    );
+    const done = monitor.run().finally(() => {
+      this.#running.delete(id);
+      if (monitor.clusterId) this.#left(monitor.clusterId);
+    });
     this.#running.set(id, { monitor, done });
   }
 
   #followedOn(clusterId: ClusterId): number {
-    let count = 0;
-    for (const { monitor } of this.#running.values()) if (monitor.clusterId === clusterId) count += 1;
-    return count;
+    return this.#followed.get(clusterId) ?? 0;
+  }
+
+  #left(clusterId: ClusterId): void {
+    const left = this.#followedOn(clusterId) - 1;
+    if (left > 0) this.#followed.set(clusterId, left);
+    else this.#followed.delete(clusterId);
   }
 
   /** Stops following; the attempts go on. */

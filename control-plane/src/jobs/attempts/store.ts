@@ -10,11 +10,12 @@ import {
   retryDelayMs,
   retryPolicyOf,
 } from '@iocloud/contracts';
-import { type Amounts, add, nothing } from '../../core/queueing/index.js';
+import { type Amounts, costMicroUsd, defaultQueueTerms } from '../../core/queueing/index.js';
 import { type Database, type Queryable, type Transaction, wake } from '../../platform/index.js';
 import type { RayFacts } from '../ray-view.js';
 import { type JobEvent, nextAttemptPhase, nextJobPhase } from '../states.js';
 import { changeJob, type JobRow, lockJob, recordJobEvent, withoutNul } from '../store.js';
+import type { Eviction } from './eviction.js';
 
 export interface AttemptRow {
   id: AttemptId;
@@ -27,8 +28,12 @@ export interface AttemptRow {
   reported: RayJobDetails | null;
   /** Why it shall end and go back into the queue; null: it shall not. */
   evict_reason: string | null;
+  evict_cause: Eviction['cause'] | null;
   /** When it was first handed to its head, if it was. */
   sent_at: Date | null;
+  started_at: Date;
+  micro_usd_per_hour: number;
+  stop_at: Date | null;
 }
 
 export interface NewAttempt {
@@ -39,13 +44,19 @@ export interface NewAttempt {
   headLeaseId: LeaseId;
   raySubmissionId: string;
   reserved: Amounts;
+  microUsdPerHour: number;
+  /** When its job's budget has it told to stop. */
+  stopAt: Date | null;
+  /** Something can be decided about it while it runs. */
+  steerable: boolean;
 }
 
 export async function insertAttempt(tx: Transaction, attempt: NewAttempt): Promise<void> {
   await tx.query({
     name: 'insert-attempt',
-    text: `INSERT INTO job_attempts (id, job_id, number, cluster_id, head_lease_id, ray_submission_id, phase, reserved)
-           VALUES ($1, $2, $3, $4, $5, $6, 'assigned', $7)`,
+    text: `INSERT INTO job_attempts (id, job_id, number, cluster_id, head_lease_id, ray_submission_id, phase, reserved,
+             micro_usd_per_hour, stop_at, steerable)
+           VALUES ($1, $2, $3, $4, $5, $6, 'assigned', $7, $8, $9, $10)`,
     values: [
       attempt.id,
       attempt.jobId,
@@ -54,6 +65,9 @@ export async function insertAttempt(tx: Transaction, attempt: NewAttempt): Promi
       attempt.headLeaseId,
       attempt.raySubmissionId,
       JSON.stringify(attempt.reserved),
+      attempt.microUsdPerHour,
+      attempt.stopAt,
+      attempt.steerable,
     ],
   });
 }
@@ -71,8 +85,8 @@ export async function takeRaySubmissionId(tx: Transaction, clusterId: ClusterId,
 export async function loadAttempt(db: Queryable, id: AttemptId): Promise<AttemptRow | null> {
   const { rows } = await db.query<AttemptRow>({
     name: 'load-attempt',
-    text: `SELECT id, job_id, number, cluster_id, head_lease_id, ray_submission_id, phase, reported, evict_reason, sent_at
-           FROM job_attempts WHERE id = $1`,
+    text: `SELECT id, job_id, number, cluster_id, head_lease_id, ray_submission_id, phase, reported, evict_reason,
+             evict_cause, sent_at, started_at, micro_usd_per_hour, stop_at FROM job_attempts WHERE id = $1`,
     values: [id],
   });
   return rows[0] ?? null;
@@ -81,19 +95,6 @@ export async function loadAttempt(db: Queryable, id: AttemptId): Promise<Attempt
 export async function liveAttempts(db: Queryable): Promise<AttemptId[]> {
   const { rows } = await db.query<{ id: AttemptId }>(`SELECT id FROM job_attempts WHERE phase <> 'ended'`);
   return rows.map(row => row.id);
-}
-
-/** What live attempts hold of each cluster. */
-export async function reservations(db: Queryable): Promise<Map<ClusterId, { reserved: Amounts; live: number }>> {
-  const { rows } = await db.query<{ cluster_id: ClusterId; reserved: Amounts }>(
-    `SELECT cluster_id, reserved FROM job_attempts WHERE phase <> 'ended'`,
-  );
-  const held = new Map<ClusterId, { reserved: Amounts; live: number }>();
-  for (const row of rows) {
-    const before = held.get(row.cluster_id) ?? { reserved: nothing, live: 0 };
-    held.set(row.cluster_id, { reserved: add(before.reserved, row.reserved), live: before.live + 1 });
-  }
-  return held;
 }
 
 /** Another id for an attempt whose own is taken on the head by a job that is not ours. */
@@ -188,7 +189,8 @@ export async function endAttempt(
       now,
     ]);
     const policy = retryPolicyOf(job.submission.metadata);
-    const event = jobEventOf(end.outcome, job, policy);
+    const overBudget = end.outcome === 'evicted' && attempt.evict_cause === 'budget' && job.phase !== 'stopping';
+    const event = overBudget ? 'fail' : jobEventOf(end.outcome, job, policy);
     const phase = nextJobPhase(job.phase, event);
     if (phase === null) throw new Error(`job ${job.id} cannot have '${event}' while it is ${job.phase}`);
     const facts = end.details ? factsOf(end.details) : job.ray_facts;
@@ -197,7 +199,8 @@ export async function endAttempt(
     const pauseMs = end.outcome === 'evicted' ? 0 : retryDelayMs(policy, counted);
     const next = await changeJob(tx, job, {
       phase,
-      message: messageOf(phase, end, job, new Date(now.getTime() + pauseMs)),
+      message: overBudget ? end.message : messageOf(phase, end, job, new Date(now.getTime() + pauseMs)),
+      spent_micro_usd: job.spent_micro_usd + costOf(attempt, now),
       evicted_count: job.evicted_count + (end.outcome === 'evicted' ? 1 : 0),
       error_type: phase === 'failed' ? end.errorType : null,
       ray_facts: again ? null : facts,
@@ -213,6 +216,12 @@ export async function endAttempt(
     await wake(tx, 'cluster', attempt.cluster_id);
     return next;
   });
+}
+
+/** Nothing is charged past the time by which its budget has it ended. */
+function costOf({ micro_usd_per_hour: price, started_at: start, stop_at: stop }: AttemptRow, now: Date): number {
+  const last = stop === null ? Number.POSITIVE_INFINITY : stop.getTime() + defaultQueueTerms.graceMs;
+  return costMicroUsd(price, Math.max(0, Math.min(now.getTime(), last) - start.getTime()));
 }
 
 const eventReason: Partial<Record<JobRow['phase'], string>> = {

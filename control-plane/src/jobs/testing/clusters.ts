@@ -8,11 +8,16 @@ import {
   type NodeId,
   type NodeResources,
   newId,
+  nodeTerms,
   type TenantId,
 } from '@iocloud/contracts';
 import { type Clusters, type ClusterView, HeadUnavailable } from '../../clusters/ports.js';
+import { type FleetNode, fleetNodeOf } from '../../core/matching/index.js';
+import type { JobMachine } from '../../core/queueing/index.js';
 import type { Queryable, Transaction } from '../../platform/index.js';
 import type { RayHead } from './ray-head.js';
+
+export const testRayVersion = '2.60.0';
 
 interface TestCluster {
   view: ClusterView;
@@ -22,6 +27,8 @@ interface TestCluster {
 
 export class TestClusters implements Clusters {
   readonly clusters = new Map<ClusterId, TestCluster>();
+  /** What clusters stand on, where a test says so. */
+  readonly grounds = new Map<ClusterId, FleetNode>();
   /** What is asked to be provisioned, and what comes of it. */
   readonly provisioned: { tenantId: TenantId; needs: NodeResources }[] = [];
   onProvision: (tx: Transaction, tenantId: TenantId) => ReturnType<Clusters['provisionForJob']> = async () => ({
@@ -91,7 +98,11 @@ export class TestClusters implements Clusters {
 
   async live(_db: Queryable, tenantId?: TenantId): Promise<ClusterView[]> {
     return [...this.clusters.values()]
-      .map(({ view }) => view)
+      .map(({ view, state }): ClusterView => {
+        if (view.phase !== 'ready' || state === 'ready') return view;
+        const waitingFor = state === 'unreachable' ? 'its head cannot be reached' : 'its head has ended';
+        return { ...view, phase: 'provisioning', headLeaseId: null, waitingFor };
+      })
       .filter(view => tenantId === undefined || view.tenantId === tenantId);
   }
 
@@ -109,9 +120,41 @@ export class TestClusters implements Clusters {
     return Promise.reject(new Error('no job of these tests is explained'));
   }
 
-  /** None: no job of these tests requires anything of a machine. */
-  async groundsOf() {
-    return new Map();
+  /** One machine with room for everything: what is brought up is the test's own affair. */
+  async rooms(): Promise<JobMachine[]> {
+    return [
+      {
+        nodeId: 'nd_roomy' as NodeId,
+        ownerId: 'tn_roomy' as TenantId,
+        shared: true,
+        schedulable: true,
+        name: 'roomy',
+        terms: nodeTerms.parse({}),
+        reputation: 1,
+        cpus: 1_000_000,
+        memoryBytes: 2 ** 50,
+        devices: [],
+        rayVersions: [testRayVersion],
+        used: { cpus: 0, memoryBytes: 0, devices: [] },
+        occupants: [],
+      },
+    ];
+  }
+
+  async capacity() {
+    return { cpus: 1_000_000, gpus: 0, memoryBytes: 2 ** 50 };
+  }
+
+  async groundsOf(_db: Queryable, clusterIds: ClusterId[]) {
+    return new Map([...this.grounds].filter(([id]) => clusterIds.includes(id)));
+  }
+
+  /** From now on the cluster stands on a machine that costs so much. */
+  setPrice(id: ClusterId, microUsdPerCpuHour: number): void {
+    const { tenantId, capacity } = this.of(id).view;
+    const facts = { nodeId: 'nd_priced' as NodeId, ownerId: tenantId, shared: false, schedulable: true, reputation: 1 };
+    const offer = { ...capacity, devices: [], rayVersions: [testRayVersion] };
+    this.grounds.set(id, fleetNodeOf({ ...facts, ...offer, terms: nodeTerms.parse({ microUsdPerCpuHour }) }));
   }
 
   async machineOf(db: Queryable, headLeaseId: LeaseId): Promise<{ nodeId: NodeId; failed: boolean }> {

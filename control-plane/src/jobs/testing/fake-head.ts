@@ -64,10 +64,15 @@ export class FakeHead {
   #serve(request: IncomingMessage, body: string): [number, string] {
     const [, id = '', action] = /^\/api\/jobs\/([^/]*)\/?(.*)$/.exec(request.url ?? '') ?? [];
     if (request.method === 'POST' && id === '') return this.#take(JSON.parse(body));
+    if (id === '') return [200, JSON.stringify([...this.jobs.keys()].map(each => this.#details(each)))];
     const job = this.jobs.get(decodeURIComponent(id));
     if (!job) return [404, `Job ${id} does not exist`];
     if (action === 'stop') job.status = 'STOPPED';
-    return [200, JSON.stringify({ submission_id: id, message: '', error_type: null, ...job })];
+    return [200, JSON.stringify(this.#details(decodeURIComponent(id)))];
+  }
+
+  #details(id: string) {
+    return { submission_id: id, message: '', error_type: null, ...this.jobs.get(id) };
   }
 
   #take(submission: { submission_id: string; metadata: Record<string, string> }): [number, string] {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningServer, startPostgres, startRedis } from '@iocloud/cli';
 import { newId, type RayJobDetails, type TenantId } from '@iocloud/contracts';
-import { authenticator } from '../../accounts/index.js';
+import { authenticator, queueTermsOf } from '../../accounts/index.js';
 import { recordEvidence } from '../../inventory/index.js';
 import {
   createLogger,
@@ -21,7 +21,7 @@ import {
 } from '../../platform/index.js';
 import { newTenantKey } from '../../test-ground.js';
 import { createJobs, type Jobs, type JobsWiring } from '../index.js';
-import { TestClusters } from './clusters.js';
+import { TestClusters, testRayVersion } from './clusters.js';
 import { eventually } from './eventually.js';
 import { rayBin } from './ray-head.js';
 
@@ -65,7 +65,7 @@ export class Rig {
     this.config = {
       dataDir: join(servers.folder, 'data'),
       checkpointRoot: join(servers.folder, 'checkpoints'),
-      rayVersion: '2.60.0',
+      rayVersion: testRayVersion,
       maxPackageBytes: 5 * 2 ** 20,
       packageTtlSeconds: 3_600,
       maxJobLogBytes: 2 ** 32,
@@ -105,6 +105,7 @@ export class Rig {
       log,
       clusters: this.clusters,
       reputation: { record: recordEvidence },
+      queueTermsOf,
       random: randomBytes,
       now: Date.now,
     });

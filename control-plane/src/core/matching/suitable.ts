@@ -1,0 +1,41 @@
+/** The machine for Ray nodes that must all stand on one, with what is required of it. */
+import type { Requirements, TenantId } from '@iocloud/contracts';
+import { fleetOf, type MachineFacts, refusalInWords, requestOf, restricted } from './demand.js';
+import { empty, type Offer, type Want } from './place.js';
+
+export interface Need {
+  wants: Want[];
+  rayVersion: string;
+  tenantId: TenantId;
+}
+
+/**
+ * Of the machines the one that meets the requirements best with all wants on it, or the reason why none does; with nothing
+ * required, all of them as they are.
+ */
+export function suitable<T extends Offer & MachineFacts>(
+  offers: T[],
+  requirements: Requirements | undefined,
+  need: Need,
+): { offers: T[] } | { refused: string } {
+  if (requirements === undefined) return { offers };
+  const fleet = fleetOf(offers);
+  const request = requestOf(need.tenantId, need.wants, need.rayVersion, requirements);
+  const placement = fleet.place(request);
+  if ('refused' in placement) return { refused: refusalInWords(fleet.explain(request)) };
+  const chosen = placement.workers[0]?.nodeId;
+  return { offers: offers.filter(({ nodeId }) => nodeId === chosen).map(offer => restricted(offer, requirements)) };
+}
+
+/** The machines that would do if nothing ran on them. */
+export function suitableIfEmpty<T extends Offer & MachineFacts>(
+  offers: T[],
+  requirements: Requirements | undefined,
+  need: Need,
+): T[] {
+  if (requirements === undefined) return offers;
+  return offers.flatMap(offer => {
+    const found = suitable([{ ...offer, used: empty }], requirements, need);
+    return 'refused' in found ? [] : [restricted(offer, requirements)];
+  });
+}
