@@ -29,7 +29,6 @@ export interface StandingRow {
 export const toStanding = (row: StandingRow | undefined): Standing =>
   row ? { good: row.good, bad: row.bad, asOfMs: row.as_of.getTime() } : unknown;
 
-/** `drained` is noted only while the machine is being left: work is moved for other reasons too. */
 export async function recordEvidence(
   tx: Transaction,
   nodeId: NodeId,
@@ -40,8 +39,7 @@ export async function recordEvidence(
   await tx.query({
     name: 'record-evidence',
     text: `INSERT INTO evidence (node_id, renter_id, kind, stars, happened_at)
-           SELECT $1::text, $2, $3::text, $4::int, $5::timestamptz
-           WHERE $3 <> 'drained' OR EXISTS (SELECT 1 FROM nodes WHERE id = $1 AND scheduling <> 'active')`,
+           VALUES ($1, $2, $3, $4, $5)`,
     values: [nodeId, renter, evidence.kind, evidence.kind === 'rated' ? evidence.stars : null, happenedAt],
   });
 }

@@ -194,20 +194,17 @@ test('a supplier cannot praise its own machine that it offers to others; a rente
   expect(await standing('nd_unknown')).toBeNull();
 });
 
-test('a job that is moved counts only while its machine is being left', async () => {
-  const { database } = ground;
-  const { tenantId } = await newTenantKey(database);
+test('a job that left a draining machine counts, one that made room does not', async () => {
+  const { tenantId } = await newTenantKey(ground.database);
   const at = await machine(tenantId);
-  const moved = () =>
-    database.transaction(tx => recordEvidence(tx, at.node, tenantId, { kind: 'drained' }, new Date()));
-  await moved();
-  expect(await notes()).toEqual([]);
-  await database.query(
-    `UPDATE nodes SET scheduling = 'draining', drain_reason = 'fans', drain_requested_at = now(), drain_deadline = now()
-     WHERE id = $1`,
-    [at.node],
-  );
-  await moved();
+  const ids = await attempts(tenantId, at, 2);
+  for (const [index, cause] of ['preempted', 'drained'].entries()) {
+    await ground.database.query(
+      `UPDATE job_attempts SET evict_cause = $2, evict_reason = 'moved', evict_deadline = now() WHERE id = $1`,
+      [ids[index], cause],
+    );
+  }
+  for (const id of ids) await end(id, ended('stopped'));
   expect(await notes()).toEqual(['drained']);
 });
 

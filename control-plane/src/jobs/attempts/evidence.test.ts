@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { evidenceOf } from './evidence.js';
 
-const calm = { evicted: false, stopping: false, head: 'up' } as const;
+const calm = { drained: false, stopping: false, head: 'up' } as const;
 const cause = (outcome: 'succeeded' | 'failed' | 'stopped' | 'lost', errorType: string | null = null) => ({
   outcome,
   errorType,
@@ -18,15 +18,16 @@ describe('what the end of an attempt tells of its machine', () => {
     ['a head that forgot it, or Ray’s own fault', cause('lost'), calm, 'attemptInterrupted'],
     ['its cluster deleted by its user', cause('lost'), { ...calm, head: 'told' }, null],
     ['a head that failed while it was being stopped', cause('lost'), { ...calm, stopping: true, head: 'failed' }, null],
-    ['a move with notice', cause('stopped'), { ...calm, evicted: true }, 'drained'],
-    ['a move at the end of the notice', cause('lost'), { ...calm, evicted: true, head: 'told' }, 'drained'],
+    ['a move with notice', cause('stopped'), { ...calm, drained: true }, 'drained'],
+    ['a move at the end of the notice', cause('lost'), { ...calm, drained: true, head: 'told' }, 'drained'],
     [
       'a machine that died before the move',
       cause('lost'),
-      { ...calm, evicted: true, head: 'failed' },
+      { ...calm, drained: true, head: 'failed' },
       'attemptInterrupted',
     ],
-    ['a success before the move', cause('succeeded'), { ...calm, evicted: true }, 'attemptEnded'],
+    ['a move to make room, or for its budget', cause('stopped'), calm, null],
+    ['a success before the move', cause('succeeded'), { ...calm, drained: true }, 'attemptEnded'],
   ] as const)('%s', (_name, ended, circumstances, expected) => {
     expect(evidenceOf(ended, circumstances)).toBe(expected);
   });

@@ -6,8 +6,8 @@ import type { JobRow } from '../store.js';
 import type { AttemptEnd, AttemptRow } from './store.js';
 
 interface Circumstances {
-  /** It had been asked to move to another place. */
-  evicted: boolean;
+  /** It had been asked to leave the machine, which is to be left; not where it makes room, or is out of budget. */
+  drained: boolean;
   /** Its user had asked it to stop. */
   stopping: boolean;
   /** How its head stands by then: `failed` without being told to end, `told` to end (a cluster deleted, a drain), or up. */
@@ -20,14 +20,14 @@ interface Circumstances {
  */
 export function evidenceOf(
   cause: Pick<AttemptEnd, 'outcome' | 'errorType'>,
-  { evicted, stopping, head }: Circumstances,
+  { drained, stopping, head }: Circumstances,
 ): 'attemptEnded' | 'attemptInterrupted' | 'drained' | null {
   if (cause.outcome === 'succeeded') return 'attemptEnded';
   if (cause.outcome === 'failed') return cause.errorType === 'RUNTIME_ENV_SETUP_FAILURE' ? null : 'attemptEnded';
   if (stopping) return null;
   // Notice or not: a head that failed before it was told to go has cut off what it carried.
   if (cause.outcome === 'lost' && head === 'failed') return 'attemptInterrupted';
-  if (evicted) return 'drained';
+  if (drained) return 'drained';
   return cause.outcome === 'lost' && head === 'up' ? 'attemptInterrupted' : null;
 }
 
@@ -48,7 +48,7 @@ export async function noteEvidence(
 ): Promise<void> {
   const { nodeId, failed } = await clusters.machineOf(tx, attempt.head_lease_id);
   const kind = evidenceOf(cause, {
-    evicted: attempt.evict_reason !== null,
+    drained: attempt.evict_cause === 'drained',
     stopping: job.phase === 'stopping',
     head: head === null ? 'up' : failed ? 'failed' : 'told',
   });
