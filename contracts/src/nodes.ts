@@ -96,6 +96,29 @@ export const drainNode = z
   .meta({ id: 'DrainNode' });
 export type DrainNode = z.infer<typeof drainNode>;
 
+/** What is known of an accelerator model, from its maker's data sheet; a figure that it does not state plainly is null. */
+export const acceleratorModel = z
+  .object({
+    slug: z.string().describe('what requirements call it, for example h100-sxm'),
+    name: z.string(),
+    vendor: z.enum(['nvidia', 'amd', 'intel', 'apple']),
+    rayType: z.string().nullable().describe("Ray's name of it, the label ray.io/accelerator-type; null: Ray has none"),
+    memoryBytes: z.int().nullable().describe('of one device; null where one name stands for several sizes'),
+    fp16Tflops: z.number().nullable().describe('FP16 or BF16, dense, 10¹² operations a second'),
+    bandwidthGBps: z.number().nullable().describe('of its memory, 10⁹ bytes a second'),
+    interconnect: z
+      .object({
+        kind: z.enum(['pcie', 'nvlink', 'infinity-fabric', 'ethernet']),
+        gigabytesPerSecond: z.number().describe('both directions together, 10⁹ bytes a second'),
+      })
+      .nullable(),
+    generation: z.string().describe('its architecture, for example Hopper'),
+    year: z.int().describe('of its launch'),
+    source: z.object({ title: z.string(), url: z.url() }).describe('where the figures stand'),
+  })
+  .meta({ id: 'AcceleratorModel' });
+export type AcceleratorModel = z.infer<typeof acceleratorModel>;
+
 export const node = z
   .object({
     id: nodeId,
@@ -108,8 +131,22 @@ export const node = z
       .nullable()
       .describe('null while it takes work'),
     inventory: inventory.nullable().describe('null until the agent has connected once'),
+    accelerators: z
+      .array(
+        z.object({
+          index: z.int().min(0).describe('of the device in the inventory'),
+          model: acceleratorModel
+            .nullable()
+            .describe('null: not in the table, it goes by the name that its driver gives'),
+        }),
+      )
+      .describe('what each device was recognised as by the name and memory that it reports'),
     terms: nodeTerms,
-    reputation: z.number().min(0).max(1).describe('how far it can be relied on; 0.8: nothing is known of it'),
+    reputation: z
+      .number()
+      .min(0)
+      .max(1)
+      .describe('how far it can be relied on; 0.8: nothing is known of it or its supplier'),
     cpusLeased: z.number(),
     memoryBytesLeased: z.int(),
     devicesLeased: z.array(z.int()).describe('indices of devices in a lease'),

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { accountRoutes, authenticator, bootstrapAccounts, queueTermsOf, queueTermsRoutes } from './accounts/index.js';
 import { createClusters } from './clusters/index.js';
 import { eventRoutes } from './events/index.js';
-import { ensureNode, Inventory, nodeRoutes, recordEvidence } from './inventory/index.js';
+import { EvidenceSweep, ensureNode, Inventory, nodeRoutes, recordEvidence } from './inventory/index.js';
 import { createJobs, queueUseOf } from './jobs/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
@@ -37,6 +37,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const signer = new Signer(secrets.sessionSecret);
   const signals = new Signals(config.redisUrl, randomBytes(8).toString('hex'), log);
   const now = () => new Date();
+  const reputation = { record: recordEvidence };
+  const evidence = new EvidenceSweep({ database, log });
 
   // Clusters, machines and jobs know each other only by the interfaces in ports.ts; each is reached late, by a closure.
   const clusterDomain = createClusters({
@@ -58,6 +60,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       draining: db => inventory.machines.draining(db),
       openStream: (nodeId, request) => inventory.machines.openStream(nodeId, request),
     },
+    reputation,
     activity: {
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
       evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
@@ -77,7 +80,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     signals,
     log,
     clusters: clusterDomain.clusters,
-    reputation: { record: recordEvidence },
+    reputation,
     queueTermsOf,
     random: randomBytes,
     now: Date.now,
@@ -128,6 +131,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const sshPort = await inventory.listen();
   await wakeups.start();
   clusterDomain.start();
+  evidence.start();
   await new Promise<void>((resolve, reject) => {
     http.server.once('error', reject);
     http.server.listen(config.httpPort, config.httpHost, () => resolve());
@@ -142,6 +146,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await evidence.stop();
       await jobDomain.stop();
       await clusterDomain.stop();
       await inventory.stop();

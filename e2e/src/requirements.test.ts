@@ -1,6 +1,6 @@
 /** A job states what it needs, and goes to the machine that has it; what no machine has is refused with the reasons. */
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { type Machine, Stack } from './harness/index.js';
+import { type Machine, Stack, until } from './harness/index.js';
 
 jest.setTimeout(240_000);
 
@@ -11,10 +11,12 @@ const a100 = { vendor: 'nvidia' as const, model: 'NVIDIA A100-SXM4-80GB', memory
 let stack: Stack;
 let berlin: Machine;
 let paris: Machine;
+let rome: Machine;
 beforeAll(async () => {
   stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '1' } });
   berlin = await stack.machine('berlin', { simulatedDevices: [h100] });
   paris = await stack.machine('paris', { simulatedDevices: [h100, a100] });
+  rome = await stack.machine('rome', { simulatedDevices: [{ ...h100, model: 'NVIDIA L4', memoryBytes: 24 * GiB }] });
   await iocloud('node', 'set', 'berlin', '--country', 'DE', '--compliance', 'soc2,gdpr', '--gpu-price', '2.50');
   await iocloud('node', 'set', 'paris', '--country', 'FR', '--region', 'eu-west', '--gpu-price', '2.10');
 });
@@ -47,6 +49,41 @@ test('a dry run and the job agree on the machine and its price', async () => {
     // The next job that requires the same finds it warm.
     expect(await explain(metadata)).toMatchObject({ outcome: 'now', warmCluster: expect.stringMatching(/^job-/) });
   }
+});
+
+test('a selector on Ray’s own labels brings up a cluster on the machine that has the accelerator, and Ray meets it', async () => {
+  await iocloud('node', 'set', 'rome', '--region', 'eu-south', '--gpu-price', '1.50');
+  const selector = { 'ray.io/accelerator-type': 'in(L4, T4)', 'ray.io/availability-region': 'eu-south' };
+  const id = await stack.submit('python -c "import ray; ray.init(); print(ray.nodes()[0][\'Labels\'])"', {
+    entrypoint_label_selector: selector,
+    entrypoint_num_gpus: 1,
+  });
+  expect(await stack.ended(id)).toMatchObject({ status: 'SUCCEEDED' });
+  const { clusterId } = (await stack.call('GET', `/v1/jobs/${id}`)).body;
+  expect((await stack.call('GET', `/v1/clusters/${clusterId}`)).body.leases[0].nodeId).toBe(rome.id);
+  const labels = (await stack.call('GET', `/api/jobs/${id}/logs`)).body.logs;
+  expect(labels).toContain("'ray.io/accelerator-type': 'L4'");
+  expect(labels).toContain("'ray.io/availability-region': 'eu-south'");
+  const refuse = (text: string) =>
+    stack.call('POST', '/api/jobs/', {
+      entrypoint: 'true',
+      entrypoint_label_selector: { 'ray.io/accelerator-type': text },
+    });
+  for (const [text, words] of [
+    ['B200', 'no machine meets the requirements'],
+    ['a100', 'did you mean A100'],
+  ] as const) {
+    const { status, body } = await refuse(text);
+    expect([status, JSON.stringify(body)]).toEqual([400, expect.stringContaining(words)]);
+  }
+});
+
+test('a machine shows what its devices were recognised as, and is relied on more after jobs that ended there', async () => {
+  const shown = async () => (await stack.call('GET', `/v1/nodes/${rome.id}`)).body;
+  const { accelerators } = await shown();
+  expect(accelerators[0]).toMatchObject({ index: 0, model: { slug: 'l4', rayType: 'L4', memoryBytes: 24 * GiB } });
+  expect(await iocloud('node', 'show', 'rome')).toMatch(/l4 +nvidia +L4 +24 GiB/);
+  await until('its job counts', 30_000, async () => (await shown()).reputation > 0.8);
 });
 
 test('what no machine has is refused at once, constraint by constraint, with what would help', async () => {

@@ -5,20 +5,11 @@ import { type Client, collect } from '../client.js';
 import { age, bytes, facts, table } from '../output.js';
 import { CliError } from './exit.js';
 import { nodeLoadInWords } from './load-render.js';
+import { devicesInWords, deviceTables } from './node-devices.js';
 import { changedTerms, type TermOptions, termLines, withTermOptions } from './node-terms.js';
 import { parseSeconds } from './quantities.js';
 import { type CommonOptions, run, withCommonOptions } from './run.js';
 import type { Terminal } from './terminal.js';
-
-/** `2 × NVIDIA H100 80GB HBM3`, with [simulated] where it is so. */
-export function devicesInWords(node: Node): string {
-  const counts = new Map<string, number>();
-  for (const device of node.inventory?.devices ?? []) {
-    const name = `${device.model}${device.simulated ? ' [simulated]' : ''}`;
-    counts.set(name, (counts.get(name) ?? 0) + 1);
-  }
-  return [...counts].map(([name, count]) => `${count} × ${name}`).join(', ');
-}
 
 export function nodeTable(nodes: readonly Node[], nowMs: number): string {
   if (nodes.length === 0) {
@@ -64,20 +55,7 @@ export function nodeDetails(node: Node, nowMs: number): string {
       ['isolation', `${inventory.isolation}${inventory.isolationReason ? ` (${inventory.isolationReason})` : ''}`],
     ]),
   ];
-  if (inventory.devices.length > 0) {
-    parts.push(
-      table(
-        ['device', 'model', 'memory', 'leased', 'real'],
-        inventory.devices.map(device => [
-          String(device.index),
-          device.model,
-          bytes(device.memoryBytes),
-          node.devicesLeased.includes(device.index) ? 'yes' : 'no',
-          device.simulated ? 'no, SIMULATED' : 'yes',
-        ]),
-      ),
-    );
-  }
+  parts.push(...deviceTables(node));
   return parts.join('\n\n');
 }
 

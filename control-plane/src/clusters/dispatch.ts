@@ -164,9 +164,13 @@ export const headState =
   };
 
 export const machineOf: Clusters['machineOf'] = async (db, headLeaseId) => {
-  const { rows } = await db.query<{ node_id: NodeId }>('SELECT node_id FROM leases WHERE id = $1', [headLeaseId]);
+  const { rows } = await db.query<{ node_id: NodeId; failed: boolean }>({
+    name: 'machine-of-head',
+    text: 'SELECT node_id, failed FROM leases WHERE id = $1',
+    values: [headLeaseId],
+  });
   if (!rows[0]) throw new Error(`no lease ${headLeaseId}`);
-  return rows[0].node_id;
+  return { nodeId: rows[0].node_id, failed: rows[0].failed };
 };
 
 export const provisionForJob =

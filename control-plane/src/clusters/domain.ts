@@ -1,6 +1,6 @@
 /** Joins the parts of the domain and gives its loop to the wake-ups. */
 import type { Cluster, ClusterId, NodeId, TenantId } from '@iocloud/contracts';
-import type { LeaseBook, Machines } from '../inventory/index.js';
+import type { LeaseBook, Machines, Reputation } from '../inventory/index.js';
 import type { Config, Database, Http, Logger, Seal, Signals, Signer, TopicHandler } from '../platform/index.js';
 import { dashboardRoutes } from './dashboard/index.js';
 import { explainForJob, groundsOf, headState, live, machineOf, provisionForJob } from './dispatch.js';
@@ -21,6 +21,7 @@ export interface ClusterWiring {
   /** May resolve late: nothing is called before the server has started. */
   machines: Machines;
   activity: ClusterActivity;
+  reputation: Reputation;
   signals: Pick<Signals, 'send'>;
   seal: Seal;
   signer: Signer;
@@ -132,7 +133,7 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
       dashboardRoutes(http, { ...wiring, heads });
     },
     cluster,
-    leaseBook: createLeaseBook(database, wiring.seal, now, told),
+    leaseBook: createLeaseBook({ ...wiring, told }),
     clusters: {
       live: live(machines),
       provisionForJob: provisionForJob({ ...loop, config, seal: wiring.seal }),

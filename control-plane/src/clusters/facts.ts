@@ -86,6 +86,8 @@ export interface NewLease {
   memoryBytes: number;
   deviceIndices: number[];
   simulated: boolean;
+  /** Of its accelerators and its place, by Ray's own keys. */
+  rayLabels: Record<string, string>;
 }
 
 export interface Line {

@@ -1,7 +1,7 @@
 /** The leases as the machines' agents see them: what each shall run, and what each reports. */
 import type { ClusterId, LeaseId, LeaseObservation, LeasePhase, NodeId, TenantId } from '@iocloud/contracts';
 import { recordEvent } from '../events/index.js';
-import type { LeaseBook } from '../inventory/index.js';
+import type { LeaseBook, Reputation } from '../inventory/index.js';
 import { type Database, type Seal, type Transaction, wake } from '../platform/index.js';
 import { leasedWithLoad } from './load-store.js';
 import { wakeWaiting } from './loop.js';
@@ -28,14 +28,19 @@ type LiveLease = Pick<
   | 'message'
   | 'desired'
   | 'undesired_revision'
+  | 'ready_at'
 > & { cluster_name: string };
 
-export function createLeaseBook(
-  database: Database,
-  seal: Seal,
-  now: () => Date,
-  told: (tenantId: TenantId) => void,
-): LeaseBook {
+interface Wiring {
+  database: Database;
+  seal: Seal;
+  reputation: Reputation;
+  now(): Date;
+  told(tenantId: TenantId): void;
+}
+
+export function createLeaseBook(wiring: Wiring): LeaseBook {
+  const { database, seal, told, now } = wiring;
   return {
     desired: async nodeId => {
       // One statement is one snapshot: the revision is that of these leases. A worker is shown once there is a head to
@@ -63,7 +68,9 @@ export function createLeaseBook(
     },
 
     observed: async (nodeId, revision, observations) => {
-      const tenants = await database.transaction(tx => observe(tx, nodeId, revision, observations, now()));
+      const tenants = await database.transaction(tx =>
+        observe(tx, wiring.reputation, nodeId, revision, observations, now()),
+      );
       for (const tenantId of tenants) told(tenantId);
     },
 
@@ -91,6 +98,7 @@ export function createLeaseBook(
 /** Writes what changed and wakes whom it concerns. Returns the tenants of whom something changed. */
 async function observe(
   tx: Transaction,
+  reputation: Reputation,
   nodeId: NodeId,
   revision: number,
   observations: LeaseObservation[],
@@ -99,7 +107,7 @@ async function observe(
   const seen = new Map(observations.map(observation => [observation.leaseId, observation]));
   const { rows } = await tx.query<LiveLease>(
     `SELECT l.id, l.tenant_id, l.cluster_id, c.name AS cluster_name, l.role, l.group_name, l.ordinal, l.phase, l.message,
-       l.desired, l.undesired_revision
+       l.desired, l.undesired_revision, l.ready_at
      FROM leases l JOIN clusters c ON c.id = l.cluster_id
      WHERE l.node_id = $1 AND l.released_at IS NULL ORDER BY l.id FOR UPDATE OF l`,
     [nodeId],
@@ -110,6 +118,9 @@ async function observe(
     const observation = seen.get(lease.id);
     if (observation) {
       if (await advance(tx, lease, observation, now)) changed.push(lease);
+      if (failsBy(lease, observation) && lease.ready_at !== null) {
+        await reputation.record(tx, nodeId, lease.tenant_id, { kind: 'rayNodeLost' }, now);
+      }
     } else if (!lease.desired && lease.undesired_revision !== null && revision >= lease.undesired_revision) {
       ended.push(lease.id);
       changed.push(lease);
@@ -125,14 +136,19 @@ async function observe(
   return new Set(changed.map(lease => lease.tenant_id));
 }
 
+/** It has ended by itself now, though it is to run. One that never came up may be its spec's fault, and is not held against it. */
+const failsBy = ({ phase, desired }: LiveLease, observation: LeaseObservation): boolean =>
+  desired && observation.phase === 'exited' && observedNext[phase].includes('exited');
+
 async function advance(tx: Transaction, lease: LiveLease, observation: LeaseObservation, now: Date): Promise<boolean> {
   const moves = observedNext[lease.phase].includes(observation.phase);
   if (!moves && (observation.phase !== lease.phase || observation.message === lease.message)) return false;
   await tx.query(
     `UPDATE leases SET phase = $2, message = $3,
        ready_at = CASE WHEN $2 = 'ready' THEN coalesce(ready_at, $4) ELSE ready_at END,
-       exited_at = CASE WHEN $2 = 'exited' THEN coalesce(exited_at, $4) ELSE exited_at END WHERE id = $1`,
-    [lease.id, observation.phase, observation.message, now],
+       exited_at = CASE WHEN $2 = 'exited' THEN coalesce(exited_at, $4) ELSE exited_at END, failed = failed OR $5
+     WHERE id = $1`,
+    [lease.id, observation.phase, observation.message, now, failsBy(lease, observation)],
   );
   if (moves) await tell(tx, lease, observation);
   return true;

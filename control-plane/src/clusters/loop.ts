@@ -6,7 +6,7 @@ import { isAbsolute, join } from 'node:path';
 import { type ClusterId, type LeaseId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
 import { restricted, suitable, suitableIfEmpty } from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
-import type { Machines } from '../inventory/index.js';
+import type { Machines, Reputation } from '../inventory/index.js';
 import { type Transaction, wake } from '../platform/index.js';
 import type { ClusterFacts, NewLease, Offers, Plan } from './facts.js';
 import { loadsOf } from './load-store.js';
@@ -19,6 +19,7 @@ import type { ClusterRow, LeaseRow, StoredLeaseSpec } from './store.js';
 export interface LoopWiring {
   machines: Machines;
   activity: ClusterActivity;
+  reputation: Reputation;
   random(n: number): Uint8Array;
   now(): Date;
   /** Nodes that have been silent for too long; empty while this process cannot know. */
@@ -143,8 +144,9 @@ async function idleLeases(tx: Transaction, row: ClusterRow, leases: Standing[]):
 }
 
 async function write(tx: Transaction, wiring: LoopWiring, row: ClusterRow, plan: Plan, now: Date): Promise<void> {
+  // First, as what starts may take the places of what is lost.
+  if (plan.lose.length > 0) await loseLeases(tx, wiring.reputation, row.tenant_id, plan, now);
   for (const lease of plan.start) await insertLease(tx, wiring, row, lease, now);
-  if (plan.lose.length > 0) await loseLeases(tx, plan);
   await changeNodes(tx, wiring, row, plan);
   await tx.query(
     `UPDATE clusters SET desired = $2, phase = $3, conditions = $4, retries = $5, ready_at = $6, idle_since = $7,
@@ -194,7 +196,7 @@ async function insertLease(
     memoryBytes: lease.memoryBytes,
     deviceIndices: lease.deviceIndices,
     resources: place.needs.resources,
-    labels: place.needs.labels,
+    labels: { ...lease.rayLabels, ...place.needs.labels },
     ...checkpointsOf(wiring.checkpointRoot, row.tenant_id),
   };
   await tx.query(
@@ -229,12 +231,23 @@ function checkpointsOf(root: string, tenantId: TenantId): Pick<StoredLeaseSpec, 
 }
 
 /** A silent machine cannot confirm: its leases are given up; should it come back, it is told that they are not desired. */
-async function loseLeases(tx: Transaction, plan: Plan): Promise<void> {
-  await tx.query(
-    `UPDATE leases SET phase = 'lost', message = 'the machine went silent', desired = false, released_at = now()
-     WHERE id = ANY($1)`,
+async function loseLeases(
+  tx: Transaction,
+  reputation: Reputation,
+  tenantId: TenantId,
+  plan: Plan,
+  now: Date,
+): Promise<void> {
+  const { rows } = await tx.query<{ node_id: NodeId; failed: boolean; ready: boolean }>(
+    `UPDATE leases l SET phase = 'lost', message = 'the machine went silent', desired = false, released_at = now(),
+       failed = before.failed OR before.desired
+     FROM (SELECT id, desired, failed, phase = 'ready' AS ready FROM leases WHERE id = ANY($1)) before
+     WHERE l.id = before.id RETURNING l.node_id, l.failed, before.ready`,
     [plan.lose],
   );
+  for (const { node_id, failed, ready } of rows) {
+    if (failed && ready) await reputation.record(tx, node_id, tenantId, { kind: 'rayNodeLost' }, now);
+  }
   await tx.query('UPDATE lease_devices SET released = true WHERE lease_id = ANY($1)', [plan.lose]);
 }
 

@@ -79,8 +79,8 @@ export interface Clusters {
   ): Promise<Explanation>;
   /** What each of these clusters holds of its machine, to hold requirements against; absent while it has no machine. */
   groundsOf(db: Queryable, clusterIds: ClusterId[]): Promise<Map<ClusterId, FleetNode>>;
-  /** The machine that this head runs or ran on. */
-  machineOf(db: Queryable, headLeaseId: LeaseId): Promise<NodeId>;
+  /** The machine that this head runs or ran on; `failed`: it ended, by itself or with the machine, though it was to run. */
+  machineOf(db: Queryable, headLeaseId: LeaseId): Promise<{ nodeId: NodeId; failed: boolean }>;
   /**
    * State of the head with this lease: `gone` once it has ended, `lost` once it counts as ended with its machine; both for
    * good. Only its agent, or a silence past the fence, says so: a head that does not answer is `ready` all the same.

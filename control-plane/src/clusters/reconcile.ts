@@ -3,7 +3,7 @@
  * and writes the whole plan in the same transaction.
  */
 import type { NodeId } from '@iocloud/contracts';
-import { placeEach, placeTogether } from '../core/matching/index.js';
+import { placeEach, placeTogether, rayLabelsOf } from '../core/matching/index.js';
 import { conditionsOf } from './conditions.js';
 import {
   type ClusterFacts,
@@ -223,6 +223,7 @@ function newLeases(
       memoryBytes,
       deviceIndices,
       simulated: machine?.devices.some(device => device.simulated && deviceIndices.includes(device.index)) ?? false,
+      rayLabels: machine ? rayLabelsOf(machine, deviceIndices) : {},
     };
   });
 }

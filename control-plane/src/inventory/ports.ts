@@ -93,8 +93,11 @@ export interface LeaseBook {
   isEmpty(db: Queryable, nodeId: NodeId): Promise<boolean>;
 }
 
-/** How far machines can be relied on: what jobs tell of them. */
+/** How far machines can be relied on: what jobs and clusters tell of them. */
 export interface Reputation {
-  /** Counts for the machine and for its supplier; see core/matching/reputation.ts. */
-  record(tx: Transaction, nodeId: NodeId, renter: TenantId, evidence: Evidence, now: Date): Promise<void>;
+  /**
+   * Notes, in the transaction in which it happens, what is to count for the machine and for its supplier; see
+   * core/matching/reputation.ts. Waits for nobody.
+   */
+  record(tx: Transaction, nodeId: NodeId, renter: TenantId, evidence: Evidence, happenedAt: Date): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import type { Inventory, Node, NodeId, NodeScheduling, NodeTerms, TenantId } from '@iocloud/contracts';
 import { heartbeatTimeoutMs, nodeTerms } from '@iocloud/contracts';
+import { recognised } from '../core/matching/index.js';
 import { Failure, type Queryable, type Transaction, wake } from '../platform/index.js';
 import type { LeaseBook, Machine } from './ports.js';
 import { reputations } from './reputation.js';
@@ -24,7 +25,7 @@ export interface NodeRow {
 export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow[]): Promise<Node[]> {
   const ids = rows.map(row => row.id);
   const leased = await leaseBook.leased(db, ids);
-  const reputationOf = await reputations(db, ids, new Date());
+  const reputationOf = await reputations(db, rows, new Date());
   return rows.map(row => {
     const use = leased.get(row.id);
     return {
@@ -35,6 +36,7 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       scheduling: row.scheduling,
       drain: drainOf(row),
       inventory: row.inventory,
+      accelerators: (row.inventory?.devices ?? []).map(device => ({ index: device.index, model: recognised(device) })),
       terms: nodeTerms.parse(row.terms),
       reputation: reputationOf.get(row.id) ?? 0,
       cpusLeased: use?.cpus ?? 0,
@@ -238,11 +240,7 @@ export async function readMachines(db: Queryable, nodeIds: NodeId[]): Promise<Ma
 }
 
 async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]> {
-  const reputationOf = await reputations(
-    db,
-    rows.map(row => row.id),
-    new Date(),
-  );
+  const reputationOf = await reputations(db, rows, new Date());
   return rows.map(({ id, tenant_id, name, shared, online, scheduling, terms, inventory }) => ({
     nodeId: id,
     ownerId: tenant_id,

@@ -37,14 +37,6 @@ export function parsed(text: string): Submission {
 async function refuseUnsatisfiable(wiring: Wiring, tenantId: TenantId, submission: Submission): Promise<void> {
   const { requirements } = submission.needs;
   if (!requirements || submission.waitsForMachines || submission.wantedCluster !== null) return;
-  for (const name of requirements.accelerators ?? []) {
-    const { slugs, suggestions } = resolve(name);
-    if (slugs.length === 0 && suggestions.length > 0) {
-      throw refusal(
-        `metadata key io.accelerator: no accelerator is called ${name}; did you mean ${suggestions.join(', ')}?`,
-      );
-    }
-  }
   const node = nodeFor(submission.needs);
   if (!node.success) {
     const [issue] = node.error.issues;
@@ -52,6 +44,12 @@ async function refuseUnsatisfiable(wiring: Wiring, tenantId: TenantId, submissio
   }
   const { outcome, message } = await wiring.clusters.explainForJob(wiring.database, tenantId, node.data, requirements);
   if (outcome !== 'never') return;
+  for (const name of requirements.accelerators ?? []) {
+    const { slugs, suggestions } = resolve(name);
+    if (slugs.length > 0 || suggestions.length === 0) continue;
+    const where = submission.metadata?.['io.accelerator'] ? 'metadata key io.accelerator' : 'entrypoint_label_selector';
+    throw refusal(`${where}: no accelerator is called ${name}; did you mean ${suggestions.join(', ')}?`);
+  }
   throw refusal(`no machine meets the requirements: ${message}. To wait for one that does: io.wait_for_machines=true`);
 }
 

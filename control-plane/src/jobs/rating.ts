@@ -36,9 +36,9 @@ export function ratingRoutes(http: Http, { database, clusters, reputation, now }
         [row.id, body.stars, withoutNul(body.comment), caller.userId],
       );
       if (rowCount !== 1) throw new Failure('conflict', `${name} has been rated already`);
-      const machine = await clusters.machineOf(tx, rows[0].head_lease_id);
+      const { nodeId } = await clusters.machineOf(tx, rows[0].head_lease_id);
       const evidence = { kind: 'rated', stars: body.stars } as const;
-      await reputation.record(tx, machine, caller.tenantId, evidence, new Date(now()));
+      await reputation.record(tx, nodeId, caller.tenantId, evidence, new Date(now()));
       await recordJobEvent(tx, row, 'JobRated', `${caller.userId} gave it ${body.stars} of 5 stars`);
       return withAttempts(tx, caller.tenantId, [row]);
     });

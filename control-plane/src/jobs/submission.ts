@@ -11,6 +11,7 @@ import {
   retryPolicyOf,
   type Scheduling,
 } from '@iocloud/contracts';
+import { requirementsOfLabels, withLabels } from '../core/matching/index.js';
 import { defaultQueueTerms, type Needs, parseLabelCondition } from '../core/queueing/index.js';
 
 export interface Submission {
@@ -75,7 +76,14 @@ export function parseSubmission(text: string): Submission {
     }
   }
   const { io, asked } = parseIoMetadata(metadata);
-  const { requirements, scheduling } = asked;
+  const { scheduling } = asked;
+  const wantedCluster = io['io.cluster'] ?? null;
+  // A cluster that is named is what it is: there Ray alone sees to the labels.
+  const labels = wantedCluster === null ? (labelSelector ?? {}) : {};
+  const requirements = withLabels(asked.requirements, labels);
+  if ('key' in requirements)
+    throw valueError(`entrypoint_label_selector: '${requirements.key}': ${requirements.message}`);
+  const typed = requirementsOfLabels(labels).accelerators !== undefined;
   refuseOurVariables(runtimeEnv);
   const submissionId = parseSubmissionId((given.submission_id || given.job_id || null) as string | null);
   const body = Object.fromEntries(
@@ -88,13 +96,14 @@ export function parseSubmission(text: string): Submission {
     metadata,
     needs: {
       cpus: atLeast(amount(given, 'entrypoint_num_cpus', 'a number') ?? null, asked.cpus),
-      gpus: atLeast(amount(given, 'entrypoint_num_gpus', 'a number') ?? 0, asked.gpus),
+      // A Ray node is of an accelerator's type by having one.
+      gpus: atLeast(amount(given, 'entrypoint_num_gpus', 'a number') ?? 0, asked.gpus) || (typed ? 1 : 0),
       memoryBytes: atLeast(amount(given, 'entrypoint_memory', 'an integer') ?? 0, asked.memoryBytes),
       resources: nonNegative(resources ?? {}),
       labelSelector: labelSelector ?? {},
       ...(Object.keys(requirements).length > 0 ? { requirements } : {}),
     },
-    wantedCluster: io['io.cluster'] ?? null,
+    wantedCluster,
     scheduling,
     waitsForMachines: io['io.wait_for_machines'] === 'true',
     maxAttempts: retryPolicyOf(metadata).maxAttempts,

@@ -14,6 +14,7 @@ import {
   type TenantId,
 } from '@iocloud/contracts';
 import { drainingNodes } from '../../inventory/draining.js';
+import { recordEvidence } from '../../inventory/index.js';
 import * as inventoryStore from '../../inventory/store.js';
 import { type Database, Seal, Signer } from '../../platform/index.js';
 import { type Ground, newTenantKey, startGround, type TestKey } from '../../test-ground.js';
@@ -101,6 +102,7 @@ export class Trial {
         evict: async (_tx, id, { reason }) => void this.evicted.set(id, reason),
         headLost: async (_tx, id) => void this.headLost.add(id),
       },
+      reputation: { record: recordEvidence },
       signals: { send: () => undefined },
       seal: this.seal,
       signer: new Signer(randomBytes(32)),

@@ -1,5 +1,5 @@
 /** From machines and requirements, as contracts have them, to nodes and requests of the fleet. */
-import type { Device, NodeId, NodeTerms, Requirements, TenantId } from '@iocloud/contracts';
+import type { AcceleratorModel, Device, NodeId, NodeTerms, Requirements, TenantId } from '@iocloud/contracts';
 import { acceleratorOf, classify, resolve } from './accelerator-lookup.js';
 import type { Explanation } from './explain.js';
 import type { FleetDevicePool, FleetNode, FleetPlacement, PlacementRequest, WorkerGroup } from './fleet/types.js';
@@ -33,6 +33,31 @@ export function modelOf({ model, memoryBytes, simulated }: Device): string {
     return has !== null && Math.abs(memoryBytes / has - 1) <= memoryTolerance;
   });
   return meant ?? model;
+}
+
+/** What the table says of the device's model; null: it is not in there. */
+export function recognised(device: Device): AcceleratorModel | null {
+  const model = acceleratorOf(modelOf(device));
+  if (!model) return null;
+  const { slug, name, vendor, rayType, memoryBytes, fp16Tflops, bandwidthGBps, year, source } = model;
+  const interconnect = model.interconnect && {
+    kind: model.interconnect.kind,
+    gigabytesPerSecond: model.interconnect.GBps,
+  };
+  const generation = model.architecture;
+  return {
+    slug,
+    name,
+    vendor,
+    rayType,
+    memoryBytes,
+    fp16Tflops,
+    bandwidthGBps,
+    interconnect,
+    generation,
+    year,
+    source,
+  };
 }
 
 export function fleetNodeOf(machine: MachineFacts): FleetNode {
@@ -82,7 +107,7 @@ export function fleetNodeOf(machine: MachineFacts): FleetNode {
 }
 
 /** Models that a user's names mean; a name that the table does not have stands for itself. Null: any. */
-function modelsOf(names: string[] | undefined): string[] | null {
+export function modelsOf(names: string[] | undefined): string[] | null {
   if (names === undefined) return null;
   return [
     ...new Set(

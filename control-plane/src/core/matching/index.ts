@@ -10,6 +10,7 @@ export {
   type MachineFacts,
   meets,
   modelOf,
+  recognised,
   refusalInWords,
   requestOf,
   restricted,
@@ -29,6 +30,7 @@ export {
   type Use,
   type Want,
 } from './place.js';
-export { type Evidence, reputation, type Standing, unknown, withEvidence } from './reputation.js';
+export { rayLabelsOf, requirementsOfLabels, withLabels } from './ray-labels.js';
+export { type Evidence, machineReputation, reputation, type Standing, unknown, withEvidence } from './reputation.js';
 export { defaultFitWeight, estimatedLatencyMs, evenWeights } from './score.js';
 export { suitable, suitableIfEmpty } from './suitable.js';

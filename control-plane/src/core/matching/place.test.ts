@@ -26,6 +26,7 @@ const machine = (more: Partial<Offer> = {}): Offer => ({
   memoryBytes: 64 * GiB,
   devices: [],
   rayVersions: [ray],
+  reputation: 0.8,
   used: empty,
   ...more,
 });
@@ -51,14 +52,16 @@ const anyMachine = (id: number) =>
       usedShare: fc.double({ min: 0, max: 1, noNaN: true }),
       usedDevices: fc.array(fc.nat(7), { maxLength: 4 }),
       rightVersion: fc.boolean(),
+      reputation: fc.constantFrom(0.4, 0.8, 0.9),
     })
-    .map(({ cpus, memory, devices, usedShare, usedDevices, rightVersion }) =>
+    .map(({ cpus, memory, devices, usedShare, usedDevices, rightVersion, reputation }) =>
       machine({
         nodeId: `nd_${id}` as NodeId,
         name: `m${id}`,
         cpus,
         memoryBytes: memory * GiB,
         devices: devicesOf(devices),
+        reputation,
         rayVersions: rightVersion ? [ray] : ['2.51.2'],
         used: {
           cpus: Math.floor(cpus * usedShare),
@@ -144,6 +147,41 @@ describe('placement of a whole cluster', () => {
     expect(placeTogether([{ key: 'head/0', cpus: 4, gpus: 0 }], ray, [big, machine()])).toMatchObject({
       nodeId: 'nd_a',
     });
+  });
+
+  test('of machines that fit equally well the one with the better reputation goes first, whichever is named first', () => {
+    const poor = machine({ reputation: 0.5, memoryBytes: 64 * GiB - 4096 });
+    const good = machine({ nodeId: 'nd_b' as NodeId, name: 'b', reputation: 0.9 });
+    const alike = machine({ nodeId: 'nd_c' as NodeId, name: 'c', reputation: 0.9 });
+    const want: Want[] = [{ key: 'head/0', cpus: 4, gpus: 0 }];
+    for (const machines of [
+      [poor, good, alike],
+      [alike, good, poor],
+    ]) {
+      expect(placeTogether(want, ray, machines)).toMatchObject({ nodeId: 'nd_b' });
+    }
+  });
+
+  test('a reputation decides neither whether something fits nor against a machine that is filled better', () => {
+    const left = ({ devices, cpus, memoryBytes, used }: Offer) => [
+      devices.length - used.devices.length,
+      cpus - used.cpus,
+      Math.round((memoryBytes - used.memoryBytes) / GiB),
+    ];
+    fc.assert(
+      fc.property(anyWants, anyMachines, (wants, machines) => {
+        const told = placeTogether(wants, ray, machines);
+        const untold = placeTogether(
+          wants,
+          ray,
+          machines.map(offer => ({ ...offer, reputation: 0.8 })),
+        );
+        if ('refused' in told || 'refused' in untold) return expect(told).toEqual(untold);
+        const at = (id: NodeId) => machines.find(({ nodeId }) => nodeId === id) as Offer;
+        expect(left(at(told.nodeId))).toEqual(left(at(untold.nodeId)));
+        expect(at(told.nodeId).reputation).toBeGreaterThanOrEqual(at(untold.nodeId).reputation);
+      }),
+    );
   });
 
   test('says what is missing in numbers', () => {

@@ -20,6 +20,8 @@ export interface Offer {
   memoryBytes: number;
   devices: Device[];
   rayVersions: string[];
+  /** 0 to 1. */
+  reputation: number;
   used: Use;
 }
 
@@ -100,7 +102,10 @@ function missingDevices(wants: Want[], all: Device[], free: Device[]): string {
   return lacking.join('; ').replaceAll('  ', ' ');
 }
 
-/** Smaller is better: spare accelerators first, so that what needs none does not sit on a machine that has them. */
+/**
+ * Smaller is better: spare accelerators first, so that what needs none does not sit on a machine that has them. Machines
+ * that fit equally well, to a GiB of memory, go by their reputation: no two of a kind report the same bytes.
+ */
 function compareLeftOver(wants: Want[], a: Offer, b: Offer): number {
   const leftGpus = (machine: Offer) => machine.devices.length - machine.used.devices.length;
   const leftCpus = (machine: Offer) => machine.cpus - machine.used.cpus;
@@ -110,6 +115,8 @@ function compareLeftOver(wants: Want[], a: Offer, b: Offer): number {
     (isGpuWork ? 0 : a.devices.length - b.devices.length) ||
     leftGpus(a) - leftGpus(b) ||
     leftCpus(a) - leftCpus(b) ||
+    Math.round(leftMemory(a) / 2 ** 30) - Math.round(leftMemory(b) / 2 ** 30) ||
+    b.reputation - a.reputation ||
     leftMemory(a) - leftMemory(b) ||
     (a.nodeId < b.nodeId ? -1 : 1)
   );

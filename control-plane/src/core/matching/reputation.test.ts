@@ -1,9 +1,22 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type Evidence, halfLifeMs, reputation, type Standing, unknown, withEvidence } from './reputation.js';
+import {
+  type Evidence,
+  halfLifeMs,
+  machineReputation,
+  reputation,
+  type Standing,
+  unknown,
+  withEvidence,
+} from './reputation.js';
 
 const evidence: fc.Arbitrary<Evidence> = fc.oneof(
-  fc.constantFrom<Evidence>({ kind: 'attemptSucceeded' }, { kind: 'attemptInterrupted' }, { kind: 'drained' }),
+  fc.constantFrom<Evidence>(
+    { kind: 'attemptEnded' },
+    { kind: 'attemptInterrupted' },
+    { kind: 'rayNodeLost' },
+    { kind: 'drained' },
+  ),
   fc.record({ kind: fc.constant('rated' as const), stars: fc.integer({ min: 1, max: 5 }) }),
 );
 const history = fc
@@ -24,15 +37,18 @@ describe('reputation', () => {
     );
   });
 
-  test('rises with a success and five stars, falls with an interruption, a drain and one star', () => {
+  test('rises with an attempt that ended and five stars; falls with an interruption, a lost Ray node, a drain and one star', () => {
     fc.assert(
       fc.property(history, ({ standing, nowMs }) => {
         const before = reputation(standing, nowMs);
         const then = (next: Evidence) => reputation(withEvidence(standing, next, nowMs), nowMs);
-        expect(then({ kind: 'attemptSucceeded' })).toBeGreaterThan(before);
+        expect(then({ kind: 'attemptEnded' })).toBeGreaterThan(before);
         expect(then({ kind: 'rated', stars: 5 })).toBeGreaterThan(before);
         expect(then({ kind: 'attemptInterrupted' })).toBeLessThan(before);
+        expect(then({ kind: 'rayNodeLost' })).toBeLessThan(before);
+        expect(then({ kind: 'attemptInterrupted' })).toBeLessThan(then({ kind: 'rayNodeLost' }));
         expect(then({ kind: 'drained' })).toBeLessThan(before);
+        expect(then({ kind: 'rayNodeLost' })).toBeLessThan(then({ kind: 'drained' }));
         expect(then({ kind: 'rated', stars: 1 })).toBeLessThan(before);
       }),
     );
@@ -43,12 +59,28 @@ describe('reputation', () => {
       fc.property(fc.array(fc.integer({ min: 0, max: 3 * halfLifeMs }), { minLength: 1, maxLength: 20 }), times => {
         const ordered = [...times].sort((a, b) => a - b);
         const nowMs = 3 * halfLifeMs;
-        const told = ordered.reduce(
-          (standing, at) => withEvidence(standing, { kind: 'attemptSucceeded' }, at),
-          unknown,
-        );
+        const told = ordered.reduce((standing, at) => withEvidence(standing, { kind: 'attemptEnded' }, at), unknown);
         const good = ordered.reduce((sum, at) => sum + 0.5 ** ((nowMs - at) / halfLifeMs), 0);
         expect(reputation(told, nowMs)).toBeCloseTo((4 + good) / (5 + good), 9);
+      }),
+    );
+  });
+
+  test('is the same in whichever order the evidence comes in', () => {
+    const told = fc.array(fc.tuple(evidence, fc.integer({ min: 0, max: 3 * halfLifeMs })), {
+      minLength: 2,
+      maxLength: 20,
+    });
+    const shuffled = told.chain(list =>
+      fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length })),
+    );
+    fc.assert(
+      fc.property(shuffled, ([one, other]) => {
+        const nowMs = 3 * halfLifeMs;
+        const sum = (list: typeof one) =>
+          list.reduce((standing, [next, atMs]) => withEvidence(standing, next, atMs), unknown);
+        expect(reputation(sum(one), nowMs)).toBeCloseTo(reputation(sum(other), nowMs), 9);
+        expect(sum(one).asOfMs).toBe(sum(other).asOfMs);
       }),
     );
   });
@@ -67,7 +99,37 @@ describe('reputation', () => {
   test('has an example: twenty successes and one interruption today make 0.83, and the interruption alone 0.44', () => {
     let standing = withEvidence(unknown, { kind: 'attemptInterrupted' }, 0);
     expect(reputation(standing, 0)).toBeCloseTo(4 / 9, 9);
-    for (let count = 0; count < 20; count += 1) standing = withEvidence(standing, { kind: 'attemptSucceeded' }, 0);
+    for (let count = 0; count < 20; count += 1) standing = withEvidence(standing, { kind: 'attemptEnded' }, 0);
     expect(reputation(standing, 0)).toBeCloseTo(24 / 29, 9);
+  });
+
+  test('of a machine lies between 0 and 1, and moves with what is said of it and of its supplier’s others', () => {
+    fc.assert(
+      fc.property(history, history, evidence, (own, rest, next) => {
+        const nowMs = Math.max(own.nowMs, rest.nowMs);
+        const together = (a: Standing, b: Standing): Standing => {
+          const worth = ({ asOfMs }: Standing) => 0.5 ** ((nowMs - asOfMs) / halfLifeMs);
+          return {
+            good: a.good * worth(a) + b.good * worth(b),
+            bad: a.bad * worth(a) + b.bad * worth(b),
+            asOfMs: nowMs,
+          };
+        };
+        const before = machineReputation(own.standing, together(own.standing, rest.standing), nowMs);
+        expect(before).toBeGreaterThan(0);
+        expect(before).toBeLessThan(1);
+        const others = withEvidence(rest.standing, next, nowMs);
+        const after = machineReputation(own.standing, together(own.standing, others), nowMs);
+        const alone = reputation(others, nowMs) - reputation(rest.standing, nowMs);
+        if (Math.abs(alone) > 1e-6) expect(Math.sign(after - before)).toBe(Math.sign(alone));
+      }),
+    );
+  });
+
+  test('of a machine that is its supplier’s only one is what is known of itself, and of a new one that of the others', () => {
+    const bad = withEvidence(unknown, { kind: 'attemptInterrupted' }, 0);
+    expect(machineReputation(bad, bad, 0)).toBeCloseTo(4 / 9, 9);
+    expect(machineReputation(unknown, bad, 0)).toBeCloseTo(4 / 9, 9);
+    expect(machineReputation(unknown, unknown, 0)).toBe(0.8);
   });
 });

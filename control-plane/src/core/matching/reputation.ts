@@ -2,10 +2,23 @@
  * How far a machine, and the supplier behind it, can be relied on: the mean of a beta distribution over good and bad
  * evidence, where old evidence counts for less (A. Jøsang and R. Ismail, "The Beta Reputation System", 2002).
  *
- *   reputation = (prior.good + good) / (prior.good + prior.bad + good + bad)
+ *   reputation = (strength · expected + good) / (strength + good + bad)
  *
  * good and bad: sums of the weights of all evidence, each halved for every `halfLifeMs` of its age. Two numbers and a
- * time hold all of it: what is added later decays from then.
+ * time hold all of it: what is added later decays from then, and the order in which it is added changes nothing.
+ * expected: what is held of one that nothing is known of, with the weight of `strength` pieces of evidence. Of a supplier
+ * it is `stranger`; of a machine it is the reputation of its supplier's other machines.
+ *
+ * | evidence           | good        | bad         | what happened                                                      |
+ * | ------------------ | ----------- | ----------- | ------------------------------------------------------------------ |
+ * | attemptEnded       | 1           |             | the job's try came to its own end there, be it an error of its own |
+ * | attemptInterrupted |             | 4           | it was cut off: its head, its machine or the agent was lost        |
+ * | rayNodeLost        |             | 2           | a Ray node, head or worker, that was ready ended or was lost       |
+ * | drained            |             | 0.5         | it was moved away, with notice, for the machine was to be left     |
+ * | rated, s stars     | 2 (s−1) / 4 | 2 (5−s) / 4 | what its renter said of it                                         |
+ *
+ * No evidence is: a try that its user stopped, one that made room for another job, and one whose runtime environment
+ * could not be set up, for which either side may be to blame.
  */
 export interface Standing {
   good: number;
@@ -15,46 +28,67 @@ export interface Standing {
 }
 
 export type Evidence =
-  | { kind: 'attemptSucceeded' | 'attemptInterrupted' | 'drained' }
+  | { kind: 'attemptEnded' | 'attemptInterrupted' | 'rayNodeLost' | 'drained' }
   /** Of a renter: 1 to 5. */
   | { kind: 'rated'; stars: number };
 
 const dayMs = 86_400_000;
 export const halfLifeMs = 30 * dayMs;
 /** Who has not been seen yet is trusted about as much as one that failed one job in five. */
-const prior = { good: 4, bad: 1 };
+const stranger = 0.8;
+const strength = 5;
 /** A lost job costs its renter more than a finished one gives. */
 const interruption = 4;
+/** The cluster goes on, or is counted by its interrupted jobs besides. */
+const rayNode = 2;
 /** Leaving after a notice is no failure, but no merit either. */
 const drain = 0.5;
 const ratingWeight = 2;
 
 export const unknown: Standing = { good: 0, bad: 0, asOfMs: 0 };
 
-export function withEvidence(standing: Standing, evidence: Evidence, nowMs: number): Standing {
-  const { good, bad, asOfMs } = decayed(standing, nowMs);
+/** Evidence may come late: what is older than the standing comes in at what it is worth by then. */
+export function withEvidence(standing: Standing, evidence: Evidence, happenedAtMs: number): Standing {
+  const { good, bad, asOfMs } = decayed(standing, happenedAtMs);
   const [more, less] = weightsOf(evidence);
-  return { good: good + more, bad: bad + less, asOfMs };
+  const worth = worthAfter(asOfMs - happenedAtMs);
+  return { good: good + more * worth, bad: bad + less * worth, asOfMs };
 }
 
-/** Between 0 and 1; without new evidence it returns to that of a stranger. */
-export function reputation(standing: Standing, nowMs: number): number {
+/** Between 0 and 1; without new evidence it returns to what is expected. */
+export function reputation(standing: Standing, nowMs: number, expected = stranger): number {
   const { good, bad } = decayed(standing, nowMs);
-  return (prior.good + good) / (prior.good + prior.bad + good + bad);
+  return (strength * expected + good) / (strength + good + bad);
+}
+
+/**
+ * Of a machine: what is known of it, before the reputation of its supplier's other machines. `supplier` has the evidence
+ * of all of them, this one's included, which is taken out again so that nothing counts twice.
+ */
+export function machineReputation(own: Standing, supplier: Standing, nowMs: number): number {
+  const mine = decayed(own, nowMs);
+  const all = decayed(supplier, nowMs);
+  const good = Math.max(0, all.good - mine.good);
+  const bad = Math.max(0, all.bad - mine.bad);
+  return reputation(own, nowMs, reputation({ good, bad, asOfMs: nowMs }, nowMs));
 }
 
 /** A clock that went back makes nothing older or younger. */
 function decayed({ good, bad, asOfMs }: Standing, nowMs: number): Standing {
-  const factor = 0.5 ** (Math.max(0, nowMs - asOfMs) / halfLifeMs);
-  return { good: good * factor, bad: bad * factor, asOfMs: Math.max(asOfMs, nowMs) };
+  const worth = worthAfter(nowMs - asOfMs);
+  return { good: good * worth, bad: bad * worth, asOfMs: Math.max(asOfMs, nowMs) };
 }
+
+const worthAfter = (ageMs: number): number => 0.5 ** (Math.max(0, ageMs) / halfLifeMs);
 
 function weightsOf(evidence: Evidence): [good: number, bad: number] {
   switch (evidence.kind) {
-    case 'attemptSucceeded':
+    case 'attemptEnded':
       return [1, 0];
     case 'attemptInterrupted':
       return [0, interruption];
+    case 'rayNodeLost':
+      return [0, rayNode];
     case 'drained':
       return [0, drain];
     case 'rated':

@@ -5,6 +5,7 @@
  */
 import type { AttemptId, ClusterId, RayJobDetails } from '@iocloud/contracts';
 import type { Clusters } from '../../clusters/ports.js';
+import type { Reputation } from '../../inventory/ports.js';
 import type { Database, Logger, Signals } from '../../platform/index.js';
 import type { Checkpoints } from '../checkpoints.js';
 import { type Heads, HeadTrouble } from '../head.js';
@@ -13,6 +14,7 @@ import { handOver, type PackageStore } from '../packages/index.js';
 import { type JobRow, loadJob, type RandomBytes } from '../store.js';
 import { asEviction, endOf } from './ends.js';
 import { withEnvironment } from './environment.js';
+import { noteEvidence } from './evidence.js';
 import type { HeadStatuses } from './head-statuses.js';
 import { pollIntervalMs } from './polling.js';
 import {
@@ -29,6 +31,7 @@ import {
 export interface MonitorWiring {
   database: Database;
   clusters: Clusters;
+  reputation: Reputation;
   heads: Heads;
   packages: PackageStore;
   checkpoints: Checkpoints;
@@ -262,7 +265,10 @@ export class AttemptMonitor {
       if (!gone || this.#restTries < maxRestTries) return { wait: troubleIntervalMs };
       this.wiring.log.warn({ attempt: attempt.id }, 'the rest of its log is lost with its machine');
     }
-    const job = await endAttempt(this.wiring.database, attempt, end, this.#date());
+    const at = this.#date();
+    const job = await endAttempt(this.wiring.database, attempt, end, at, (tx, before) =>
+      noteEvidence(tx, this.wiring, { attempt, job: before, cause, head }, at),
+    );
     if (job) this.#tell(job);
     return 'done';
   }

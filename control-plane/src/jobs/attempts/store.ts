@@ -165,13 +165,14 @@ export interface AttemptEnd {
 
 /**
  * Ends an attempt and moves its job on, in one transaction that only one of all who try can commit. Returns the job as
- * it is then, or null when the attempt had ended before.
+ * it is then, or null when the attempt had ended before. `note` is part of the transaction: it gets the job as it was.
  */
 export async function endAttempt(
   db: Database,
   attempt: AttemptRow,
   end: AttemptEnd,
   now: Date,
+  note: (tx: Transaction, job: JobRow) => Promise<void>,
 ): Promise<JobRow | null> {
   return db.transaction(async tx => {
     const job = await lockJob(tx, attempt.job_id);
@@ -208,6 +209,7 @@ export async function endAttempt(
       not_before: again ? new Date(now.getTime() + pauseMs) : job.not_before,
       ended_at: again ? null : now,
     });
+    await note(tx, job);
     await recordJobEvent(tx, job, eventReason[phase] ?? 'JobChanged', next.message, again ? 'warning' : 'info');
     await wake(tx, 'dispatch', 'all');
     // Its idle time may begin.

@@ -157,10 +157,10 @@ export class TestClusters implements Clusters {
     this.grounds.set(id, fleetNodeOf({ ...facts, ...offer, terms: nodeTerms.parse({ microUsdPerCpuHour }) }));
   }
 
-  async machineOf(db: Queryable, headLeaseId: LeaseId): Promise<NodeId> {
+  async machineOf(db: Queryable, headLeaseId: LeaseId): Promise<{ nodeId: NodeId; failed: boolean }> {
     const { rows } = await db.query<{ node_id: NodeId }>('SELECT node_id FROM leases WHERE id = $1', [headLeaseId]);
     if (!rows[0]) throw new Error(`no lease ${headLeaseId}`);
-    return rows[0].node_id;
+    return { nodeId: rows[0].node_id, failed: (await this.headState(db, headLeaseId)) !== 'ready' };
   }
 
   async head(clusterId: ClusterId) {
