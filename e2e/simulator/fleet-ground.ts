@@ -17,12 +17,13 @@ const refusals = {
 
 export class FleetGround implements SimulatedGround<PlacementRequest, FleetPlacement> {
   readonly #fleet = new Fleet();
-  /** The same machines with nothing held, and none of them away. */
+  /** The same machines with nothing held. */
   readonly #empty = new Fleet();
   /** As they are now. */
   readonly #nodes = new Map<string, FleetNode>();
   readonly #atFirst = new Map<string, FleetNode>();
   readonly #ofModel = new Map<string, string[]>();
+  readonly #away = new Set<string>();
   readonly #holders = new Set<string>();
   readonly #machines = new WeakMap<FleetPlacement, readonly string[]>();
 
@@ -71,12 +72,14 @@ export class FleetGround implements SimulatedGround<PlacementRequest, FleetPlace
 
   remove(machineId: string): void {
     const node = this.#nodes.get(machineId);
-    if (node) this.#change({ ...node, schedulable: false });
+    if (!node) return;
+    this.#away.add(machineId);
+    this.#change({ ...node, schedulable: false });
   }
 
   restore(machineId: string): void {
     const node = this.#nodes.get(machineId);
-    if (node) this.#change({ ...node, schedulable: this.#atFirst.get(machineId)?.schedulable ?? true });
+    if (node && this.#away.delete(machineId)) this.#change({ ...node, schedulable: true });
   }
 
   setPrice(model: string, permille: number): void {
@@ -128,14 +131,23 @@ export class FleetGround implements SimulatedGround<PlacementRequest, FleetPlace
     return null;
   }
 
+  fitsEmpty(request: PlacementRequest, maxMicroUsdPerHour: number | null): boolean {
+    return !('refused' in this.#empty.place(capped(request, maxMicroUsdPerHour)));
+  }
+
   couldCarry(request: PlacementRequest): boolean {
-    return !('refused' in this.#empty.place(request));
+    if (this.fitsEmpty(request, null)) return true;
+    const away = [...this.#away].flatMap(machineId => this.#nodes.get(machineId) ?? []);
+    for (const node of away) this.#empty.upsert({ ...node, schedulable: true });
+    const fits = this.fitsEmpty(request, null);
+    for (const node of away) this.#empty.upsert(node);
+    return fits;
   }
 
   #change(node: FleetNode): void {
     this.#nodes.set(node.nodeId, node);
     this.#fleet.upsert(node);
-    this.#empty.upsert({ ...node, schedulable: this.#atFirst.get(node.nodeId)?.schedulable ?? true });
+    this.#empty.upsert(node);
   }
 }
 

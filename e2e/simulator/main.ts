@@ -1,5 +1,6 @@
 /** `npm run simulate`: runs seeds, prints JSON, and ends with 1 and a trace when an invariant broke. */
 import { parseArgs } from 'node:util';
+import { simulateDay, worldSize } from './day.js';
 import { runSeeds, tellBreach } from './seeds.js';
 import { type GroundKind, groundKinds, groundOf, simulate } from './simulate.js';
 
@@ -13,6 +14,7 @@ const help = `Simulates fleets in virtual time and checks the scheduler's invari
   --ground KIND     pools: a few kinds of alike machines; fleet: unlike machines and requirements   (odd seeds pools, even seeds fleet)
   --hours H         virtual hours in which work arrives        (2 for --seeds, else 24)
   --gpus G          about so many accelerators                 (24 for --seeds, else 1000)
+  --day            a day of 125,000 machines with about 1,000,000 accelerators (--gpus and --hours make it smaller)
   --help
 
 Figures go to stdout as JSON, progress to stderr. A broken invariant prints its seed and the last events, and exits with 1.
@@ -38,15 +40,28 @@ function groundNamed(name: string | undefined): GroundKind | null {
   return kind;
 }
 
+function day(seed: number, size: typeof worldSize): number {
+  const { breach, ...figures } = simulateDay(seed, size, line => process.stderr.write(`${line}\n`));
+  process.stdout.write(`${JSON.stringify(figures)}\n`);
+  if (breach) tellBreach(seed, { hours: size.hours, gpus: 8 * size.nodes }, 'fleet', breach);
+  return breach ? 1 : 0;
+}
+
 function main(): number {
   const text = { type: 'string' } as const;
   const options = { seed: text, seeds: text, from: text, ground: text, hours: text, gpus: text };
-  const { values } = parseArgs({ options: { ...options, help: { type: 'boolean' } } });
+  const flag = { type: 'boolean' } as const;
+  const { values } = parseArgs({ options: { ...options, day: flag, help: flag } });
   if (values.help) {
     process.stdout.write(help);
     return 0;
   }
   const [first, to] = rangeOf(values);
+  if (values.day) {
+    const gpus = positive('gpus', values.gpus, 8 * worldSize.nodes);
+    const hours = positive('hours', values.hours, worldSize.hours);
+    return day(first, { ...worldSize, hours, nodes: Math.max(1, Math.round(gpus / 8)) });
+  }
   const many = values.seeds !== undefined;
   const size = {
     hours: positive('hours', values.hours, many ? 2 : 24),

@@ -56,6 +56,8 @@ export class World<Request, Placement extends Priced> {
   readonly failures: Failures<Request, Placement>;
   /** When something last happened but a look at prices. */
   lastNewsMs = 0;
+  /** Called when the control plane has decided. */
+  onRound: () => void = () => undefined;
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #roundAtMs = Number.NEGATIVE_INFINITY;
 
@@ -137,6 +139,7 @@ export class World<Request, Placement extends Priced> {
       if (round > 50) this.checks.broken('the queue settles', `not at ${this.nowMs} ms`);
     }
     this.checks.afterDecision();
+    this.onRound();
     const wakeAtMs = this.queue.nextTimeMs() ?? Number.POSITIVE_INFINITY;
     if (wakeAtMs < this.#wakeAtMs && this.queue.size > 0) {
       this.#wakeAtMs = wakeAtMs;
