@@ -1,6 +1,8 @@
 /** `npm run simulate`: runs seeds, prints JSON, and ends with 1 and a trace when an invariant broke. */
 import { parseArgs } from 'node:util';
-import { simulate } from './simulate.js';
+import { simulateDay, worldSize } from './day.js';
+import { runSeeds, tellBreach } from './seeds.js';
+import { type GroundKind, groundKinds, groundOf, simulate } from './simulate.js';
 
 const help = `Simulates fleets in virtual time and checks the scheduler's invariants at every step.
 
@@ -8,12 +10,15 @@ const help = `Simulates fleets in virtual time and checks the scheduler's invari
 
   --seed N          one seed; prints its figures               (1)
   --seeds A..B      all seeds from A to B; prints their sums
+  --from N          of --seeds, goes on from here: what was printed last as lastSeedDone, and one
+  --ground KIND     pools: a few kinds of alike machines; fleet: unlike machines and requirements   (odd seeds pools, even seeds fleet)
   --hours H         virtual hours in which work arrives        (2 for --seeds, else 24)
   --gpus G          about so many accelerators                 (24 for --seeds, else 1000)
+  --day            a day of 125,000 machines with about 1,000,000 accelerators (--gpus and --hours make it smaller)
   --help
 
 Figures go to stdout as JSON, progress to stderr. A broken invariant prints its seed and the last events, and exits with 1.
-The same seed, hours and gpus always give the same run.
+The same seed, ground, hours and gpus always give the same run. Ranges can be split over processes.
 `;
 
 function positive(name: string, text: string | undefined, otherwise: number): number {
@@ -29,78 +34,50 @@ function rangeOf({ seed, seeds }: { seed?: string | undefined; seeds?: string | 
   return [from, to];
 }
 
+function groundNamed(name: string | undefined): GroundKind | null {
+  const kind = groundKinds.find(each => each === name) ?? null;
+  if (name !== undefined && kind === null) throw new RangeError(`--ground is ${groundKinds.join(' or ')}, not ${name}`);
+  return kind;
+}
+
+function day(seed: number, size: typeof worldSize): number {
+  const { breach, ...figures } = simulateDay(seed, size, line => process.stderr.write(`${line}\n`));
+  process.stdout.write(`${JSON.stringify(figures)}\n`);
+  if (breach) tellBreach(seed, { hours: size.hours, gpus: 8 * size.nodes }, 'fleet', breach);
+  return breach ? 1 : 0;
+}
+
 function main(): number {
-  const options = {
-    seed: { type: 'string' },
-    seeds: { type: 'string' },
-    hours: { type: 'string' },
-    gpus: { type: 'string' },
-  } as const;
-  const { values } = parseArgs({ options: { ...options, help: { type: 'boolean' } } });
+  const text = { type: 'string' } as const;
+  const options = { seed: text, seeds: text, from: text, ground: text, hours: text, gpus: text };
+  const flag = { type: 'boolean' } as const;
+  const { values } = parseArgs({ options: { ...options, day: flag, help: flag } });
   if (values.help) {
     process.stdout.write(help);
     return 0;
   }
-  const [from, to] = rangeOf(values);
+  const [first, to] = rangeOf(values);
+  if (values.day) {
+    const gpus = positive('gpus', values.gpus, 8 * worldSize.nodes);
+    const hours = positive('hours', values.hours, worldSize.hours);
+    return day(first, { ...worldSize, hours, nodes: Math.max(1, Math.round(gpus / 8)) });
+  }
   const many = values.seeds !== undefined;
   const size = {
     hours: positive('hours', values.hours, many ? 2 : 24),
     gpus: positive('gpus', values.gpus, many ? 24 : 1_000),
   };
+  const ground = groundNamed(values.ground);
+  if (many) return runSeeds(positive('from', values.from, Math.max(1, first)), to, size, ground);
+  const kind = ground ?? groundOf(first);
   const startedMs = performance.now();
-  const sums = {
-    seeds: 0,
-    jobs: 0,
-    admissions: 0,
-    preemptions: 0,
-    reclaims: 0,
-    migrations: 0,
-    faults: 0,
-    badProbes: 0,
-    fencedWordsDropped: 0,
-    checks: 0,
-  };
-  let toldMs = startedMs;
-  for (let seed = from; seed <= to; seed += 1) {
-    const { summary, checks, breach } = simulate(seed, size);
-    if (breach) {
-      process.stdout.write(
-        `${JSON.stringify({ seed, size, broken: breach.invariant, details: breach.details, trace: breach.trace }, null, 2)}\n`,
-      );
-      process.stderr.write(
-        `seed ${seed} broke '${breach.invariant}'; again: npm run simulate -- --seed ${seed} --hours ${size.hours} --gpus ${size.gpus}\n`,
-      );
-      return 1;
-    }
-    if (!many)
-      process.stdout.write(
-        `${JSON.stringify({ ...summary, checks, wallSeconds: (performance.now() - startedMs) / 1000 })}\n`,
-      );
-    sums.seeds += 1;
-    sums.jobs += summary.jobs.submitted;
-    sums.checks += checks;
-    for (const name of [
-      'admissions',
-      'preemptions',
-      'reclaims',
-      'migrations',
-      'faults',
-      'badProbes',
-      'fencedWordsDropped',
-    ] as const)
-      sums[name] += summary[name];
-    if (performance.now() - toldMs > 5_000) {
-      toldMs = performance.now();
-      process.stderr.write(
-        `seed ${seed} of ${from}..${to}, ${Math.round(sums.seeds / ((toldMs - startedMs) / 1000))} a second\n`,
-      );
-    }
+  const { summary, checks, breach } = simulate(first, size, { ground: kind });
+  if (breach) {
+    tellBreach(first, size, kind, breach);
+    return 1;
   }
   const wallSeconds = (performance.now() - startedMs) / 1000;
-  if (many)
-    process.stdout.write(
-      `${JSON.stringify({ from, to, size, ...sums, wallSeconds, seedsPerSecond: sums.seeds / wallSeconds })}\n`,
-    );
+  process.stdout.write(`${JSON.stringify({ ...summary, ground: kind, checks, wallSeconds })}\n`);
   return 0;
 }
 

@@ -1,12 +1,11 @@
 /** What a run has come to, in figures. */
 import {
-  type PoolPlacement,
   type PriorityClass,
   priorityClasses,
   type QueueDecision,
+  type Workload,
 } from '@iocloud/control-plane/core/queueing';
 import type { Scenario } from './scenario.js';
-import type { Execution, Record as JobRecord } from './world.js';
 
 const percentile = (sorted: number[], rank: number) =>
   sorted[Math.max(0, Math.ceil((rank / 100) * sorted.length) - 1)] ?? null;
@@ -18,10 +17,29 @@ export function jainsIndex(amounts: number[]): number {
   return squares === 0 ? 1 : sum ** 2 / (amounts.length * squares);
 }
 
+/** An amount over time, and its sum. Counted while work still arrives: the long tail after it only says how long the longest job is. */
+class Integral {
+  amount = 0;
+  sum = 0;
+  #sinceMs = 0;
+
+  change(by: number, nowMs: number): void {
+    this.until(nowMs);
+    this.amount += by;
+  }
+
+  until(nowMs: number): void {
+    this.sum += this.amount * Math.max(0, nowMs - this.#sinceMs);
+    this.#sinceMs = Math.max(this.#sinceMs, nowMs);
+  }
+}
+
 export class Tally {
   readonly #waitsMs = new Map<PriorityClass, number[]>();
-  readonly #gpuMs = new Map<string, number>();
+  readonly #busy = new Integral();
+  readonly #busyOf = new Map<string, Integral>();
   readonly #outcomes: Record<string, number> = {};
+  readonly #untilMs: number;
   #submitted = 0;
   #refused = 0;
   #admissions = 0;
@@ -30,32 +48,23 @@ export class Tally {
   #preemptions = 0;
   #reclaims = 0;
   #budgetStops = 0;
-  #migrations = 0;
   #paidMicroUsd = 0;
-  #busyGpuMs = 0;
-  #elapsedMs = 0;
+  migrations = 0;
   faults = 0;
   fenced = 0;
   badProbes = 0;
 
-  constructor(
-    readonly scenario: Scenario,
-    readonly gpus: number,
-  ) {}
+  constructor(readonly scenario: Scenario<unknown>) {
+    this.#untilMs = scenario.size.hours * 3_600_000;
+    for (const { tenantId } of scenario.tenants) this.#busyOf.set(tenantId, new Integral());
+  }
 
-  /** Counted while work still arrives: the long tail after it would only say how long the longest job is. */
-  pass(ms: number, executions: Iterable<Execution>): void {
-    const untilMs = this.scenario.size.hours * 3_600_000;
-    const counted = Math.max(0, Math.min(ms, untilMs - this.#elapsedMs));
-    this.#elapsedMs += ms;
-    if (counted === 0) return;
-    for (const { alive, record } of executions) {
-      if (!alive) continue;
-      const { tenantId, demand } = record.job.workload;
-      const gpuMs = (demand.gpus ?? 0) * counted;
-      this.#busyGpuMs += gpuMs;
-      this.#gpuMs.set(tenantId, (this.#gpuMs.get(tenantId) ?? 0) + gpuMs);
-    }
+  /** In truth: one more, or one less. */
+  runs({ tenantId, demand }: Workload<unknown>, sign: 1 | -1, nowMs: number): void {
+    const atMs = Math.min(nowMs, this.#untilMs);
+    const gpus = sign * (demand.gpus ?? 0);
+    this.#busy.change(gpus, atMs);
+    this.#busyOf.get(tenantId)?.change(gpus, atMs);
   }
 
   submitted(refused: boolean): void {
@@ -63,7 +72,7 @@ export class Tally {
     if (refused) this.#refused += 1;
   }
 
-  decided(decision: QueueDecision<PoolPlacement>, { job }: JobRecord, nowMs: number): void {
+  decided(decision: QueueDecision<unknown>, { priorityClass, submittedAtMs }: Workload<unknown>, nowMs: number): void {
     if (decision.kind === 'stop') {
       if (decision.why === 'preempted') this.#preemptions += 1;
       else if (decision.why === 'reclaimed') this.#reclaims += 1;
@@ -73,23 +82,20 @@ export class Tally {
     this.#admissions += 1;
     if (decision.backfills) this.#backfills += 1;
     if (decision.borrows) this.#borrowed += 1;
-    if (decision.admission > 1) return;
-    const { priorityClass, submittedAtMs } = job.workload;
+    // What is there at the beginning says nothing of how long one waits.
+    if (decision.admission > 1 || submittedAtMs === 0) return;
     const waits = this.#waitsMs.get(priorityClass) ?? [];
     this.#waitsMs.set(priorityClass, waits);
     waits.push(nowMs - submittedAtMs);
   }
 
-  migrated(_record: JobRecord): void {
-    this.#migrations += 1;
-  }
-
-  ended({ outcome }: JobRecord, spentMicroUsd: number): void {
-    this.#outcomes[outcome ?? 'none'] = (this.#outcomes[outcome ?? 'none'] ?? 0) + 1;
-    this.#paidMicroUsd += spentMicroUsd;
+  ended(outcome: string, costMicroUsd: number): void {
+    this.#outcomes[outcome] = (this.#outcomes[outcome] ?? 0) + 1;
+    this.#paidMicroUsd += costMicroUsd;
   }
 
   summary() {
+    const { scenario } = this;
     const waits = Object.fromEntries(
       priorityClasses.map(each => {
         const sorted = (this.#waitsMs.get(each) ?? []).sort((one, other) => one - other);
@@ -100,16 +106,19 @@ export class Tally {
         return [each, { jobs: sorted.length, p50: seconds(50), p90: seconds(90), p99: seconds(99) }];
       }),
     );
-    const weighted = this.scenario.tenants.map(({ tenantId, weight }) => (this.#gpuMs.get(tenantId) ?? 0) / weight);
-    const { hours } = this.scenario.size;
+    const busyMs = (integral: Integral | undefined) => {
+      integral?.until(this.#untilMs);
+      return integral?.sum ?? 0;
+    };
+    const weighted = scenario.tenants.map(({ tenantId, weight }) => busyMs(this.#busyOf.get(tenantId)) / weight);
     return {
-      seed: this.scenario.seed,
-      gpus: this.gpus,
-      machines: this.scenario.machines.length,
-      tenants: this.scenario.tenants.length,
-      hours,
+      seed: scenario.seed,
+      gpus: scenario.gpus,
+      machines: scenario.machines.length,
+      tenants: scenario.tenants.length,
+      hours: scenario.size.hours,
       jobs: { submitted: this.#submitted, refused: this.#refused, outcomes: this.#outcomes },
-      utilisation: this.#busyGpuMs / (this.gpus * hours * 3_600_000),
+      utilisation: busyMs(this.#busy) / (scenario.gpus * this.#untilMs),
       waitSeconds: waits,
       jainsIndexOfWeightedGpuTime: jainsIndex(weighted),
       admissions: this.#admissions,
@@ -118,7 +127,7 @@ export class Tally {
       preemptions: this.#preemptions,
       reclaims: this.#reclaims,
       budgetStops: this.#budgetStops,
-      migrations: this.#migrations,
+      migrations: this.migrations,
       paidUsd: this.#paidMicroUsd / 1e6,
       faults: this.faults,
       badProbes: this.badProbes,
@@ -126,3 +135,5 @@ export class Tally {
     };
   }
 }
+
+export type Summary = ReturnType<Tally['summary']>;

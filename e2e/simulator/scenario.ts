@@ -1,24 +1,29 @@
-/** From a seed to a fleet, tenants, work and faults: all that happens to the simulated system from outside. */
+/** What happens to a simulated system from outside: tenants, work and faults, whatever the ground is. */
 import {
   type Demand,
-  type PoolMachine,
-  type PoolRequest,
+  type PriorityClass,
   priorityClasses,
   type TenantTerms,
   type Workload,
 } from '@iocloud/control-plane/core/queueing';
-import { Random } from './random.js';
+import type { Random } from './random.js';
 
 export const minuteMs = 60_000;
 export const hourMs = 60 * minuteMs;
 
 export interface Size {
+  /** In which work arrives. */
   hours: number;
   gpus: number;
 }
 
-export interface SimulatedJob {
-  workload: Workload<PoolRequest>;
+export interface SimulatedMachine {
+  machineId: string;
+  gpus: number;
+}
+
+export interface SimulatedJob<Request> {
+  workload: Workload<Request>;
   /** What it takes in truth, undisturbed. */
   workMs: number;
   checkpointEveryMs: number;
@@ -27,51 +32,43 @@ export interface SimulatedJob {
 }
 
 export type Fault =
-  | { kind: 'machine' | 'partition'; atMs: number; lastsMs: number; machine: number }
-  | { kind: 'head'; atMs: number; pick: number }
+  | { kind: 'machine' | 'partition' | 'drain'; atMs: number; lastsMs: number; machine: number }
+  /** Of some work on the machine. */
+  | { kind: 'head'; atMs: number; machine: number; pick: number }
   | { kind: 'control-plane'; atMs: number; lastsMs: number }
   /** Bad probes of work that is well: so many for each that runs. */
   | { kind: 'probes'; atMs: number; each: number }
-  | { kind: 'price'; atMs: number; model: string; microUsdPerDeviceHour: number };
+  | { kind: 'price'; atMs: number; model: string; permille: number };
 
-export interface Scenario {
+export interface Scenario<Request> {
   seed: number;
   size: Size;
-  machines: PoolMachine[];
+  machines: SimulatedMachine[];
+  /** All that can be rented. */
+  gpus: number;
   tenants: TenantTerms[];
-  jobs: SimulatedJob[];
+  /** In the order of their submission. */
+  jobs: Iterable<SimulatedJob<Request>>;
+  /** In the order of time. */
   faults: Fault[];
 }
 
-/** Models with their share of the fleet and a price of the market's order (FACTS: an A100 costs 0.7 to 1.2 USD/h). */
-const models = [
-  { kind: 'rtx-4090', share: 0.5, devices: 8, microUsd: 400_000 },
-  { kind: 'a100-sxm', share: 0.3, devices: 8, microUsd: 950_000 },
-  { kind: 'h100-sxm', share: 0.2, devices: 8, microUsd: 2_200_000 },
-] as const;
+/** Means, in hours. */
+export interface FaultRates {
+  /** Between deaths of one machine, and so on. */
+  machineHours: number;
+  partitionHours: number;
+  drainHours: number;
+  headHours: number;
+  /** Of the whole system. */
+  controlPlaneHours: number;
+  probesHours: number;
+  priceHours: number;
+}
 
 const noDemand: Demand = {};
 
-export function scenarioOf(seed: number, size: Size): Scenario {
-  const random = new Random(seed);
-  const machines = fleetOf(size.gpus);
-  const tenants = tenantsOf(random, size.gpus);
-  const jobs = jobsOf(random, size, tenants, machines);
-  return { seed, size, machines, tenants, jobs, faults: faultsOf(random, size, machines.length) };
-}
-
-function fleetOf(gpus: number): PoolMachine[] {
-  const machines: PoolMachine[] = [];
-  for (const { kind, share, devices, microUsd } of models) {
-    const count = Math.max(1, Math.round((gpus * share) / devices));
-    for (let index = 0; index < count; index += 1) {
-      machines.push({ machineId: `${kind}-${index}`, kind, devices, microUsdPerDeviceHour: microUsd });
-    }
-  }
-  return machines;
-}
-
-function tenantsOf(random: Random, gpus: number): TenantTerms[] {
+export function tenantsOf(random: Random, gpus: number): TenantTerms[] {
   const count = Math.max(3, Math.min(1_000, Math.round(Math.sqrt(gpus))));
   return Array.from({ length: count }, (_, index) => {
     const limited = random.chance(0.5);
@@ -86,57 +83,36 @@ function tenantsOf(random: Random, gpus: number): TenantTerms[] {
   });
 }
 
-function jobsOf(
-  random: Random,
-  { hours, gpus }: Size,
-  tenants: TenantTerms[],
-  machines: PoolMachine[],
-): SimulatedJob[] {
-  const jobs: SimulatedJob[] = [];
-  const meanGpuMs = 2.2 * 0.7 * hourMs;
-  const load = 0.7 + random.next() * 0.7;
-  const everyMs = meanGpuMs / (gpus * load);
-  const perKind = new Map<string, number>();
-  for (const { kind, devices } of machines) perKind.set(kind, (perKind.get(kind) ?? 0) + devices);
-  for (let atMs = random.exponential(everyMs); atMs < hours * hourMs; atMs += random.exponential(everyMs)) {
-    jobs.push(jobOf(random, jobs.length, Math.round(atMs), tenants, perKind));
-  }
-  return jobs;
-}
-
-function jobOf(
+/** All of a job but what it asks the ground for. */
+export function jobOf<Request>(
   random: Random,
   number: number,
   submittedAtMs: number,
   tenants: TenantTerms[],
-  perKind: Map<string, number>,
-): SimulatedJob {
-  const { kind, microUsd } = random.pick(models);
-  const whole = random.chance(0.08);
-  const devicesEach = whole ? 8 : random.pick([1, 1, 1, 1, 2, 4]);
-  const most = Math.max(1, Math.floor((perKind.get(kind) ?? 0) / 8 / 2));
-  const workers = random.chance(0.1) ? random.integer(1, Math.min(16, most) + 1) : 1;
-  const gpus = workers * devicesEach;
+  asked: { request: Request; shape: string; gpus: number; usualMicroUsdPerHour: number },
+): SimulatedJob<Request> {
+  const { request, shape, gpus, usualMicroUsdPerHour } = asked;
   const workMs = Math.round(Math.max(minuteMs, Math.min(6 * hourMs, random.exponential(0.7 * hourMs))));
   const expectedDurationMs = random.chance(0.15) ? null : Math.round(workMs * (1 + random.next()) + minuteMs);
   const cheap = random.chance(0.1);
-  const priceOfAll = gpus * microUsd;
-  const request = { kind, workers, devicesEach };
+  const priorityClass: PriorityClass = random.chance(0.04) ? 'urgent' : random.pick(priorityClasses.slice(0, 3));
   return {
     workload: {
       id: `job-${number}`,
       tenantId: random.pick(tenants).tenantId,
-      priorityClass: random.chance(0.04) ? 'urgent' : random.pick(priorityClasses.slice(0, 3)),
+      priorityClass,
       submittedAtMs,
       request,
-      shape: `${kind} ${workers}x${devicesEach}`,
+      shape,
       demand: { gpus },
       preemptible: random.chance(0.5),
       expectedDurationMs,
       deadlineMs: cheap ? submittedAtMs + workMs + random.integer(1, 12) * hourMs : null,
-      cheapWindow: cheap ? { maxMicroUsdPerHour: Math.round(priceOfAll * (0.7 + random.next() * 0.4)) } : null,
+      cheapWindow: cheap
+        ? { maxMicroUsdPerHour: Math.round(usualMicroUsdPerHour * (0.7 + random.next() * 0.4)) }
+        : null,
       budgetMicroUsd: random.chance(0.15)
-        ? Math.round((priceOfAll * (expectedDurationMs ?? workMs) * (0.5 + 2 * random.next())) / hourMs)
+        ? Math.round((usualMicroUsdPerHour * (expectedDurationMs ?? workMs) * (0.5 + 2 * random.next())) / hourMs)
         : null,
     },
     workMs,
@@ -145,38 +121,69 @@ function jobOf(
   };
 }
 
-function faultsOf(random: Random, { hours, gpus }: Size, machines: number): Fault[] {
+/** So many that about `load` of all accelerators would be busy, if there were no waste. */
+export function arrivals(random: Random, { hours, gpus }: Size, meanGpuMs: number): number[] {
+  const load = 0.7 + random.next() * 0.7;
+  const everyMs = meanGpuMs / (gpus * load);
+  const times: number[] = [];
+  for (let atMs = random.exponential(everyMs); atMs < hours * hourMs; atMs += random.exponential(everyMs)) {
+    times.push(Math.round(atMs));
+  }
+  return times;
+}
+
+export function faultsOf(
+  random: Random,
+  { hours }: Size,
+  rates: FaultRates,
+  machines: number,
+  models: readonly string[],
+): Fault[] {
   const faults: Fault[] = [];
-  const spread = (everyMs: number, make: (atMs: number) => Fault) => {
+  const spread = (everyHours: number, make: (atMs: number) => Fault) => {
+    const everyMs = everyHours * hourMs;
     for (let atMs = random.exponential(everyMs); atMs < hours * hourMs; atMs += random.exponential(everyMs)) {
       faults.push(make(Math.round(atMs)));
     }
   };
-  const perMachineMs = (machineHours: number) => (machineHours * hourMs) / machines;
   const lasting = (meanMs: number) => Math.round(5_000 + random.exponential(meanMs));
-  spread(perMachineMs(40), atMs => ({
-    kind: 'machine',
-    atMs,
-    lastsMs: lasting(20 * minuteMs),
-    machine: random.integer(0, machines),
-  }));
-  spread(perMachineMs(25), atMs => ({
-    kind: 'partition',
-    atMs,
-    lastsMs: lasting(2 * minuteMs),
-    machine: random.integer(0, machines),
-  }));
-  spread(perMachineMs(60), atMs => ({ kind: 'head', atMs, pick: random.integer(0, 1 << 30) }));
-  spread(3 * hourMs, atMs => ({ kind: 'control-plane', atMs, lastsMs: lasting(minuteMs) }));
-  spread(Math.max(30 * minuteMs, gpus * 1_000), atMs => ({ kind: 'probes', atMs, each: random.integer(1, 30) }));
-  spread(hourMs, atMs => {
-    const { kind, microUsd } = random.pick(models);
-    return {
-      kind: 'price',
+  const silences = [
+    ['machine', rates.machineHours, 20 * minuteMs],
+    ['partition', rates.partitionHours, 2 * minuteMs],
+    ['drain', rates.drainHours, 30 * minuteMs],
+  ] as const;
+  for (const [kind, hoursEach, meanMs] of silences) {
+    spread(hoursEach / machines, atMs => ({
+      kind,
       atMs,
-      model: kind,
-      microUsdPerDeviceHour: Math.round(microUsd * (0.6 + 0.8 * random.next())),
-    };
-  });
-  return faults;
+      lastsMs: lasting(meanMs),
+      machine: random.integer(0, machines),
+    }));
+  }
+  spread(rates.headHours / machines, atMs => ({
+    kind: 'head',
+    atMs,
+    machine: random.integer(0, machines),
+    pick: random.integer(0, 1 << 30),
+  }));
+  spread(rates.controlPlaneHours, atMs => ({ kind: 'control-plane', atMs, lastsMs: lasting(minuteMs) }));
+  spread(rates.probesHours, atMs => ({ kind: 'probes', atMs, each: random.integer(1, 30) }));
+  spread(rates.priceHours, atMs => ({
+    kind: 'price',
+    atMs,
+    model: random.pick(models),
+    permille: random.integer(600, 1_400),
+  }));
+  return faults.sort((one, other) => one.atMs - other.atMs);
 }
+
+/** Far worse than any real fleet: a seed is to have something of each. */
+export const seedFaults = (gpus: number): FaultRates => ({
+  machineHours: 40,
+  partitionHours: 25,
+  drainHours: 40,
+  headHours: 30,
+  controlPlaneHours: 3,
+  probesHours: Math.max(0.5, gpus / 3_600),
+  priceHours: 1,
+});

@@ -94,8 +94,11 @@ export class Backlog<Request, Placement> {
     this.#reorder(lane.tenant);
   }
 
-  wakeAll(key: string): void {
-    for (const lane of this.#parked.get(key) ?? []) this.wake(lane);
+  /** With a tenant, only its lanes. */
+  wakeAll(key: string, tenantId: string | null = null): void {
+    for (const lane of this.#parked.get(key) ?? []) {
+      if (tenantId === null || lane.tenant.tenantId === tenantId) this.wake(lane);
+    }
   }
 
   /** Of the lanes that quotas answer alike, only the first, if it may go: while that has to wait, so have the others. */

@@ -112,7 +112,10 @@ export class Books<Request, Placement extends Priced> {
   quotaFreed(tenantId: string): void {
     this.wakeTenant(tenantId);
     const cohort = this.quotas.cohortOf(tenantId);
-    if (cohort !== null) this.cohortFreed(cohort);
+    if (cohort === null) return;
+    // What waits behind those who borrow may now fit into its tenant's own quota, and is no borrower any more.
+    this.backlog.wakeAll(`behind in ${cohort}`, tenantId);
+    this.cohortFreed(cohort);
   }
 
   cohortFreed(cohort: string): void {

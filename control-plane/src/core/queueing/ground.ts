@@ -16,6 +16,8 @@ export interface Ground<Request, Placement extends { microUsdPerHour: number }> 
   reserve(holder: string, placement: Placement): void;
   /** A holder of nothing is no error. */
   release(holder: string): void;
+  /** Would it fit, at that price, if nothing were held? Where a ground cannot say, all that runs is lifted for a moment to see. */
+  fitsEmpty?(request: Request, maxMicroUsdPerHour: number | null): boolean;
   /** Do both use a machine in common? A quick test: where it says no, ending one cannot help the other. */
   touch(one: Placement, other: Placement): boolean;
 }

@@ -199,6 +199,7 @@ export function couldEverFit<Request, Placement extends Priced>(
   { workload }: Entry<Request, Placement>,
   maxMicroUsdPerHour: number | null,
 ): boolean {
+  if (ground.fitsEmpty) return ground.fitsEmpty(workload.request, maxMicroUsdPerHour);
   const fits = () => !isRefusal(ground.place(workload.request, maxMicroUsdPerHour));
   return reservations.without(reservations.all(), () => {
     if (fits()) return true;
