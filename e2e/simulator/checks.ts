@@ -26,6 +26,9 @@ const traced = 60;
 /** Beyond so many that wait, it is not looked at whether one was passed. */
 const mostCompared = 400;
 
+/** Machines die, and what was cleared with them: some repetition is nobody's fault. */
+const mostStops = 10;
+
 export class Checks<Request, Placement extends Priced> {
   readonly #ledger = new Ledger();
   readonly #quotas: QuotaChecks;
@@ -33,6 +36,8 @@ export class Checks<Request, Placement extends Priced> {
   readonly #budgeted = new Set<string>();
   readonly #successes = new Map<string, number>();
   readonly #stoppedFor = new Set<string>();
+  /** For whom work was told to stop, and when. */
+  readonly #stopTimes = new Map<string, Set<number>>();
   /** The last events, each put into words only if a breach comes. */
   readonly #trace: { atMs: number; say: () => string }[] = [];
   #asked = 0;
@@ -59,7 +64,10 @@ export class Checks<Request, Placement extends Priced> {
     this.#note(() => JSON.stringify(decision));
     if (decision.kind === 'admit') this.#admitted(id, decision.placement, decision.backfills);
     if (decision.kind !== 'stop' || decision.why === 'budget') return;
-    if (decision.forId !== null) this.#stoppedFor.add(decision.forId);
+    if (decision.forId !== null) {
+      this.#stoppedFor.add(decision.forId);
+      this.#countStops(decision.forId);
+    }
     const victim = records.get(id)?.job.workload;
     const winner = records.get(decision.forId ?? '')?.job.workload;
     if (!victim || !winner) this.broken('work is stopped for other work', JSON.stringify(decision));
@@ -67,6 +75,15 @@ export class Checks<Request, Placement extends Priced> {
     const [low, high] = [victim, winner].map(one => priorityClasses.indexOf(one.priorityClass)) as [number, number];
     const allowed = decision.why === 'reclaimed' ? low <= high : low < high;
     if (!allowed) this.broken('no work is stopped for work of a lower class', JSON.stringify(decision));
+  }
+
+  /** What is stopped for somebody must be of use to them: not so that others take it, and more has to be stopped. */
+  #countStops(forId: string): void {
+    const { nowMs } = this.world;
+    const times = this.#stopTimes.get(forId) ?? new Set();
+    this.#stopTimes.set(forId, times.add(nowMs));
+    if (times.size > mostStops)
+      this.broken('nobody is stopped in vain again and again', `at ${times.size} times for ${forId}`);
   }
 
   #admitted(id: string, placement: Placement, backfills: boolean): void {

@@ -18,6 +18,7 @@ export function simulateDay(seed: number, size: DaySize, tell: (line: string) =>
     explainEvery: 1_000,
     endsEarly: true,
     bugs: new Set(),
+    rebuilds: false,
   });
   const setUpSeconds = (performance.now() - startedMs) / 1_000;
   let toldMs = startedMs;

@@ -32,7 +32,7 @@ export interface Execution<Request, Placement> {
 }
 
 /** Bugs to plant, to see that the checks find them. */
-export type Bug = 'no-fence' | 'probe-restarts' | 'shared-devices';
+export type Bug = 'no-fence' | 'probe-restarts' | 'shared-devices' | 'no-memory';
 
 /** What runs, found by its machines. */
 export class Executions<Request, Placement> {

@@ -23,13 +23,23 @@ export type GroundKind = (typeof groundKinds)[number];
 /** Both in turn. */
 export const groundOf = (seed: number): GroundKind => (seed % 2 === 0 ? 'fleet' : 'pools');
 
+/** Half of the seeds on each ground. */
+export const rebuildsOf = (seed: number): boolean => seed % 4 >= 2;
+
+interface Options {
+  bugs?: ReadonlySet<Bug>;
+  ground?: GroundKind;
+  /** The queue is built anew for each decision. */
+  rebuilds?: boolean;
+}
+
 export function simulate(
   seed: number,
   size: Size,
-  { bugs = new Set(), ground = groundOf(seed) }: { bugs?: ReadonlySet<Bug>; ground?: GroundKind } = {},
+  { bugs = new Set(), ground = groundOf(seed), rebuilds = rebuildsOf(seed) }: Options = {},
 ): Run {
   const forgets = bugs.has('shared-devices');
-  const terms = { ...seedTerms, bugs };
+  const terms = { ...seedTerms, bugs, rebuilds };
   if (ground === 'pools') {
     const scenario = poolScenario(seed, size);
     return run(new World(scenario, new (forgets ? ForgetfulPools : PoolsGround)(scenario.pools), terms));

@@ -33,11 +33,14 @@ describe.each<GroundKind>([...groundKinds])('a simulated fleet on %s', ground =>
     ['no-fence', /succeeds once|not fenced|given twice/],
     ['probe-restarts', /healthy job is not restarted/],
     ['shared-devices', /given twice/],
+    ['no-memory', /in vain|starves/],
   ])('finds a planted bug: %s', (bug, invariant) => {
     const bugs = new Set([bug]);
-    const found = seeds(300).find(seed => simulate(seed, small, { bugs, ground }).breach !== null);
+    const found = seeds(bug === 'no-memory' ? 3_000 : 300).find(
+      seed => simulate(seed, small, { bugs, ground }).breach !== null,
+    );
     expect(found).toBeDefined();
-    const { breach } = simulate(found ?? 0, small, { bugs, ground });
+    const { breach } = simulate(found ?? 0, small, options);
     expect(breach?.invariant).toMatch(invariant);
     expect(breach?.trace.length).toBeGreaterThan(0);
   });

@@ -14,6 +14,7 @@ import { Checks } from './checks.js';
 import { Failures } from './failures.js';
 import type { Priced, SimulatedGround } from './grounds.js';
 import { Random } from './random.js';
+import { type AnyQueue, RebuiltQueue } from './rebuilt-queue.js';
 import { type Bug, Executions, type JobRecord } from './records.js';
 import { Tally } from './report.js';
 import type { Scenario, SimulatedJob } from './scenario.js';
@@ -28,6 +29,8 @@ export interface WorldTerms {
   /** At the end of the time in which work arrives, rather than when all of it has ended. */
   endsEarly: boolean;
   bugs: ReadonlySet<Bug>;
+  /** The queue is built anew for each decision, as the product does. */
+  rebuilds: boolean;
 }
 
 /** Looks at prices are rarer than in the product: most of a run would be spent on them. */
@@ -37,13 +40,14 @@ export const seedTerms: WorldTerms = {
   explainEvery: 16,
   endsEarly: false,
   bugs: new Set(),
+  rebuilds: false,
 };
 
 /** No deadline is further away, nor any job longer (see `scenario.ts`). */
 const longestWaitMs = 24 * 3_600_000;
 
 export class World<Request, Placement extends Priced> {
-  readonly queue: Queue<Request, Placement>;
+  readonly queue: AnyQueue<Request, Placement>;
   readonly records = new Map<string, JobRecord<Request, Placement>>();
   /** Those that the queue has waiting. */
   readonly waiting = new Set<JobRecord<Request, Placement>>();
@@ -67,7 +71,9 @@ export class World<Request, Placement extends Priced> {
     readonly terms: WorldTerms = seedTerms,
   ) {
     this.random = new Random(scenario.seed + 7_919);
-    this.queue = new Queue(ground, terms.queue);
+    this.queue = terms.rebuilds
+      ? new RebuiltQueue(ground, terms.queue, terms.bugs.has('no-memory'))
+      : new Queue(ground, terms.queue);
     for (const tenant of scenario.tenants) this.queue.setTenant(tenant);
     this.queue.setCapacity({ gpus: scenario.gpus });
     this.checks = new Checks(this);

@@ -25,7 +25,15 @@ export {
 export { type LabelCondition, labelsFor, labelsMatch, parseLabelCondition } from './label-selector.js';
 export { defaultOrderTerms, type OrderTerms, overtakingLimitMs, rankMs } from './order.js';
 export { OrderedHeap } from './ordered-heap.js';
-export { type Adoption, type Explanation, Queue, type QueueDecision, type Step, type StepLimits } from './queue.js';
+export {
+  type Adoption,
+  type Explanation,
+  type Memory,
+  Queue,
+  type QueueDecision,
+  type Step,
+  type StepLimits,
+} from './queue.js';
 export { type Demand, QuotaBook, type TenantTerms } from './quota.js';
 export { costMicroUsd } from './spending.js';
 export { defaultQueueTerms, type QueueTerms } from './terms.js';
