@@ -1,34 +1,12 @@
 /** What inventory offers to clusters, and what it needs from them; main.ts joins the two. */
 import type { Duplex } from 'node:stream';
-import type {
-  Device,
-  LeaseObservation,
-  LeaseSpec,
-  NodeId,
-  NodeLoad,
-  NodeTerms,
-  StreamRequest,
-  TenantId,
-} from '@iocloud/contracts';
-import type { Evidence } from '../core/matching/index.js';
+import type { LeaseObservation, LeaseSpec, NodeId, NodeLoad, StreamRequest, TenantId } from '@iocloud/contracts';
+import type { Evidence, MachineFacts } from '../core/matching/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
 
 /** A machine that has said what it is, with all that it offers (leased or not). */
-export interface Machine {
-  nodeId: NodeId;
-  ownerId: TenantId;
-  /** Offered to other tenants than its owner too. */
-  shared: boolean;
-  /** Online: Ray nodes may be placed on it. */
-  schedulable: boolean;
+export interface Machine extends MachineFacts {
   name: string;
-  terms: NodeTerms;
-  /** 0 to 1, see core/matching/reputation.ts. */
-  reputation: number;
-  cpus: number;
-  memoryBytes: number;
-  devices: Device[];
-  rayVersions: string[];
   isolation: 'namespace' | 'token-only';
   isolationReason: string;
 }

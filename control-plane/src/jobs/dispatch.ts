@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type ClusterId, type JobId, newId, type Requirements } from '@iocloud/contracts';
 import type { ClusterView } from '../clusters/ports.js';
-import { type JobDecision, JobQueue, type QueuedJob } from '../core/queueing/index.js';
+import { type JobDecision, JobQueue, type QueuedJob, withCeiling } from '../core/queueing/index.js';
 import { type Database, type Logger, type TopicHandler, type Transaction, wake } from '../platform/index.js';
 import { evictAttempt, insertAttempt, takeRaySubmissionId } from './attempts/index.js';
 import { nodeFor } from './needs.js';
@@ -280,9 +280,3 @@ export class Dispatcher implements TopicHandler {
 }
 
 const dollars = (microUsd: number) => `${(microUsd / 1e6).toFixed(2)} USD`;
-
-function withCeiling(requirements: Requirements | undefined, ceiling: number | null): Requirements | undefined {
-  if (ceiling === null) return requirements;
-  const own = requirements?.maxMicroUsdPerHour ?? Number.POSITIVE_INFINITY;
-  return { ...requirements, maxMicroUsdPerHour: Math.min(own, ceiling) };
-}

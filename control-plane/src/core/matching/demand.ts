@@ -10,9 +10,12 @@ import { evenWeights } from './score.js';
 export interface MachineFacts {
   nodeId: NodeId;
   ownerId: TenantId;
+  /** Offered to other tenants than its owner too. */
   shared: boolean;
+  /** Online: Ray nodes may be placed on it. */
   schedulable: boolean;
   terms: NodeTerms;
+  /** 0 to 1, see reputation.ts. */
   reputation: number;
   cpus: number;
   memoryBytes: number;

@@ -8,7 +8,7 @@ export type { JobCluster, JobHold } from './cluster-draft.js';
 export { DevicePools, type PoolMachine, type PoolPlacement, type PoolRequest } from './device-pools.js';
 export type { Stop } from './entry.js';
 export { type Ground, type GroundRefusal, isRefusal } from './ground.js';
-export type { JobMachine, Occupant } from './job-ground.js';
+export { type JobMachine, type Occupant, withCeiling } from './job-ground.js';
 export {
   demandOf,
   type JobDecision,

@@ -300,7 +300,8 @@ function usedByStaying(draft: MachineDraft): Use {
   return withHeld(staying.reduce(plus, empty), draft);
 }
 
-function withCeiling(requirements: Requirements | undefined, ceiling: number | null): Requirements | undefined {
+/** The requirements with a price that is not to be passed, where there is one. Micro-USD per hour. */
+export function withCeiling(requirements: Requirements | undefined, ceiling: number | null): Requirements | undefined {
   if (ceiling === null) return requirements;
   const own = requirements?.maxMicroUsdPerHour ?? Number.POSITIVE_INFINITY;
   return { ...requirements, maxMicroUsdPerHour: Math.min(own, ceiling) };
