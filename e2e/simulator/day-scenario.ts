@@ -37,18 +37,18 @@ export const dayTerms: QueueTerms = {
   ...defaultQueueTerms,
   priceLookMs: 1_800_000,
   retryMs: 120_000,
-  maxReservations: 2,
+  maxReservations: 1,
 };
 
 /** Workers and devices of each, with how often in a hundred. */
 const sizes: { percent: number; devices: number; workers(random: Random): number }[] = [
   { percent: 3, devices: 0.5, workers: () => 1 },
-  { percent: 51, devices: 1, workers: () => 1 },
+  { percent: 51.5, devices: 1, workers: () => 1 },
   { percent: 12, devices: 2, workers: () => 1 },
   { percent: 10, devices: 4, workers: () => 1 },
   { percent: 15, devices: 8, workers: () => 1 },
   { percent: 8, devices: 8, workers: random => random.pick([2, 4, 8, 16]) },
-  { percent: 1, devices: 8, workers: random => random.pick([32, 64, 128]) },
+  { percent: 0.5, devices: 8, workers: random => random.pick([32, 64, 128]) },
 ];
 const meanGpus = sizes.reduce((sum, { percent, devices }, at) => {
   const workers = at < 5 ? 1 : at === 5 ? 7.5 : 224 / 3;
@@ -57,7 +57,7 @@ const meanGpus = sizes.reduce((sum, { percent, devices }, at) => {
 /** Nobody who needs so many machines asks for a model of which there are few. */
 const bigGang = 16;
 const commonModels = 10;
-const meanWorkMs = 3 * hourMs;
+const meanWorkMs = 4 * hourMs;
 /** What renters say of how long it takes: round figures. */
 const guessesMs = [15, 30, 60, 120, 240, 480, 720, 1_440].map(minutes => minutes * minuteMs);
 
