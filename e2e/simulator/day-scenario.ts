@@ -37,24 +37,27 @@ export const dayTerms: QueueTerms = {
   ...defaultQueueTerms,
   priceLookMs: 1_800_000,
   retryMs: 120_000,
-  maxReservations: 2,
+  maxReservations: 1,
 };
 
 /** Workers and devices of each, with how often in a hundred. */
 const sizes: { percent: number; devices: number; workers(random: Random): number }[] = [
   { percent: 3, devices: 0.5, workers: () => 1 },
-  { percent: 50, devices: 1, workers: () => 1 },
+  { percent: 51.5, devices: 1, workers: () => 1 },
   { percent: 12, devices: 2, workers: () => 1 },
   { percent: 10, devices: 4, workers: () => 1 },
   { percent: 15, devices: 8, workers: () => 1 },
   { percent: 8, devices: 8, workers: random => random.pick([2, 4, 8, 16]) },
-  { percent: 2, devices: 8, workers: random => random.pick([32, 64, 128]) },
+  { percent: 0.5, devices: 8, workers: random => random.pick([32, 64, 128]) },
 ];
 const meanGpus = sizes.reduce((sum, { percent, devices }, at) => {
   const workers = at < 5 ? 1 : at === 5 ? 7.5 : 224 / 3;
   return sum + (percent / 100) * devices * workers;
 }, 0);
-const meanWorkMs = 3 * hourMs;
+/** Nobody who needs so many machines asks for a model of which there are few. */
+const bigGang = 16;
+const commonModels = 10;
+const meanWorkMs = 4 * hourMs;
 /** What renters say of how long it takes: round figures. */
 const guessesMs = [15, 30, 60, 120, 240, 480, 720, 1_440].map(minutes => minutes * minuteMs);
 
@@ -155,10 +158,12 @@ interface Asked {
 class Requests {
   readonly #known = new Map<string, Asked>();
   readonly #anyModel: Zipf;
+  readonly #commonModel: Zipf;
   readonly #anyCountry: Zipf;
 
   constructor(readonly mix: Mix) {
     this.#anyModel = new Zipf(mix.models.length);
+    this.#commonModel = new Zipf(Math.min(commonModels, mix.models.length));
     this.#anyCountry = new Zipf(mix.countries.length);
   }
 
@@ -170,7 +175,8 @@ class Requests {
     });
     const workers = size?.workers(random) ?? 1;
     const devices = size?.devices ?? 1;
-    const model = random.chance(0.7) ? this.mix.models[this.#anyModel.draw(random)] : undefined;
+    const anyModel = workers < bigGang ? this.#anyModel : this.#commonModel;
+    const model = random.chance(0.7) ? this.mix.models[anyModel.draw(random)] : undefined;
     const drawn = random.next();
     const country = workers === 1 && drawn < 0.15 ? this.mix.countries[this.#anyCountry.draw(random)] : undefined;
     const compliance = workers === 1 && drawn > 0.9 ? [random.pick(['soc2', 'gdpr'])] : [];

@@ -6,10 +6,17 @@ import { World } from './world.js';
 
 export const worldSize: DaySize = { hours: 24, nodes: 125_000, tenants: 1_000, load: 0.92 };
 
-const roundMs = 10_000;
+/** Work is looked at this often: a wait is on average half as long at least. */
+const roundMs = 60_000;
 const tellEveryMs = 10_000;
 
-export function simulateDay(seed: number, size: DaySize, tell: (line: string) => void): Run & Record<string, unknown> {
+/** With `maxWallSeconds` it stops then, and the figures are of the hours until there. */
+export function simulateDay(
+  seed: number,
+  size: DaySize,
+  tell: (line: string) => void,
+  maxWallSeconds = Number.POSITIVE_INFINITY,
+): Run & Record<string, unknown> {
   const startedMs = performance.now();
   const scenario = dayScenario(seed, size);
   const world = new World(scenario, new FleetGround(scenario.nodes), {
@@ -23,6 +30,7 @@ export function simulateDay(seed: number, size: DaySize, tell: (line: string) =>
   const setUpSeconds = (performance.now() - startedMs) / 1_000;
   let toldMs = startedMs;
   world.onRound = () => {
+    if (performance.now() - startedMs > maxWallSeconds * 1_000) world.stop();
     if (performance.now() - toldMs < tellEveryMs) return;
     toldMs = performance.now();
     const { nowMs, waiting, queue } = world;

@@ -23,6 +23,7 @@ export class FleetGround implements SimulatedGround<PlacementRequest, FleetPlace
   readonly #nodes = new Map<string, FleetNode>();
   readonly #atFirst = new Map<string, FleetNode>();
   readonly #ofModel = new Map<string, string[]>();
+  readonly #could = new WeakMap<PlacementRequest, boolean>();
   readonly #away = new Set<string>();
   readonly #holders = new Set<string>();
   readonly #machines = new WeakMap<FleetPlacement, readonly string[]>();
@@ -136,6 +137,14 @@ export class FleetGround implements SimulatedGround<PlacementRequest, FleetPlace
   }
 
   couldCarry(request: PlacementRequest): boolean {
+    if (request.maxMicroUsdPerHour !== null) return this.#allCould(request);
+    // Without a ceiling it stays as it is: no machine leaves for ever.
+    const known = this.#could.get(request) ?? this.#allCould(request);
+    this.#could.set(request, known);
+    return known;
+  }
+
+  #allCould(request: PlacementRequest): boolean {
     if (this.fitsEmpty(request, null)) return true;
     const away = [...this.#away].flatMap(machineId => this.#nodes.get(machineId) ?? []);
     for (const node of away) this.#empty.upsert({ ...node, schedulable: true });

@@ -15,6 +15,7 @@ const help = `Simulates fleets in virtual time and checks the scheduler's invari
   --hours H         virtual hours in which work arrives        (2 for --seeds, else 24)
   --gpus G          about so many accelerators                 (24 for --seeds, else 1000)
   --day            a day of 125,000 machines with about 1,000,000 accelerators (--gpus and --hours make it smaller)
+  --minutes M      of --day, stops after so long by the clock; the figures are of the hours until there
   --help
 
 Figures go to stdout as JSON, progress to stderr. A broken invariant prints its seed and the last events, and exits with 1.
@@ -40,8 +41,8 @@ function groundNamed(name: string | undefined): GroundKind | null {
   return kind;
 }
 
-function day(seed: number, size: typeof worldSize): number {
-  const { breach, ...figures } = simulateDay(seed, size, line => process.stderr.write(`${line}\n`));
+function day(seed: number, size: typeof worldSize, maxWallSeconds: number): number {
+  const { breach, ...figures } = simulateDay(seed, size, line => process.stderr.write(`${line}\n`), maxWallSeconds);
   process.stdout.write(`${JSON.stringify(figures)}\n`);
   if (breach) tellBreach(seed, { hours: size.hours, gpus: 8 * size.nodes }, 'fleet', breach);
   return breach ? 1 : 0;
@@ -49,7 +50,7 @@ function day(seed: number, size: typeof worldSize): number {
 
 function main(): number {
   const text = { type: 'string' } as const;
-  const options = { seed: text, seeds: text, from: text, ground: text, hours: text, gpus: text };
+  const options = { seed: text, seeds: text, from: text, ground: text, hours: text, gpus: text, minutes: text };
   const flag = { type: 'boolean' } as const;
   const { values } = parseArgs({ options: { ...options, day: flag, help: flag } });
   if (values.help) {
@@ -60,7 +61,8 @@ function main(): number {
   if (values.day) {
     const gpus = positive('gpus', values.gpus, 8 * worldSize.nodes);
     const hours = positive('hours', values.hours, worldSize.hours);
-    return day(first, { ...worldSize, hours, nodes: Math.max(1, Math.round(gpus / 8)) });
+    const minutes = values.minutes === undefined ? Number.POSITIVE_INFINITY : positive('minutes', values.minutes, 1);
+    return day(first, { ...worldSize, hours, nodes: Math.max(1, Math.round(gpus / 8)) }, 60 * minutes);
   }
   const many = values.seeds !== undefined;
   const size = {

@@ -39,7 +39,7 @@ export class Tally {
   readonly #busy = new Integral();
   readonly #busyOf = new Map<string, Integral>();
   readonly #outcomes: Record<string, number> = {};
-  readonly #untilMs: number;
+  #untilMs: number;
   #submitted = 0;
   #refused = 0;
   #admissions = 0;
@@ -65,6 +65,11 @@ export class Tally {
     const gpus = sign * (demand.gpus ?? 0);
     this.#busy.change(gpus, atMs);
     this.#busyOf.get(tenantId)?.change(gpus, atMs);
+  }
+
+  /** Before all that was to be counted has happened. */
+  endsAt(nowMs: number): void {
+    this.#untilMs = Math.min(this.#untilMs, nowMs);
   }
 
   submitted(refused: boolean): void {
@@ -116,7 +121,7 @@ export class Tally {
       gpus: scenario.gpus,
       machines: scenario.machines.length,
       tenants: scenario.tenants.length,
-      hours: scenario.size.hours,
+      hours: this.#untilMs / 3_600_000,
       jobs: { submitted: this.#submitted, refused: this.#refused, outcomes: this.#outcomes },
       utilisation: busyMs(this.#busy) / (scenario.gpus * this.#untilMs),
       waitSeconds: waits,

@@ -62,6 +62,7 @@ export class World<Request, Placement extends Priced> {
   lastNewsMs = 0;
   /** Called when the control plane has decided. */
   onRound: () => void = () => undefined;
+  #stopped = false;
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #roundAtMs = Number.NEGATIVE_INFINITY;
 
@@ -100,8 +101,14 @@ export class World<Request, Placement extends Priced> {
   run(): void {
     const { hours } = this.scenario.size;
     const untilMs = this.terms.endsEarly ? () => hours * 3_600_000 : () => this.lastNewsMs + longestWaitMs;
-    while (this.timeline.step(untilMs));
-    if (!this.terms.endsEarly) this.checks.atTheEnd();
+    while (!this.#stopped && this.timeline.step(untilMs));
+    if (!this.#stopped && !this.terms.endsEarly) this.checks.atTheEnd();
+  }
+
+  /** After what happens just now. */
+  stop(): void {
+    this.#stopped = true;
+    this.tally.endsAt(this.nowMs);
   }
 
   #submit(job: SimulatedJob<Request>): void {

@@ -14,7 +14,14 @@ afterAll(() => stack?.stop());
 const killRay = (pattern: RegExp) => {
   const found = processesNaming(stack.home).filter(({ command }) => pattern.test(command));
   expect(found.length).toBeGreaterThan(0);
-  for (const { pid } of found) process.kill(pid, 'SIGKILL');
+  for (const { pid } of found) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      // It ended by itself between the look and the blow.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
 };
 const lines = (count: number) => Array.from({ length: count }, (_, i) => `line ${i + 1}`);
 const numbered = (text: string) => text.split('\n').filter(line => /^line \d+$/.test(line));

@@ -87,7 +87,10 @@ function judgeRoom<Request, Placement extends Priced>(
   return { wait: { code: 'no-room', message: free.refused } };
 }
 
-/** Reservations that begin only after this work has ended, if it keeps to what it expects. */
+/**
+ * Reservations that begin only after this work has ended, if it keeps to what it expects. Never one that others were stopped
+ * for: those would come back for the rest of their grace, and be stopped again.
+ */
 function passable<Request, Placement extends Priced>(
   { reservations }: Books<Request, Placement>,
   { id, workload }: Entry<Request, Placement>,
@@ -98,7 +101,8 @@ function passable<Request, Placement extends Priced>(
   return reservations
     .all()
     .filter(
-      ({ entry, startMs }) => entry.id !== id && Number.isFinite(startMs) && nowMs + expectedDurationMs <= startMs,
+      ({ entry, startMs, wasCleared }) =>
+        entry.id !== id && !wasCleared && Number.isFinite(startMs) && nowMs + expectedDurationMs <= startMs,
     );
 }
 

@@ -49,11 +49,8 @@ export function chooseVictims<Request, Placement extends Priced>(
     .map(({ each }) => each);
   if (candidates.length === 0) return null;
   return books.reservations.without(books.reservations.all(), () => {
-    const full = search(books, entry, candidates, reclaims, () => placeBesides(books, entry, nowMs));
-    if (full || !reclaims) return full;
-    // No room either way: what was lent is called back all the same, and the work then waits for room like any other.
-    const back = search(books, entry, candidates, reclaims, () => ({ placement: null }));
-    return back;
+    // Where there is no room either way, nobody is stopped: what was given back would be lent again, and called back again.
+    return search(books, entry, candidates, reclaims, () => placeBesides(books, entry, nowMs));
   });
 }
 

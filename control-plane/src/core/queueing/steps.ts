@@ -159,7 +159,7 @@ export class Steps<Request, Placement extends Priced> {
     }
     if (wait.code === 'tenant-quota') this.#holdQuota(entry);
     else if (wait.code === 'loan') this.#waitToBorrow(entry);
-    else if (wait.code === 'lent') this.#callIn(entry);
+    else if (wait.code === 'lent' && this.#callIn(entry)) return;
     else if (wait.code === 'no-room') books.stepAside(entry);
     // Only what takes its own as soon as it is given back has others wait for that.
     if (wait.code !== 'lent' && wait.code !== 'no-room') books.settle(entry);
@@ -215,23 +215,30 @@ export class Steps<Request, Placement extends Priced> {
     this.#holdQuota(entry);
   }
 
-  /** What its tenant lent is its own: no more is lent before it has gone, and places kept for borrowers are given up. */
-  #callIn(entry: Entry<Request, Placement>): void {
+  /**
+   * What its tenant lent is its own: no more is lent before it has gone, and places kept for borrowers are given up. True
+   * when one was: it is looked at again at once, for nothing else would wake it.
+   */
+  #callIn(entry: Entry<Request, Placement>): boolean {
     const { quotas, reservations } = this.books;
     const cohort = quotas.cohortOf(entry.workload.tenantId);
-    if (cohort === null) return;
+    if (cohort === null) return false;
     if (this.#hopeless(entry)) {
       this.books.settle(entry);
-      return;
+      return false;
     }
     this.books.loanLine(cohort).owed.add(entry);
     this.#holdQuota(entry);
+    let isFreed = false;
     for (const { entry: other, holdsQuota, wasCleared } of reservations.all()) {
       const { tenantId } = other.workload;
       // What others were stopped for is not taken from it: it would have them stopped again.
       if (!holdsQuota || wasCleared || other === entry || tenantId === entry.workload.tenantId) continue;
-      if (quotas.cohortOf(tenantId) === cohort && quotas.borrows(tenantId)) this.books.dropReservation(other.id);
+      if (quotas.cohortOf(tenantId) !== cohort || !quotas.borrows(tenantId)) continue;
+      this.books.dropReservation(other.id);
+      isFreed = true;
     }
+    return isFreed;
   }
 
   /** Tells others to stop so that it can go. True when it need not look for a place otherwise. */
@@ -250,6 +257,8 @@ export class Steps<Request, Placement extends Priced> {
     if (!chosen) {
       // Searched for again only when something has changed, and not at once.
       entry.preemptAfterMs = this.#nowMs + books.terms.retryMs;
+      // Room alone wakes nobody who waits for quota.
+      if (wait.code === 'lent') this.#look(this.#nowMs + books.terms.priceLookMs, entry);
       return false;
     }
     books.dropReservation(entry.id);

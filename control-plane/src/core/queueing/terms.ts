@@ -10,7 +10,7 @@ export interface QueueTerms {
   graceMs: number;
   /** So many of those that wait for room have a place reserved. */
   maxReservations: number;
-  /** What waits for a lower price looks again after this. */
+  /** What waits for a lower price, or for room to call back what its tenant has lent, looks again after this. */
   priceLookMs: number;
   /** What cannot be given room by preemption, or has outlived its reservation's start, is thought about again after this. */
   retryMs: number;
