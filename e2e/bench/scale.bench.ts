@@ -4,13 +4,14 @@
  * plane's process, PostgreSQL, Redis, the agents' SSH protocol and every byte that goes over it. Pretended, in a second
  * process (scale/stand-in.ts): the machines and the Ray heads on them with their jobs.
  *
- * `--cpu-profile DIR` writes a profile of the control plane there. Ends by itself after `--minutes` (30) at most.
+ * `--cpu-profile DIR` writes profiles of the control plane there. Ends by itself after `--minutes` (30) at most.
  */
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Stack, until } from '../src/harness/index.js';
 import { report } from './measure.js';
 import { cpuBetween, type Footprints, footprints } from './scale/footprint.js';
+import { profilable, profiled } from './scale/profile.js';
 import { type Call, closeSockets, steadily, type TrafficResult } from './scale/traffic.js';
 import { type BenchTenant, each, World } from './scale/world.js';
 
@@ -32,6 +33,7 @@ const [jobs, launching, rate, seconds] = [number('jobs'), number('launching'), n
 const submitters = 16;
 const aims = { memoryMiB: 4_096, p99Ms: 100 };
 const sampleIntervalMs = 5_000;
+const holdingMs = 20_000;
 
 /** Clients that keep asking: a submission that is refused for a moment is tried again. */
 async function submit(stack: Stack, { apiKey }: BenchTenant, id: string): Promise<void> {
@@ -124,8 +126,9 @@ const overdue = setTimeout(() => {
   void stopAll().finally(() => process.exit(1));
 }, number('minutes') * 60_000);
 const profile = values['cpu-profile'];
-const profiled = { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profile}` };
-const stack = await Stack.start(profile === undefined ? {} : { env: profiled });
+const stack = await Stack.start(profile === undefined ? {} : { env: profilable });
+const during = <T>(name: string, work: () => Promise<T>): Promise<T> =>
+  profile === undefined ? work() : profiled(stack, profile, name, work);
 let world: World | undefined;
 const stopAll = async () => {
   clearTimeout(overdue);
@@ -139,14 +142,15 @@ try {
   const clustersSeconds = (performance.now() - startedMs) / 1_000;
   process.stderr.write(`${world.clusters} clusters are ready after ${clustersSeconds.toFixed(1)} s\n`);
   const empty = await footprints(stack);
-  const broughtUp = await bringUp(stack, world);
+  const own = world;
+  const broughtUp = await during('bring-up', () => bringUp(stack, own));
   // Fresh jobs are looked at more often: the figures are those of jobs that have run for a while.
   await new Promise(resolve => setTimeout(resolve, 15_000));
   const held = await footprints(stack);
-  await new Promise(resolve => setTimeout(resolve, 20_000));
+  await during('holding', () => new Promise(resolve => setTimeout(resolve, holdingMs)));
   const before = await footprints(stack);
   const loadBefore = loadavg();
-  const { traffic, peak } = await underLoad(stack, world);
+  const { traffic, peak } = await during('under-load', () => underLoad(stack, own));
   const launchingAtTheEnd = await queuedOrLaunching(stack, world);
   const after = await footprints(stack);
   report('scale', {
