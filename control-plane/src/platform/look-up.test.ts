@@ -1,0 +1,32 @@
+import { expect, test } from '@jest/globals';
+import type { Queryable, Transaction } from './database.js';
+import { inOrderOf, lookUp } from './look-up.js';
+
+const pool = (): Queryable => ({ query: () => Promise.reject(new Error('nothing here asks by itself')) });
+
+test('calls that come while a statement is under way share the next, and each gets its own row', async () => {
+  const statements: string[][] = [];
+  const find = lookUp<string, { key: string }>(async (_db, keys) => {
+    statements.push(keys);
+    await Promise.resolve();
+    const rows = keys.filter(key => key !== 'absent').map(key => ({ key }));
+    return inOrderOf(keys, rows.reverse(), row => row.key);
+  });
+  const db = pool();
+  const found = await Promise.all(['a', 'b', 'absent', 'b', 'c'].map(key => find(db, key)));
+  expect(found).toEqual([{ key: 'a' }, { key: 'b' }, null, { key: 'b' }, { key: 'c' }]);
+  expect(statements).toEqual([['a'], ['b', 'absent', 'b', 'c']]);
+});
+
+test('a transaction and another pool read for themselves', async () => {
+  const asked: Queryable[] = [];
+  const find = lookUp<string, string>(async (db, keys) => {
+    asked.push(db);
+    return keys;
+  });
+  const one = pool();
+  const other = pool();
+  const tx: Transaction = Object.assign(pool(), { transaction: true as const });
+  await Promise.all([find(one, 'a'), find(tx, 'a'), find(other, 'a'), find(tx, 'b')]);
+  expect(asked).toEqual([one, tx, other, tx]);
+});
