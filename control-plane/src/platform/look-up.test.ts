@@ -2,7 +2,9 @@ import { expect, test } from '@jest/globals';
 import type { Queryable, Transaction } from './database.js';
 import { inOrderOf, lookUp } from './look-up.js';
 
-const pool = (): Queryable => ({ query: () => Promise.reject(new Error('nothing here asks by itself')) });
+const query = () => Promise.reject(new Error('nothing here asks by itself'));
+/** As `Database`, which has a method of this name. */
+const pool = (): Queryable => Object.assign({ query }, { transaction: query });
 
 test('calls that come while a statement is under way share the next, and each gets its own row', async () => {
   const statements: string[][] = [];
@@ -26,7 +28,7 @@ test('a transaction and another pool read for themselves', async () => {
   });
   const one = pool();
   const other = pool();
-  const tx: Transaction = Object.assign(pool(), { transaction: true as const });
+  const tx: Transaction = { query, transaction: true };
   await Promise.all([find(one, 'a'), find(tx, 'a'), find(other, 'a'), find(tx, 'b')]);
   expect(asked).toEqual([one, tx, other, tx]);
 });

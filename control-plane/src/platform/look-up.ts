@@ -1,5 +1,5 @@
 import { Batcher } from './batcher.js';
-import type { Queryable } from './database.js';
+import type { Queryable, Transaction } from './database.js';
 
 /** More keys than this in one statement save nothing more. */
 const maxKeys = 500;
@@ -19,7 +19,7 @@ export function lookUp<Key, Row>(
 ): (db: Queryable, key: Key) => Promise<Row | null> {
   const pools = new WeakMap<Queryable, Batcher<Key, Row | null>>();
   return async (db, key) => {
-    if ('transaction' in db) return (await read(db, [key]))[0] ?? null;
+    if (isTransaction(db)) return (await read(db, [key]))[0] ?? null;
     let batcher = pools.get(db);
     if (!batcher) {
       batcher = new Batcher(keys => read(db, keys), maxKeys, undefined, spacingMs);
@@ -28,6 +28,9 @@ export function lookUp<Key, Row>(
     return batcher.add(key);
   };
 }
+
+/** The pool has a method of this name. */
+const isTransaction = (db: Queryable | Transaction) => 'transaction' in db && db.transaction === true;
 
 /** What `lookUp` wants of rows that carry their key. */
 export function inOrderOf<Key, Row>(keys: Key[], rows: Row[], keyOf: (row: Row) => Key): (Row | null)[] {
