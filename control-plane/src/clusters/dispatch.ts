@@ -4,7 +4,6 @@ import {
   type ClusterLoad,
   type ClusterSpec,
   heartbeatTimeoutMs,
-  type LeasePhase,
   type NodeId,
   type NodeResources,
   newId,
@@ -146,32 +145,6 @@ function waitingFor(row: ClusterRow): string {
   const unmet = row.conditions.find(condition => condition.status === 'False' && condition.type !== 'NetworkIsolated');
   return unmet ? `${row.name}: ${unmet.message}` : `${row.name} is being provisioned`;
 }
-
-/** A transaction sees the lease as it is; a machine that is not heard of may or may not still run the head. */
-export const headState =
-  (wiring: Pick<LoopWiring, 'machines'>): Clusters['headState'] =>
-  async (db, headLeaseId) => {
-    const { rows } = await db.query<{ node_id: NodeId; phase: LeasePhase; desired: boolean; released: boolean }>(
-      'SELECT node_id, phase, desired, released_at IS NOT NULL AS released FROM leases WHERE id = $1',
-      [headLeaseId],
-    );
-    const lease = rows[0];
-    if (lease?.phase === 'lost') return 'lost';
-    if (!lease || lease.released || !lease.desired || lease.phase === 'exited') return 'gone';
-    if (lease.phase !== 'ready') return 'unreachable';
-    const silent = await wiring.machines.silentSince(db, heartbeatTimeoutMs / 1000);
-    return silent.includes(lease.node_id) ? 'unreachable' : 'ready';
-  };
-
-export const machineOf: Clusters['machineOf'] = async (db, headLeaseId) => {
-  const { rows } = await db.query<{ node_id: NodeId; failed: boolean }>({
-    name: 'machine-of-head',
-    text: 'SELECT node_id, failed FROM leases WHERE id = $1',
-    values: [headLeaseId],
-  });
-  if (!rows[0]) throw new Error(`no lease ${headLeaseId}`);
-  return { nodeId: rows[0].node_id, failed: rows[0].failed };
-};
 
 export const provisionForJob =
   (wiring: Wiring): Clusters['provisionForJob'] =>

@@ -3,7 +3,7 @@ import { Agent } from 'node:http';
 import type { Duplex, Readable } from 'node:stream';
 import type { ClusterId, LeaseId, NodeId, StreamRequest } from '@iocloud/contracts';
 import { type Machines, StreamRefused } from '../inventory/index.js';
-import type { Logger, Queryable, Seal } from '../platform/index.js';
+import { inOrderOf, type Logger, lookUp, type Queryable, type Seal } from '../platform/index.js';
 import { type Clusters, HeadUnavailable } from './ports.js';
 import { asSocket } from './stream-socket.js';
 
@@ -36,12 +36,27 @@ interface Pool {
 }
 
 interface HeadRow {
+  cluster_id: ClusterId;
   lease_id: LeaseId;
   node_id: NodeId;
   phase: string;
   message: string;
   sealed_token: Buffer;
 }
+
+/** The head, or whatever of the cluster is left. All of it is on one machine. */
+const headRow = lookUp<ClusterId, HeadRow>(async (db, clusterIds) => {
+  const { rows } = await db.query<HeadRow>({
+    name: 'cluster-heads',
+    text: `SELECT DISTINCT ON (l.cluster_id) l.cluster_id, l.id AS lease_id, l.node_id,
+             CASE WHEN l.role = 'head' AND l.desired THEN l.phase ELSE 'exited' END AS phase, l.message, c.sealed_token
+           FROM leases l JOIN clusters c ON c.id = l.cluster_id
+           WHERE l.cluster_id = ANY($1) AND l.released_at IS NULL
+           ORDER BY l.cluster_id, l.role = 'head' DESC, l.id`,
+    values: [clusterIds],
+  });
+  return inOrderOf(clusterIds, rows, row => row.cluster_id);
+});
 
 export class Heads {
   /** By the head's lease: a new head is a new pool. */
@@ -77,30 +92,17 @@ export class Heads {
   }
 
   readonly jobLog: Clusters['jobLog'] = async (clusterId, submissionId, fromByte, follow): Promise<Readable> => {
-    const row = await this.#row(clusterId);
+    const row = await headRow(this.database, clusterId);
     if (!row) throw new HeadUnavailable('gone', `nothing of cluster ${clusterId} runs any more`);
     return this.#open(row.node_id, { kind: 'job-log', clusterId, submissionId, fromByte, follow });
   };
 
   async #readyHead(clusterId: ClusterId): Promise<HeadRow> {
-    const row = await this.#row(clusterId);
+    const row = await headRow(this.database, clusterId);
     if (!row) throw new HeadUnavailable('gone', `cluster ${clusterId} has no head now`);
     if (row.phase === 'exited') throw new HeadUnavailable('gone', `the head has ended: ${row.message}`);
     if (row.phase !== 'ready') throw new HeadUnavailable('not-ready', 'the head is starting');
     return row;
-  }
-
-  /** The head, or whatever of the cluster is left. All of it is on one machine. */
-  async #row(clusterId: ClusterId): Promise<HeadRow | undefined> {
-    const { rows } = await this.database.query<HeadRow>({
-      name: 'cluster-head',
-      text: `SELECT l.id AS lease_id, l.node_id, CASE WHEN l.role = 'head' AND l.desired THEN l.phase ELSE 'exited' END AS phase,
-               l.message, c.sealed_token
-             FROM leases l JOIN clusters c ON c.id = l.cluster_id
-             WHERE l.cluster_id = $1 AND l.released_at IS NULL ORDER BY l.role = 'head' DESC, l.id LIMIT 1`,
-      values: [clusterId],
-    });
-    return rows[0];
   }
 
   async #open(nodeId: NodeId, request: StreamRequest): Promise<Duplex> {

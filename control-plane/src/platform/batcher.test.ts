@@ -51,3 +51,23 @@ test('a bad item fails alone where the failure can be separated, with all otherw
   ]);
   expect(await outcomes(new Batcher(work, 10))).toEqual(['fulfilled', 'rejected', 'rejected', 'rejected']);
 });
+
+test('with a spacing, what comes soon after a batch waits for company, and the first goes at once', async () => {
+  const batches: { at: number; items: number[] }[] = [];
+  const spacingMs = 50;
+  const batcher = new Batcher<number, number>(
+    async items => {
+      batches.push({ at: performance.now(), items });
+      return items;
+    },
+    100,
+    undefined,
+    spacingMs,
+  );
+  const startedMs = performance.now();
+  await batcher.add(1);
+  await Promise.all([batcher.add(2), new Promise(resolve => setTimeout(resolve, 5)).then(() => batcher.add(3))]);
+  expect(batches.map(({ items }) => items)).toEqual([[1], [2, 3]]);
+  // A timer may fire a millisecond early by the finer clock.
+  expect((batches[1]?.at ?? 0) - startedMs).toBeGreaterThanOrEqual(spacingMs - 1);
+});

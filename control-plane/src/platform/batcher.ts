@@ -7,7 +7,8 @@ interface Call<In, Out> {
 /**
  * Joins the calls that come while an earlier batch is on its way into one batch: the busier the process, the fewer its
  * round trips and commits. A call that finds nothing under way goes at once, alone; there is no timer. A call never joins
- * a batch that has begun, so what it reads is never older than itself.
+ * a batch that has begun, so what it reads is never older than itself. With `spacingMs` a batch begins no sooner than so
+ * long after the one before: a statement of its own costs more than many rows of a shared one.
  */
 export class Batcher<In, Out> {
   readonly #waiting: Call<In, Out>[] = [];
@@ -21,6 +22,7 @@ export class Batcher<In, Out> {
     readonly work: (items: In[]) => Promise<Out[]>,
     readonly maxSize: number,
     readonly separable: (error: unknown) => boolean = () => false,
+    readonly spacingMs = 0,
   ) {}
 
   add(item: In): Promise<Out> {
@@ -32,7 +34,13 @@ export class Batcher<In, Out> {
 
   async #run(): Promise<void> {
     this.#busy = true;
-    while (this.#waiting.length > 0) await this.#settle(this.#waiting.splice(0, this.maxSize));
+    while (this.#waiting.length > 0) {
+      const begunMs = performance.now();
+      await this.#settle(this.#waiting.splice(0, this.maxSize));
+      const isFull = this.#waiting.length >= this.maxSize;
+      const restMs = isFull ? 0 : this.spacingMs - (performance.now() - begunMs);
+      if (restMs > 0) await new Promise(resolve => setTimeout(resolve, restMs));
+    }
     this.#busy = false;
   }
 

@@ -4,6 +4,7 @@ export { type Config, ConfigError, parseConfig } from './config.js';
 export { Database, isRefusedStatement, migrate, type Queryable, type Transaction } from './database.js';
 export * from './http/index.js';
 export { createLogger, type Logger } from './log.js';
+export { inOrderOf, lookUp } from './look-up.js';
 export { registry } from './metrics.js';
 export { Seal, Signer } from './seal.js';
 export { loadSecrets, type Secrets } from './secrets.js';

@@ -7,11 +7,15 @@ const steps = [
   { youngerThanMs: 5_000, intervalMs: 60 },
   { youngerThanMs: 10_000, intervalMs: 150 },
   { youngerThanMs: 60_000, intervalMs: 500 },
-  { youngerThanMs: Number.POSITIVE_INFINITY, intervalMs: 2_000 },
 ];
+const oldIntervalMs = 2_000;
+/** From a minute on, a job's end may be told this part of its age late: nobody waits beside a job of hours. */
+const latePart = 1 / 30;
+const longestMs = 10_000;
 
-/** Short jobs are told of at once; an old one may wait two seconds to be found ended. */
+/** Short jobs are told of at once; one of a minute may wait two seconds to be found ended, one of five minutes ten. */
 export function pollIntervalMs(ageMs: number, followedOnCluster: number): number {
   const step = steps.find(({ youngerThanMs }) => ageMs < youngerThanMs);
-  return Math.max(step?.intervalMs ?? 2_000, questionMs * followedOnCluster);
+  const wantedMs = step?.intervalMs ?? Math.min(longestMs, Math.max(oldIntervalMs, ageMs * latePart));
+  return Math.max(wantedMs, questionMs * followedOnCluster);
 }

@@ -11,7 +11,7 @@ import {
   retryPolicyOf,
 } from '@iocloud/contracts';
 import { type Amounts, costMicroUsd, defaultQueueTerms } from '../../core/queueing/index.js';
-import { type Database, type Queryable, type Transaction, wake } from '../../platform/index.js';
+import { type Database, inOrderOf, lookUp, type Queryable, type Transaction, wake } from '../../platform/index.js';
 import type { RayFacts } from '../ray-view.js';
 import { type JobEvent, nextAttemptPhase, nextJobPhase } from '../states.js';
 import { changeJob, type JobRow, lockJob, recordJobEvent, withoutNul } from '../store.js';
@@ -82,15 +82,15 @@ export async function takeRaySubmissionId(tx: Transaction, clusterId: ClusterId,
   return rowCount === 1;
 }
 
-export async function loadAttempt(db: Queryable, id: AttemptId): Promise<AttemptRow | null> {
+export const loadAttempt = lookUp<AttemptId, AttemptRow>(async (db, ids) => {
   const { rows } = await db.query<AttemptRow>({
-    name: 'load-attempt',
+    name: 'load-attempts',
     text: `SELECT id, job_id, number, cluster_id, head_lease_id, ray_submission_id, phase, reported, evict_reason,
-             evict_cause, sent_at, started_at, micro_usd_per_hour, stop_at FROM job_attempts WHERE id = $1`,
-    values: [id],
+             evict_cause, sent_at, started_at, micro_usd_per_hour, stop_at FROM job_attempts WHERE id = ANY($1)`,
+    values: [ids],
   });
-  return rows[0] ?? null;
-}
+  return inOrderOf(ids, rows, row => row.id);
+});
 
 export async function liveAttempts(db: Queryable): Promise<AttemptId[]> {
   const { rows } = await db.query<{ id: AttemptId }>(`SELECT id FROM job_attempts WHERE phase <> 'ended'`);
