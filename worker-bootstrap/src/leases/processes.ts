@@ -1,6 +1,7 @@
 /** Processes of the machine that this agent may not be the parent of. */
 import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { leaseMarker } from './launch.js';
 
@@ -35,10 +36,17 @@ function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   }
 }
 
+/** A process shows no environment while it is being started: only after so many looks without any is there none. */
+const emptyLooks = 3;
+const betweenLooksMs = 20;
+
 /** Kills every process that carries the lease's marker, until none is left. Only needed without namespaces. */
 export async function killMarked(leaseId: string): Promise<void> {
-  for (let found = await marked(leaseId); found.length > 0; found = await marked(leaseId)) {
+  for (let empty = 0; empty < emptyLooks; ) {
+    const found = await marked(leaseId);
     for (const pid of found) signal(pid, 'SIGKILL');
+    empty = found.length === 0 ? empty + 1 : 0;
+    if (empty < emptyLooks) await pause(betweenLooksMs);
   }
 }
 
