@@ -153,9 +153,10 @@ def fence_deadline(fence):
 
 def kill_marked(lease_id):
     """Kills every process of the lease but this one. Without /proc the agent does, when it comes back."""
-    marker = f"{FENCE_MARKER}={lease_id}".encode()
+    # Not the variable as a whole: a process that has given itself a title has overwritten some of its environment.
+    marker = lease_id.encode()
     for pid in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc/self") else []):
-        if int(pid) != os.getpid() and marker in read(f"/proc/{pid}/environ").split(b"\0"):
+        if int(pid) != os.getpid() and marker in read(f"/proc/{pid}/environ"):
             try:
                 os.kill(int(pid), signal.SIGKILL)
             except ProcessLookupError:

@@ -50,15 +50,15 @@ export async function killMarked(leaseId: string): Promise<void> {
   }
 }
 
+/** A process that has given itself a title has overwritten some of its environment: the id stands in several places there. */
 async function marked(leaseId: string): Promise<number[]> {
-  const marker = `${leaseMarker}=${leaseId}`;
-  if (process.platform !== 'linux') return markedByPs(marker);
+  if (process.platform !== 'linux') return markedByPs(`${leaseMarker}=${leaseId}`);
   const pids = (await readdir('/proc')).filter(name => /^\d+$/.test(name));
   const found: number[] = [];
   for (const pid of pids) {
     // Of processes of other users, and of zombies, nothing can be read: they are not ours to kill.
     const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
-    if (environment.split('\0').includes(marker)) found.push(Number(pid));
+    if (environment.includes(leaseId)) found.push(Number(pid));
   }
   return found;
 }
