@@ -45,3 +45,7 @@ describe.each<GroundKind>([...groundKinds])('a simulated fleet on %s', ground =>
     expect(breach?.trace.length).toBeGreaterThan(0);
   });
 });
+
+test.each([399, 9553, 9665, 25909, 523509])('seed %i, which once broke an invariant, breaks none', seed => {
+  expect(simulate(seed, small, { ground: 'pools' }).breach).toBeNull();
+});

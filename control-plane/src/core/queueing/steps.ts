@@ -333,12 +333,25 @@ export class Steps<Request, Placement extends Priced> {
 
   #makeReservation(entry: Entry<Request, Placement>, placement: Placement, startMs: number, wasCleared: boolean) {
     const { tenantId, demand, preemptible } = entry.workload;
+    if (wasCleared) this.#giveWay(entry, placement);
     // What others were stopped for takes their quota, too, as they go: until then more counts as used than is there.
     // A loan is not held for later.
     const answer = this.books.quotas.check(tenantId, demand, preemptible);
     const holdsQuota = wasCleared || ('fits' in answer && answer.fits === 'own');
     this.books.reservations.make({ entry, placement, startMs, madeAtMs: this.#nowMs, wasCleared, holdsQuota });
     if (holdsQuota) this.books.settle(entry);
+  }
+
+  /**
+   * What others stop for goes to it. A place kept before on the same machines, for work that comes after it, would be served
+   * first as they go (the oldest is), and others would be stopped for it again.
+   */
+  #giveWay(entry: Entry<Request, Placement>, placement: Placement): void {
+    const { books } = this;
+    for (const each of books.reservations.all()) {
+      if (each.wasCleared || each.entry === entry || !books.before(entry, each.entry)) continue;
+      if (books.ground.touch(placement, each.placement)) books.dropReservation(each.entry.id);
+    }
   }
 
   /** It is looked at then, or before: each look that changes nothing asks for the next one. */
