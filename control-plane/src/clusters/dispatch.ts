@@ -150,10 +150,12 @@ export const provisionForJob =
   (wiring: Wiring): Clusters['provisionForJob'] =>
   async (tx, tenantId, needs, { requirements, preempts = false } = {}) => {
     await lockPlacement(tx);
-    const offers = await loadOffers(tx, wiring.machines, tenantId);
-    const whose = preempts ? null : tenantId;
-    if (requirements) return provisionAsRequired(tx, wiring, offers, { tenantId, needs, requirements, whose });
     const { rayVersion } = wiring.config;
+    const sizes = requirements ? [needs] : [needs, { ...needs, cpus: Math.max(roomyCpus, needs.cpus) }];
+    const asks = sizes.map(size => ({ wants: [wantFor(size)], rayVersion, requirements }));
+    const { offers, isPart } = await loadOffers(tx, wiring, tenantId, asks);
+    const whose = preempts ? null : tenantId;
+    if (requirements) return provisionAsRequired(tx, wiring, offers, { tenantId, needs, requirements, whose, isPart });
     const shape = shapeThatFits(needs, rayVersion, offers);
     if (!('refused' in shape)) return { clusterId: await provision(tx, wiring, tenantId, shape) };
 
@@ -178,6 +180,7 @@ interface Required {
   requirements: Requirements;
   /** Whose idle clusters may go for it; null: anybody's. */
   whose: TenantId | null;
+  isPart: boolean;
 }
 
 /** No roomier than the job needs: what is required may have a price. */
@@ -185,9 +188,9 @@ async function provisionAsRequired(
   tx: Transaction,
   wiring: Wiring,
   offers: Offers,
-  { tenantId, needs, requirements, whose }: Required,
+  { tenantId, needs, requirements, whose, isPart }: Required,
 ): ReturnType<Clusters['provisionForJob']> {
-  const need = { wants: [wantFor(needs)], rayVersion: wiring.config.rayVersion, tenantId };
+  const need = { wants: [wantFor(needs)], rayVersion: wiring.config.rayVersion, tenantId, isPart };
   const found = suitable(offers, requirements, need);
   if (!('refused' in found)) return { clusterId: await provision(tx, wiring, tenantId, needs, requirements) };
   const emptied = suitable(

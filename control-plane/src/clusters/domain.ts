@@ -10,9 +10,10 @@ import { Heads } from './heads.js';
 import { createLeaseBook } from './lease-book.js';
 import { LoadWatch } from './load-watch.js';
 import { type LoopWiring, step } from './loop.js';
+import { MachineMirror } from './machine-mirror.js';
 import type { ClusterActivity, Clusters } from './ports.js';
 import { drainIdle, resourceState } from './ray-state/index.js';
-import { rooms } from './room.js';
+import { leased, rooms } from './room.js';
 import { clusterRoutes } from './routes.js';
 import { listClusters, toClusters } from './store.js';
 
@@ -29,6 +30,8 @@ export interface ClusterWiring {
   log: Logger;
   random(n: number): Buffer;
   now(): Date;
+  /** With no more machines than these, all are read for each decision. */
+  fewMachines?: number;
 }
 
 export interface ClusterDomain {
@@ -60,7 +63,8 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
     if (listened < config.nodeLostSeconds * 1000) return new Set();
     return new Set(await machines.silentSince(db, config.nodeLostSeconds));
   };
-  const loop: LoopWiring = { ...wiring, silentNodes, checkpointRoot: config.checkpointRoot };
+  const mirror = new MachineMirror({ machines, leased, fewMachines: wiring.fewMachines });
+  const loop: LoopWiring = { ...wiring, mirror, silentNodes, checkpointRoot: config.checkpointRoot };
   const heads = new Heads(database, machines, wiring.seal, log);
   const told = (tenantId: TenantId) => signals.send(`events:${tenantId}`);
 
@@ -141,7 +145,7 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
       headState: headState(wiring),
       machineOf,
       groundsOf: groundsOf(wiring),
-      rooms: db => rooms(db, machines, now()),
+      rooms: (db, asked) => rooms(db, loop, asked, now()),
       capacity: db => machines.capacity(db),
       explainForJob: explainForJob({ ...loop, config, seal: wiring.seal }),
       head: heads.head,

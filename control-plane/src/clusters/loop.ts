@@ -10,6 +10,7 @@ import type { Machines, Reputation } from '../inventory/index.js';
 import { type Transaction, wake } from '../platform/index.js';
 import type { ClusterFacts, NewLease, Offers, Plan } from './facts.js';
 import { loadsOf } from './load-store.js';
+import type { MachineMirror } from './machine-mirror.js';
 import { placesOf, type Standing, wantOf } from './places.js';
 import type { ClusterActivity } from './ports.js';
 import { courseOf, reconcile } from './reconcile.js';
@@ -18,6 +19,7 @@ import type { ClusterRow, LeaseRow, StoredLeaseSpec } from './store.js';
 
 export interface LoopWiring {
   machines: Machines;
+  mirror: MachineMirror;
   activity: ClusterActivity;
   reputation: Reputation;
   random(n: number): Uint8Array;
@@ -53,13 +55,20 @@ export async function step(
   let unsuitable: string | null = null;
   const course = courseOf(facts, now);
   const { requirements } = row.spec;
+  const { rayVersion } = facts;
+  let isPart = false;
   const all = async () => {
     await lockPlacement(tx);
-    return loadOffers(tx, wiring.machines, row.tenant_id);
+    const ask = { wants: course.want.map(wantOf), rayVersion, requirements };
+    const also = course.nodeId === null ? [] : [course.nodeId];
+    const found = await loadOffers(tx, wiring, row.tenant_id, [ask], also);
+    isPart = found.isPart;
+    return found.offers;
   };
   if (course.want.length > 0 && requirements && course.nodeId === null) {
-    const need = { wants: course.want.map(wantOf), rayVersion: facts.rayVersion, tenantId: row.tenant_id };
-    const found = suitable(await all(), requirements, need);
+    const need = { wants: course.want.map(wantOf), rayVersion, tenantId: row.tenant_id };
+    const machines = await all();
+    const found = suitable(machines, requirements, { ...need, isPart });
     if ('refused' in found) unsuitable = found.refused;
     offers = 'refused' in found ? [] : found.offers;
   } else if (course.want.length > 0) {
@@ -70,14 +79,14 @@ export async function step(
   await write(tx, wiring, row, plan, now);
   if (plan.refused && offers) {
     const { nodeId, places } = plan.refused;
-    const need = { wants: places.map(wantOf), rayVersion: facts.rayVersion, tenantId: row.tenant_id };
+    const need = { wants: places.map(wantOf), rayVersion, tenantId: row.tenant_id };
     await releaseIdle(
       tx,
       wiring.activity,
       unsuitable === null || !requirements
         ? offers.filter(offer => nodeId === null || offer.nodeId === nodeId)
         : suitableIfEmpty(await all(), requirements, need),
-      { wants: places.map(wantOf), rayVersion: facts.rayVersion, forWhom: row.name, tenantId: null },
+      { wants: places.map(wantOf), rayVersion, forWhom: row.name, tenantId: null },
     );
   }
   return { tenantId: row.tenant_id, idleTimeoutSeconds: facts.idleTimeoutSeconds, plan };

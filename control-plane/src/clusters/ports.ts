@@ -11,7 +11,7 @@ import type {
   Requirements,
   TenantId,
 } from '@iocloud/contracts';
-import type { FleetNode } from '../core/matching/index.js';
+import type { Ask, FleetNode } from '../core/matching/index.js';
 import type { JobMachine } from '../core/queueing/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
 
@@ -52,6 +52,14 @@ export interface TotalCapacity {
   memoryBytes: number;
 }
 
+/** What jobs that wait ask of machines, and whose places may have to go for them. */
+export interface RoomsAsked {
+  asks: readonly Ask[];
+  clusterIds: readonly ClusterId[];
+  /** Of places that are being kept. */
+  nodeIds: readonly NodeId[];
+}
+
 export interface Clusters {
   /** Live clusters of all tenants, or of one. One whose head has ended or cannot be reached is not `ready`. */
   live(db: Queryable, tenantId?: TenantId): Promise<ClusterView[]>;
@@ -66,8 +74,8 @@ export interface Clusters {
     /** `preempts`: idle clusters of other tenants, too, go for it where they stand on machines that are shared. */
     wish?: { requirements?: Requirements | undefined; preempts?: boolean },
   ): Promise<{ clusterId: ClusterId } | { refused: string; ever: boolean }>;
-  /** All machines that take new work, of whomever, with what holds them. */
-  rooms(db: Queryable): Promise<JobMachine[]>;
+  /** Machines that take new work, of whomever, with what holds them: all, or of very many those that matter for this. */
+  rooms(db: Queryable, asked: RoomsAsked): Promise<{ machines: JobMachine[]; isPart: boolean }>;
   /** Of all machines that take new work. */
   capacity(db: Queryable): Promise<TotalCapacity>;
   /** Dry run of a cluster for a job: one head with at least `needs`. */

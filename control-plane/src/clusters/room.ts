@@ -1,12 +1,13 @@
 /** What the machines offer and what of it is taken; and making room by releasing idle clusters that jobs brought up. */
 import type { ClusterId, NodeId, TenantId } from '@iocloud/contracts';
-import { type Candidate, makeRoom, type Use, type Want } from '../core/matching/index.js';
+import { type Ask, type Candidate, makeRoom, type Use, type Want } from '../core/matching/index.js';
 import type { JobMachine } from '../core/queueing/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines } from '../inventory/index.js';
 import { type Queryable, type Transaction, wake } from '../platform/index.js';
 import type { Offers } from './facts.js';
-import type { ClusterActivity } from './ports.js';
+import { type MachineMirror, machinesThatMayEmpty } from './machine-mirror.js';
+import type { ClusterActivity, RoomsAsked } from './ports.js';
 
 /** Any constant will do, as long as every replica takes the same. */
 const placementLock = 7_265_003;
@@ -56,24 +57,61 @@ export async function leased(db: Queryable, nodeIds: NodeId[]): Promise<Map<Node
   return taken;
 }
 
-export async function loadOffers(db: Queryable, machines: Machines, tenantId: TenantId): Promise<Offers> {
-  const available = await machines.available(db, tenantId);
+/** Where it is to be looked, and for what. */
+export interface Search {
+  machines: Machines;
+  mirror: MachineMirror;
+}
+
+/** Machines of the tenant, and shared ones, that take new work: all, or of very many those that matter for `asks`, and `also`. */
+export async function loadOffers(
+  db: Queryable,
+  { machines, mirror }: Search,
+  tenantId: TenantId,
+  asks: readonly Omit<Ask, 'tenantId'>[],
+  also: readonly NodeId[] = [],
+): Promise<{ offers: Offers; isPart: boolean }> {
+  const chosen = await mirror.choose(
+    db,
+    asks.map(ask => ({ ...ask, tenantId })),
+  );
+  const read = async (ids: NodeId[]) => {
+    const some = await machines.read(db, [
+      ...new Set([...ids, ...also, ...(await machinesThatMayEmpty(db, [], null))]),
+    ]);
+    return some.filter(({ schedulable, shared, ownerId }) => schedulable && (shared || ownerId === tenantId));
+  };
+  const available = await (chosen === null ? machines.available(db, tenantId) : read(chosen));
   const taken = await leased(
     db,
     available.map(machine => machine.nodeId),
   );
-  return available.map(machine => ({ ...machine, used: taken.get(machine.nodeId) ?? nothing }));
+  const offers = available.map(machine => ({ ...machine, used: taken.get(machine.nodeId) ?? nothing }));
+  return { offers, isPart: chosen !== null };
 }
 
-/** All machines that take new work, with what each cluster holds of them and whether it could be released. */
-export async function rooms(db: Queryable, machines: Machines, now: Date): Promise<JobMachine[]> {
-  const available = await machines.available(db, null);
+/**
+ * Machines that take new work, with what each cluster holds of them and whether it could be released: all, or of very many
+ * those that matter for what is asked.
+ */
+export async function rooms(
+  db: Queryable,
+  { machines, mirror }: Search,
+  { asks, clusterIds, nodeIds }: RoomsAsked,
+  now: Date,
+): Promise<{ machines: JobMachine[]; isPart: boolean }> {
+  const chosen = await mirror.choose(db, asks);
+  const read = async (ids: NodeId[]) => {
+    const more = await machinesThatMayEmpty(db, clusterIds, null);
+    return (await machines.read(db, [...new Set([...ids, ...nodeIds, ...more])])).filter(one => one.schedulable);
+  };
+  const available = await (chosen === null ? machines.available(db, null) : read(chosen));
   const ids = available.map(({ nodeId }) => nodeId);
   const rows = await uses(db, ids);
   const spare = await spareClusters(db, [...new Set(rows.map(row => row.cluster_id))], now);
   const byNode = new Map<NodeId, UseRow[]>();
   for (const row of rows) byNode.set(row.node_id, [...(byNode.get(row.node_id) ?? []), row]);
-  return available.map(machine => {
+  const offered = available.map(machine => {
     const here = byNode.get(machine.nodeId) ?? [];
     return {
       ...machine,
@@ -87,6 +125,7 @@ export async function rooms(db: Queryable, machines: Machines, now: Date): Promi
       })),
     };
   });
+  return { machines: offered, isPart: chosen !== null };
 }
 
 /** Those that `idleClusters` would take if no job ran there, since when. Locks nothing. */

@@ -9,7 +9,15 @@ import { type JobDecision, JobQueue, type QueuedJob, withCeiling } from '../core
 import { type Database, type Logger, type TopicHandler, type Transaction, wake } from '../platform/index.js';
 import { evictAttempt, insertAttempt, takeRaySubmissionId } from './attempts/index.js';
 import { nodeFor } from './needs.js';
-import { type QueuedRow, type ReadScene, readQueue, SceneReader, type SceneWiring, toQueued } from './scene.js';
+import {
+  type QueuedRow,
+  type ReadScene,
+  readQueue,
+  roomsAsked,
+  SceneReader,
+  type SceneWiring,
+  toQueued,
+} from './scene.js';
 import { changeJob, type JobRow, lockQueuedJobs, type RandomBytes, recordJobEvent } from './store.js';
 
 /** Any constant, the same for all replicas. */
@@ -121,7 +129,8 @@ export class Dispatcher implements TopicHandler {
     const queue = new JobQueue(scene, this.wiring.config);
     const decided = queue.decide(nowMs);
     if (!decided.asksForMachines) return { scene, queue, ...decided };
-    const whole = { ...scene, machines: await this.wiring.clusters.rooms(tx) };
+    const asked = roomsAsked(scene, this.wiring.config.rayVersion);
+    const whole = { ...scene, ...(await this.wiring.clusters.rooms(tx, asked)) };
     const again = new JobQueue(whole, this.wiring.config);
     return { scene: whole, queue: again, ...again.decide(nowMs) };
   }

@@ -1,6 +1,6 @@
 /** What the scheduler decides on, read in one transaction: what waits, what runs, and where there could be room. */
 import type { JobId, Scheduling, TenantId } from '@iocloud/contracts';
-import type { Clusters, ClusterView, TotalCapacity } from '../clusters/ports.js';
+import type { Clusters, ClusterView, RoomsAsked, TotalCapacity } from '../clusters/ports.js';
 import {
   demandOf,
   type JobMemory,
@@ -81,6 +81,31 @@ export class SceneReader {
 
 const isPriced = ({ budgetMicroUsd, cheapMicroUsdPerHour }: Scheduling) =>
   budgetMicroUsd !== null || cheapMicroUsdPerHour !== null;
+
+/** So many of the queued are looked up among very many machines in one run; the next ones when these have gone or wait. */
+const maxAsks = 1_000;
+/** So many of those that may be stopped for others have their machines read. */
+const maxStoppable = 500;
+const cheapest = { price: 1, speed: 0, place: 0, reputation: 0 };
+
+/** Which machines matter: for what waits, and those of what may have to go for it. */
+export function roomsAsked({ queued, running }: JobScene, rayVersion: string): RoomsAsked {
+  const asks = queued.flatMap(({ tenantId, node, needs, wantedCluster, scheduling }) => {
+    if (wantedCluster !== null || 'impossible' in node) return [];
+    const ask = { tenantId, wants: [node], rayVersion, requirements: needs.requirements };
+    // What waits for a price needs to see the lowest.
+    return isPriced(scheduling)
+      ? [ask, { ...ask, requirements: { ...needs.requirements, preferences: cheapest } }]
+      : [ask];
+  });
+  const kept = queued.flatMap(({ memory }) => memory?.cleared?.placement ?? []);
+  const stoppable = running.filter(({ scheduling }) => scheduling.preemptible).slice(-maxStoppable);
+  return {
+    asks: asks.slice(0, maxAsks),
+    clusterIds: stoppable.map(({ clusterId }) => clusterId),
+    nodeIds: kept.flatMap(placement => (placement.kind === 'new' ? [placement.nodeId] : [])),
+  };
+}
 
 /** Queued jobs that may go, in the queue's order, no more than a window of each kind. */
 export async function readQueue(tx: Transaction): Promise<QueuedRow[]> {

@@ -77,7 +77,10 @@ export class Trial {
   now = () => new Date();
   readonly domain: ClusterDomain;
 
-  private constructor(readonly ground: Ground) {
+  private constructor(
+    readonly ground: Ground,
+    fewMachines?: number,
+  ) {
     this.domain = createClusters({
       config: {
         rayVersion: '2.60.0',
@@ -109,11 +112,13 @@ export class Trial {
       log: ground.log,
       random: randomBytes,
       now: () => this.now(),
+      ...(fewMachines === undefined ? {} : { fewMachines }),
     });
   }
 
-  static async start(): Promise<Trial> {
-    return new Trial(await startGround());
+  /** `fewMachines`: see ClusterWiring. */
+  static async start(fewMachines?: number): Promise<Trial> {
+    return new Trial(await startGround(), fewMachines);
   }
 
   get database(): Database {

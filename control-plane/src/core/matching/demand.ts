@@ -4,7 +4,7 @@ import { acceleratorOf, classify, resolve } from './accelerator-lookup.js';
 import type { Explanation } from './explain.js';
 import type { FleetDevicePool, FleetNode, FleetPlacement, PlacementRequest, WorkerGroup } from './fleet/types.js';
 import { Fleet } from './fleet.js';
-import { defaultMemoryFloorBytes, type Offer, type Want } from './place.js';
+import { defaultMemoryFloorBytes, type Offer, type Use, type Want } from './place.js';
 import { evenWeights } from './score.js';
 
 export interface MachineFacts {
@@ -182,12 +182,13 @@ export function fleetOf(offers: (Offer & MachineFacts)[]): Fleet {
   for (const offer of offers) {
     const node = fleetNodeOf(offer);
     fleet.upsert(node);
-    fleet.reserve(`in use on ${offer.nodeId}`, inUse(offer, node));
+    fleet.reserve(`in use on ${offer.nodeId}`, inUse(offer.used, node));
   }
   return fleet;
 }
 
-function inUse({ used }: Offer, { nodeId, pools }: FleetNode): FleetPlacement {
+/** What is taken on the machine, as a placement there. */
+export function inUse(used: Use, { nodeId, pools }: FleetNode): FleetPlacement {
   const share = { group: '', ordinal: 0, nodeId, share: 1, cell: 0, microUsdPerHour: 0 };
   const host = { ...share, model: null, deviceIndices: [], cpus: used.cpus, memoryBytes: used.memoryBytes };
   const devices = pools.map(pool => ({

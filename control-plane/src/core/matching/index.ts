@@ -18,6 +18,7 @@ export {
 export type { Explanation } from './explain.js';
 export * from './fleet/types.js';
 export { Fleet } from './fleet.js';
+export { type Ask, MachineIndex } from './machine-index.js';
 export { type Candidate, makeRoom, type Occupant } from './make-room.js';
 export {
   type Assignment,
@@ -33,4 +34,4 @@ export {
 export { rayLabelsOf, requirementsOfLabels, withLabels } from './ray-labels.js';
 export { type Evidence, machineReputation, reputation, type Standing, unknown, withEvidence } from './reputation.js';
 export { defaultFitWeight, estimatedLatencyMs, evenWeights } from './score.js';
-export { suitable, suitableIfEmpty } from './suitable.js';
+export { type Need, suitable, suitableIfEmpty } from './suitable.js';

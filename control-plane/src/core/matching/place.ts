@@ -48,6 +48,8 @@ export interface Placement {
 export const empty: Use = { cpus: 0, memoryBytes: 0, devices: [] };
 /** A Ray node whose memory nobody stated gets at least so much. Bytes. */
 export const defaultMemoryFloorBytes = 2 ** 30;
+/** Nobody reads more of them. */
+const reasonsSaid = 8;
 /** CPUs may be fractions, whose sums err in the last digit. */
 const cpuTolerance = 1e-9;
 
@@ -133,7 +135,9 @@ export function placeTogether(wants: Want[], rayVersion: string, machines: Offer
   }
   const best = fitting.sort((a, b) => compareLeftOver(wants, a.machine, b.machine))[0];
   if (best) return { nodeId: best.machine.nodeId, assignments: best.assignments };
-  return { refused: reasons.join('; ') || 'no machine is online' };
+  const more = reasons.length - reasonsSaid;
+  const said = more > 0 ? [...reasons.slice(0, reasonsSaid), `and ${more} more machines without room`] : reasons;
+  return { refused: said.join('; ') || 'no machine is online' };
 }
 
 /** As many of the wants as fit on this one machine, in their order, with the reason why the first other one does not. */

@@ -7,7 +7,12 @@ export interface Need {
   wants: Want[];
   rayVersion: string;
   tenantId: TenantId;
+  /** The machines given are some of very many: what is wrong with the others is not said. */
+  isPart?: boolean | undefined;
 }
+
+const ofMany =
+  'no machine that meets the requirements has room; `iocloud job explain` shows how many meet each of them, and what would help';
 
 /**
  * Of the machines the one that meets the requirements best with all wants on it, or the reason why none does; with nothing
@@ -22,7 +27,7 @@ export function suitable<T extends Offer & MachineFacts>(
   const fleet = fleetOf(offers);
   const request = requestOf(need.tenantId, need.wants, need.rayVersion, requirements);
   const placement = fleet.place(request);
-  if ('refused' in placement) return { refused: refusalInWords(fleet.explain(request)) };
+  if ('refused' in placement) return { refused: need.isPart ? ofMany : refusalInWords(fleet.explain(request)) };
   const chosen = placement.workers[0]?.nodeId;
   return { offers: offers.filter(({ nodeId }) => nodeId === chosen).map(offer => restricted(offer, requirements)) };
 }

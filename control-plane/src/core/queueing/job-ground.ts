@@ -9,6 +9,7 @@ import {
   fleetNodeOf,
   type MachineFacts,
   makeRoom,
+  type Need,
   type Offer,
   placeTogether,
   suitable,
@@ -60,6 +61,8 @@ export type JobMachine = Offer & MachineFacts & { occupants: Occupant[] };
 export interface JobGroundTerms {
   maxJobsPerCluster: number;
   rayVersion: string;
+  /** The machines given are some of very many. */
+  isPart?: boolean | undefined;
 }
 
 interface MachineDraft {
@@ -178,7 +181,8 @@ export class JobGround implements Ground<JobRequest, JobPlacement> {
       return { refused: 'Waiting for room: the clusters are full, and another one is being brought up first.' };
     }
     const requirements = withCeiling(needs.requirements, maxMicroUsdPerHour);
-    const need = { wants: [node], rayVersion: this.terms.rayVersion, tenantId };
+    const { rayVersion, isPart } = this.terms;
+    const need = { wants: [node], rayVersion, tenantId, isPart };
     const offers = [...this.#machines.values()].filter(({ machine }) => machine.shared || machine.ownerId === tenantId);
     const now = fitting(offers.map(usedNow), requirements, need);
     if (!isRefusal(now)) return this.#newCluster(tenantId, node, now, []);
@@ -209,7 +213,7 @@ export class JobGround implements Ground<JobRequest, JobPlacement> {
     { tenantId, preempts }: JobRequest,
     offers: MachineDraft[],
     requirements: Requirements | undefined,
-    need: { wants: Want[]; rayVersion: string; tenantId: TenantId },
+    need: Need,
   ) {
     const spared = suitableIfEmpty(
       offers.map(draft => ({ ...draft.machine, used: usedByStaying(draft) })),
@@ -310,7 +314,7 @@ export function withCeiling(requirements: Requirements | undefined, ceiling: num
 function fitting(
   offers: JobMachine[],
   requirements: Requirements | undefined,
-  need: { wants: [Want] | Want[]; rayVersion: string; tenantId: TenantId },
+  need: Need,
 ): { machine: JobMachine; use: Use } | GroundRefusal {
   const found = suitable(offers, requirements, need);
   if ('refused' in found) return found;

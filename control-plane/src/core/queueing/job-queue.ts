@@ -65,6 +65,8 @@ export interface JobScene {
   clusters: readonly JobCluster[];
   /** Null: not read yet; `asksForMachines` in the answer says whether they are needed. */
   machines: readonly JobMachine[] | null;
+  /** Those are some of very many, chosen for what is queued. */
+  isPart?: boolean | undefined;
   /** Of those tenants whose terms are not the usual. */
   tenants: readonly TenantTerms[];
   /** All that there is, of which shares are counted. */
@@ -125,7 +127,7 @@ export class JobQueue {
 
   constructor(scene: JobScene, terms: JobQueueTerms) {
     this.#terms = terms.queue ?? liveTerms;
-    this.#ground = new JobGround(scene.clusters, scene.machines, terms);
+    this.#ground = new JobGround(scene.clusters, scene.machines, { ...terms, isPart: scene.isPart });
     this.#queue = new Queue(this.#ground, this.#terms);
     this.#queue.setCapacity(scene.capacity);
     const stated = new Map<string, TenantTerms>(scene.tenants.map(one => [one.tenantId, one]));

@@ -121,8 +121,8 @@ export class TestClusters implements Clusters {
   }
 
   /** One machine with room for everything: what is brought up is the test's own affair. */
-  async rooms(): Promise<JobMachine[]> {
-    return [
+  async rooms(): Promise<{ machines: JobMachine[]; isPart: boolean }> {
+    const machines = [
       {
         nodeId: 'nd_roomy' as NodeId,
         ownerId: 'tn_roomy' as TenantId,
@@ -139,6 +139,7 @@ export class TestClusters implements Clusters {
         occupants: [],
       },
     ];
+    return { machines, isPart: false };
   }
 
   async capacity() {
