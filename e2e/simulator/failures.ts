@@ -78,7 +78,8 @@ export class Failures<Request, Placement extends Priced> {
     if (this.isDown) return;
     this.#listeningSinceMs = this.world.nowMs;
     for (const machineId of this.#silentSince.keys()) this.#watch(machineId);
-    this.world.decide();
+    // It has not heard what became of machines and prices meanwhile.
+    this.world.groundChanged();
   }
 
   #silence({ kind, lastsMs, machine }: Extract<Fault, { lastsMs: number; machine: number }>): void {
