@@ -12,7 +12,7 @@ export interface Need {
 }
 
 const ofMany =
-  'no machine that meets the requirements has room; `iocloud job explain` shows how many meet each of them, and what would help';
+  'no machine that meets the requirements has room; `iocloud job explain` (or `cluster explain`) shows how many meet each of them, and what would help';
 
 /**
  * Of the machines the one that meets the requirements best with all wants on it, or the reason why none does; with nothing

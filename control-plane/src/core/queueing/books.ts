@@ -179,10 +179,12 @@ export class Books<Request, Placement extends Priced> {
     const beforeMs = this.backlog.handicapMs(tenantId);
     this.backlog.setHandicap(tenantId, handicapMs(this.quotas.shareOf(tenantId), this.terms.order));
     // Others may now stand before what this tenant has places kept for.
-    const fellBack = this.backlog.handicapMs(tenantId) > beforeMs;
-    if (fellBack && this.reservations.all().some(({ entry }) => entry.workload.tenantId === tenantId)) {
-      this.backlog.wakeAll('ground');
-    }
+    if (this.backlog.handicapMs(tenantId) <= beforeMs) return;
+    const kept = this.reservations.all().filter(({ entry }) => entry.workload.tenantId === tenantId);
+    if (kept.length === 0) return;
+    this.backlog.wakeAll('ground');
+    const cohort = this.quotas.cohortOf(tenantId);
+    if (cohort !== null && kept.some(({ holdsQuota }) => holdsQuota)) this.cohortFreed(cohort);
   }
 
   /** It no longer waits for quota: nobody waits behind it. */
