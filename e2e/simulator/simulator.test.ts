@@ -46,6 +46,9 @@ describe.each<GroundKind>([...groundKinds])('a simulated fleet on %s', ground =>
   });
 });
 
-test.each([399, 9553, 9665, 25909, 81589, 89639, 523509])('seed %i, which once broke an invariant, breaks none', seed => {
-  expect(simulate(seed, small, { ground: 'pools' }).breach).toBeNull();
-});
+test.each([399, 9553, 9665, 25909, 81589, 89639, 523509])(
+  'seed %i, which once broke an invariant, breaks none',
+  seed => {
+    expect(simulate(seed, small, { ground: 'pools' }).breach).toBeNull();
+  },
+);
