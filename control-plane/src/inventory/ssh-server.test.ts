@@ -1,6 +1,12 @@
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { type AgentMessage, agentSubsystem, type NodeId, type StreamRequest, streamForwardPath } from '@iocloud/contracts';
+import {
+  type AgentMessage,
+  agentSubsystem,
+  type NodeId,
+  type StreamRequest,
+  streamForwardPath,
+} from '@iocloud/contracts';
 import { newSshKeyPair } from '@iocloud/contracts/wire';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
