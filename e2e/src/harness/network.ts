@@ -1,6 +1,10 @@
-/** A network namespace in which a machine's agent runs, joined to the host by one link that can be cut. Needs root on Linux. */
-import { execFile } from 'node:child_process';
+/**
+ * A network namespace in which a machine's agent runs, joined to the host by one link that can be cut, with a /run of its
+ * own, as agents keep there what is the machine's. Needs root on Linux.
+ */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -13,6 +17,9 @@ export function networkObstacle(): string | null {
 }
 
 export class MachineNetwork {
+  /** Keeps both namespaces while agents come and go. It ends with its standard input, should this process be killed. */
+  #keeper: ChildProcess | undefined;
+
   private constructor(
     readonly name: string,
     /** Of the host's end, where the control plane's SSH server must listen. */
@@ -39,6 +46,7 @@ export class MachineNetwork {
       await inside('address', 'add', `${address(2)}/30`, 'dev', 'uplink');
       await inside('link', 'set', 'uplink', 'up');
       await inside('route', 'add', 'default', 'via', address(1));
+      await network.#keep();
     } catch (error) {
       await network.remove();
       throw error;
@@ -46,11 +54,21 @@ export class MachineNetwork {
     return network;
   }
 
-  /** The program and arguments that run a command there, with a /run of its own: what agents keep there is the machine's. */
+  async #keep(): Promise<void> {
+    const keep = 'mount -t tmpfs tmpfs /run && echo ready && exec cat';
+    this.#keeper = spawn('nsenter', [`--net=/run/netns/${this.name}`, 'unshare', '--mount', 'sh', '-c', keep], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    if (!this.#keeper.stdout) throw new Error('the keeper of the namespaces has no output');
+    await Promise.race([
+      once(this.#keeper.stdout, 'data'),
+      once(this.#keeper, 'exit').then(([code]) => Promise.reject(new Error(`no namespaces: exit code ${code}`))),
+    ]);
+  }
+
+  /** The program and arguments that run a command there. */
   command(program: string, args: string[]): [string, string[]] {
-    const own = 'mount -t tmpfs tmpfs /run && exec "$@"';
-    const network = `--net=/run/netns/${this.name}`;
-    return ['nsenter', [network, 'unshare', '--mount', 'sh', '-c', own, 'sh', program, ...args]];
+    return ['nsenter', [`--target=${this.#keeper?.pid}`, '--net', '--mount', program, ...args]];
   }
 
   async cut(): Promise<void> {
@@ -63,6 +81,11 @@ export class MachineNetwork {
 
   /** Takes away what there is of it. */
   async remove(): Promise<void> {
+    if (this.#keeper?.exitCode === null) {
+      const gone = once(this.#keeper, 'exit');
+      this.#keeper.stdin?.end();
+      await gone;
+    }
     // Not there, where `up` failed half-way.
     await ip('link', 'delete', this.name).catch(() => undefined);
     await ip('netns', 'delete', this.name).catch(() => undefined);
