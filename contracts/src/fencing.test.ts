@@ -11,7 +11,7 @@ test('a machine that is cut off has ended its Ray nodes before they count as los
 });
 
 test('a control plane that takes 8 s to start again is found before the fence by those who know no better', () => {
-  const [startMs, longestRetryMs, helloMs] = [8_000, 1_500, 700];
+  const [startMs, longestRetryMs, helloMs] = [8_000, 1_000, 700];
   expect(heartbeatIntervalMs + startMs + longestRetryMs + helloMs).toBeLessThan(fenceAfterMs(defaultNodeLostSeconds));
 });
 

@@ -1,6 +1,7 @@
 /**
  * Real faults under running jobs on real Ray. Several lanes side by side (recovery/lane.ts), the kinds of fault in turn
- * (recovery/kinds.ts); each job must succeed once, and go on from its checkpoint. By hand, as it takes long:
+ * (recovery/kinds.ts); each job must succeed once, and go on from its checkpoint. A few take minutes; two hundred, by hand,
+ * the better part of an hour:
  *
  *     --faults N    how many are struck in all (16)
  *     --lanes N     side by side, 2 to 3 GiB of memory each (2)
