@@ -65,6 +65,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
       evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
       headLost: (tx, clusterId) => jobDomain.activity.headLost(tx, clusterId),
+      tell: (tx, clusterIds, news) => jobDomain.activity.tell(tx, clusterIds, news),
     },
   });
   const inventory = new Inventory({

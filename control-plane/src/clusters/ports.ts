@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import type {
   ClusterId,
   ClusterPhase,
+  Event,
   Explanation,
   LeaseId,
   NodeId,
@@ -124,4 +125,6 @@ export interface ClusterActivity {
   evict(tx: Transaction, clusterId: ClusterId, eviction: { reason: string; deadline: Date }): Promise<void>;
   /** Its head has ended or is lost: its attempts are looked at, at once. */
   headLost(tx: Transaction, clusterId: ClusterId): Promise<void>;
+  /** What its machine is in is told to the jobs that run there. */
+  tell(tx: Transaction, clusterIds: ClusterId[], news: Pick<Event, 'reason' | 'message' | 'severity'>): Promise<void>;
 }
