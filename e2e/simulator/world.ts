@@ -160,7 +160,8 @@ export class World<Request, Placement extends Priced> {
       const { decisions, settled } = this.queue.decide(this.nowMs, { maxTries: 20_000 });
       for (const decision of decisions) this.#carryOut(decision);
       if (decisions.length > 0) this.lastNewsMs = this.nowMs;
-      if (settled) break;
+      // What is ended by force is free at once: others may go there.
+      if (settled && decisions.every(({ kind }) => kind !== 'force')) break;
       if (round > 50) this.checks.broken('the queue settles', `not at ${this.nowMs} ms`);
     }
     this.checks.afterDecision();
