@@ -11,7 +11,7 @@ export function describe(inventory: Inventory, query: GroupQuery, pool: number, 
   const { pools, models } = inventory;
   const slot = pools.node[pool] as number;
   const price = workerPrice(query, inventory.gpuPrice[slot] as number, inventory.cpuPrice[slot] as number);
-  const estimated = query.latencies?.of(inventory.site[slot] as number) ?? null;
+  const estimated = query.area.latencies?.of(inventory.site[slot] as number) ?? null;
   const latencyMs = estimated === Number.POSITIVE_INFINITY ? null : estimated;
   return {
     group: query.group.name,
@@ -21,7 +21,7 @@ export function describe(inventory: Inventory, query: GroupQuery, pool: number, 
     parts: {
       price: pricePart(price, query.priceReference),
       speed: models.list[pools.model[pool] as number]?.speed ?? 0,
-      place: query.latencies === null ? 1 : latencyMs === null ? 0 : placePart(latencyMs),
+      place: query.area.latencies === null ? 1 : latencyMs === null ? 0 : placePart(latencyMs),
       reputation: inventory.reputation[slot] as number,
       stake: inventory.stake[slot] as number,
       load: 1 - (inventory.load[slot] as number),

@@ -1,8 +1,8 @@
 /** For few workers on few nodes: every way there is, until one is found. Greedy may miss it where unlike groups compete. */
-import { type Batch, capacity, type Ground } from './gang.js';
+import { type Batch, capacity } from './gang.js';
 import type { GroupQuery } from './query.js';
 import { workerPrice } from './query.js';
-import { evaluate, Search } from './search.js';
+import { evaluate, type Ground, Search } from './search.js';
 import type { Trial } from './trial.js';
 
 const maxWorkers = 8;
@@ -24,6 +24,7 @@ export function tryAll(
   const workers = batches.flatMap(batch => Array.from({ length: Math.min(batch.count, maxWorkers + 1) }, () => batch));
   if (workers.length > maxWorkers) return 'unknown';
   const choices = new Map<GroupQuery, Choice[]>();
+  trial.settle();
   for (const { query } of batches) {
     const some = poolsFor(ground, query);
     if (some === null) return 'unknown';
@@ -81,7 +82,7 @@ export function tryAll(
 /** All pools that can carry one worker of the group, the best first; null when they are too many. */
 function poolsFor(ground: Ground, query: GroupQuery): Choice[] | null {
   const { inventory } = ground;
-  const search = new Search(inventory, ground.stocks, ground.zones, [query], { first: false });
+  const search = new Search(ground, [query], { first: false });
   const choices: Choice[] = [];
   while (search.next()) {
     if (choices.length === maxPools) return null;

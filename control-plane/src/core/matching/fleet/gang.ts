@@ -2,23 +2,15 @@
 import { Frontier, poolEntry } from './frontier.js';
 import type { Inventory } from './inventory.js';
 import type { GroupQuery } from './query.js';
-import { evaluate, Search } from './search.js';
-import type { Stocks } from './stocks.js';
+import { evaluate, type Ground, Search } from './search.js';
 import type { Trial } from './trial.js';
 import { unitsPerDevice } from './types.js';
-import type { Zones } from './zones.js';
 
 /** Workers `from` … `from + count − 1` of a group. */
 export interface Batch {
   query: GroupQuery;
   from: number;
   count: number;
-}
-
-export interface Ground {
-  inventory: Inventory;
-  stocks: Stocks;
-  zones: Zones;
 }
 
 /** For so few workers it is cheaper to look for each anew than to keep all that was seen on the way. */
@@ -30,17 +22,17 @@ export function placeAnywhere(ground: Ground, trial: Trial, batches: Batch[]): b
 }
 
 function fill(ground: Ground, trial: Trial, { query, from, count }: Batch): boolean {
-  const search = () =>
-    new Search(ground.inventory, ground.stocks, ground.zones, [query], { first: count <= fewWorkers });
   if (count <= fewWorkers) {
     for (let ordinal = from; ordinal < from + count; ordinal++) {
-      const one = search();
+      trial.settle();
+      const one = new Search(ground, [query], { first: true });
       if (!one.next()) return false;
       trial.put(query, ordinal, 0, one.pool);
     }
     return true;
   }
-  const all = search();
+  trial.settle();
+  const all = new Search(ground, [query], { first: false });
   for (let ordinal = from; ordinal < from + count; ordinal++) {
     if (!all.next()) return false;
     trial.put(query, ordinal, 0, all.pool);
@@ -64,7 +56,8 @@ export function placeTogether(
   const { inventory } = ground;
   const keyOf = (slot: number) => (options.by === 'node' ? slot : (inventory.domain[slot] as number));
   const queries = batches.map(batch => batch.query);
-  const search = new Search(inventory, ground.stocks, ground.zones, queries, { first: false });
+  trial.settle();
+  const search = new Search(ground, queries, { first: false });
   const missing = new Map<number, number[]>();
   const start = trial.puts.length;
   let cheapest: { key: number; price: number } | null = null;
@@ -120,10 +113,10 @@ function fillKey(
 ): boolean {
   const { inventory } = ground;
   for (const { query, from, count } of batches) {
-    const frontier = new Frontier(inventory);
+    const frontier = new Frontier(inventory, ground.stocks.anywhere);
     const see = (pool: number) => {
       const score = evaluate(inventory, query, pool);
-      if (score >= 0) frontier.push(score, poolEntry, pool, 0, inventory.pools.node[pool] as number);
+      if (score >= 0) frontier.push(score, poolEntry, pool, 0);
     };
     const seeNode = (slot: number) => {
       if (!query.audiences.includes(inventory.audience[slot] as number)) return;

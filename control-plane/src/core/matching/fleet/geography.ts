@@ -10,12 +10,19 @@ export interface Point {
 /** So much may rounding take off a distance. */
 const roundingKm = 1e-6;
 
+/** A place's area is a field of a grid of so many by so many, numbered so that neighbours are near each other (Z-order). */
+const gridBits = 7;
+
 export class Geography {
   readonly countries = new Names();
   readonly #places = new Names();
   readonly placeCountry: number[] = [];
   readonly placeRegion: string[] = [];
   readonly placesOfCountry: number[][] = [];
+  /** By place: unlike for any two, and near for those that lie near each other. Stays as it was when the place first came. */
+  readonly order: number[] = [];
+  #inOrder: number[] = [];
+  #rank = new Int32Array(0);
   readonly #sites = new Names();
   readonly siteLat: number[] = [];
   readonly siteLon: number[] = [];
@@ -27,13 +34,15 @@ export class Geography {
     return this.#places.size;
   }
 
-  place(country: string, region: string): number {
+  /** `at`: where its first node is. */
+  place(country: string, region: string, at: Point | null): number {
     const place = this.#places.id(`${country}\n${region}`);
     if (place === this.placeCountry.length) {
       const id = this.countries.id(country);
       this.placeCountry.push(id);
       this.placeRegion.push(region);
       this.#radiusKm.push(-1);
+      this.order.push(areaOf(at) * 2 ** 32 + place);
       const places = this.placesOfCountry[id] ?? [];
       places.push(place);
       this.placesOfCountry[id] = places;
@@ -41,9 +50,26 @@ export class Geography {
     return place;
   }
 
+  area(place: number): number {
+    return Math.floor((this.order[place] as number) / 2 ** 32);
+  }
+
+  /** All places, neighbours near each other. */
+  get inOrder(): readonly number[] {
+    if (this.#inOrder.length !== this.placeCount) this.#sort();
+    return this.#inOrder;
+  }
+
+  /** By place: where it is in `inOrder`. */
+  get rank(): Int32Array {
+    if (this.#inOrder.length !== this.placeCount) this.#sort();
+    return this.#rank;
+  }
+
   /** -1 for a node whose position is not known. */
-  site(place: number, latitudeDeg: number | null, longitudeDeg: number | null): number {
-    if (latitudeDeg === null || longitudeDeg === null) return -1;
+  site(place: number, at: Point | null): number {
+    if (at === null) return -1;
+    const { latitudeDeg, longitudeDeg } = at;
     const site = this.#sites.id(`${latitudeDeg},${longitudeDeg}`);
     if (site === this.siteLat.length) {
       this.siteLat.push(latitudeDeg);
@@ -58,6 +84,13 @@ export class Geography {
       this.#radiusKm[place] = Math.max(this.#radiusKm[place] as number, km);
     }
     return site;
+  }
+
+  #sort(): void {
+    const { order } = this;
+    this.#inOrder = order.map((_, place) => place).sort((a, b) => (order[a] as number) - (order[b] as number));
+    this.#rank = new Int32Array(order.length);
+    for (const [rank, place] of this.#inOrder.entries()) this.#rank[place] = rank;
   }
 
   /** No site of the place is nearer than this. */
@@ -96,4 +129,14 @@ export class Latencies {
     this.#ofSite[site] = latencyMs;
     return latencyMs;
   }
+}
+
+function areaOf(at: Point | null): number {
+  if (at === null) return 0;
+  const most = 2 ** gridBits - 1;
+  const column = Math.min(most, Math.max(0, Math.floor(((at.longitudeDeg + 180) / 360) * 2 ** gridBits)));
+  const row = Math.min(most, Math.max(0, Math.floor(((at.latitudeDeg + 90) / 180) * 2 ** gridBits)));
+  let area = 0;
+  for (let bit = 0; bit < gridBits; bit++) area |= (((column >> bit) & 1) << (2 * bit)) | (((row >> bit) & 1) << (2 * bit + 1));
+  return area;
 }

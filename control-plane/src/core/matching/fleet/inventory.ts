@@ -87,16 +87,18 @@ export class Inventory {
     return slot;
   }
 
-  /** Writes what is known of the node. True: its devices are others than before, and all of them stand as free. */
-  write(slot: number, node: FleetNode): boolean {
+  /** Writes what is known of the node. Where `hasLayout` is not true of it, all its devices stand as free. */
+  write(slot: number, node: FleetNode): void {
     if (((this.state[slot] as number) & present) === 0) this.size += 1;
     this.state[slot] = present | (node.schedulable ? schedulable : 0);
     this.audience[slot] = node.shared ? 0 : 1 + this.owners.id(node.ownerId);
     this.supplier[slot] = this.suppliers.id(node.supplierId);
-    const place = this.geography.place(node.country, node.region);
+    const { latitudeDeg, longitudeDeg } = node;
+    const at = latitudeDeg === null || longitudeDeg === null ? null : { latitudeDeg, longitudeDeg };
+    const place = this.geography.place(node.country, node.region, at);
     this.place[slot] = place;
     this.country[slot] = this.geography.placeCountry[place] as number;
-    this.site[slot] = this.geography.site(place, node.latitudeDeg, node.longitudeDeg);
+    this.site[slot] = this.geography.site(place, at);
     const features = this.features.of(node);
     this.traits[slot] = features.traits;
     this.rays[slot] = features.rays;
@@ -110,7 +112,7 @@ export class Inventory {
     this.stake[slot] = node.stake;
     this.load[slot] = node.load;
     this.#moveToDomain(slot, this.domains.id(node.domain));
-    return this.#layOut(slot, node);
+    if (!this.hasLayout(slot, node)) this.#layOut(slot, node);
   }
 
   /** Takes the node out; its slot stays while anything is held there. */
@@ -124,6 +126,12 @@ export class Inventory {
   held(slot: number, change: 1 | -1): void {
     this.holds[slot] = (this.holds[slot] as number) + change;
     if (this.holds[slot] === 0 && this.state[slot] === 0) this.#forget(slot);
+  }
+
+  /** Takes (`sign` 1) or gives back (−1) CPUs and memory. */
+  use(sign: 1 | -1, slot: number, cpuUnits: number, memory: number): void {
+    this.cpuUnitsUsed[slot] = (this.cpuUnitsUsed[slot] as number) + sign * cpuUnits;
+    this.memoryUsed[slot] = (this.memoryUsed[slot] as number) + sign * memory;
   }
 
   has(slot: number, names: string[]): boolean {
@@ -153,6 +161,14 @@ export class Inventory {
     );
   }
 
+  hasFreeDevices(slot: number): boolean {
+    const { next, units } = this.pools;
+    for (let pool = this.firstPool[slot] as number; pool !== -1; pool = next[pool] as number) {
+      if ((units[pool] as number) > 0) return true;
+    }
+    return false;
+  }
+
   /** The price part of the score before CPUs are added to devices: at least what it is with them. */
   basePricePart(slot: number, hasDevices: boolean): number {
     return hasDevices
@@ -169,37 +185,39 @@ export class Inventory {
     return null;
   }
 
-  #layOut(slot: number, node: FleetNode): boolean {
-    const indicesOf = new Map<number, number[]>();
-    for (const pool of node.pools) {
-      if (pool.count === 0) continue;
-      const model = this.models.id(pool.model, pool.memoryBytes);
-      indicesOf.set(model, [...(indicesOf.get(model) ?? []), ...pool.indices]);
-    }
-    const wanted = [...indicesOf].map(([model, indices]) => ({ model, indices }));
-    if (this.#hasPools(slot, wanted)) return false;
-    this.#freePools(slot);
-    let last = this.pools.create(slot, noModel, []);
-    this.firstPool[slot] = last;
-    for (const { model, indices } of wanted) {
-      const pool = this.pools.create(slot, model, indices);
-      this.pools.next[last] = pool;
-      last = pool;
-    }
-    return true;
-  }
-
-  #hasPools(slot: number, wanted: { model: number; indices: number[] }[]): boolean {
+  /** Are the node's devices those that are known of it? */
+  hasLayout(slot: number, node: FleetNode): boolean {
     const pools = this.pools;
     let pool = this.firstPool[slot] as number;
     if (pool === -1) return false;
-    for (const { model, indices } of wanted) {
+    for (const { model, indices } of this.#layout(node)) {
       pool = pools.next[pool] as number;
       if (pool === -1 || pools.model[pool] !== model || pools.devices[pool] !== indices.length) return false;
       const first = pools.firstDevice[pool] as number;
       if (indices.some((index, offset) => pools.deviceIndex[first + offset] !== index)) return false;
     }
     return pools.next[pool] === -1;
+  }
+
+  #layOut(slot: number, node: FleetNode): void {
+    this.#freePools(slot);
+    let last = this.pools.create(slot, noModel, []);
+    this.firstPool[slot] = last;
+    for (const { model, indices } of this.#layout(node)) {
+      const pool = this.pools.create(slot, model, indices);
+      this.pools.next[last] = pool;
+      last = pool;
+    }
+  }
+
+  #layout(node: FleetNode): { model: number; indices: number[] }[] {
+    const indicesOf = new Map<number, number[]>();
+    for (const pool of node.pools) {
+      if (pool.count === 0) continue;
+      const model = this.models.id(pool.model, pool.memoryBytes);
+      indicesOf.set(model, [...(indicesOf.get(model) ?? []), ...pool.indices]);
+    }
+    return [...indicesOf].map(([model, indices]) => ({ model, indices }));
   }
 
   #freePools(slot: number): void {

@@ -21,10 +21,8 @@ export class Pools {
   partial = new Uint16Array(0);
   /** Free units of all its devices. */
   units = new Int32Array(0);
-  /** Where the index has it; see `Stocks`. */
+  /** Where the index has it, or -1; see `Stocks`. */
   stock = new Int32Array(0);
-  block = new Int32Array(0);
-  placeBlock = new Int32Array(0);
 
   /** By device: its index on the node, and its free units. */
   deviceIndex = new Int32Array(0);
@@ -48,8 +46,6 @@ export class Pools {
     this.firstDevice[pool] = first;
     this.devices[pool] = indices.length;
     this.stock[pool] = -1;
-    this.block[pool] = -1;
-    this.placeBlock[pool] = -1;
     for (const [offset, index] of indices.entries()) {
       this.deviceIndex[first + offset] = index;
       this.deviceUnits[first + offset] = unitsPerDevice;
@@ -65,6 +61,13 @@ export class Pools {
     this.#freeRanges.set(size, ranges);
     this.node[pool] = -1;
     this.#slots.giveBack(pool);
+  }
+
+  /** Takes (`sign` 1) or gives back (−1) units of the device; `recount` must follow. */
+  use(sign: 1 | -1, device: number, units: number): void {
+    const left = (this.deviceUnits[device] as number) - sign * units;
+    if (left < 0 || left > unitsPerDevice) throw new Error(`Device ${device} would have ${left} units free`);
+    this.deviceUnits[device] = left;
   }
 
   /** After a device's units have changed. */
@@ -136,7 +139,5 @@ export class Pools {
     this.partial = grown(this.partial, length);
     this.units = grown(this.units, length);
     this.stock = grown(this.stock, length);
-    this.block = grown(this.block, length);
-    this.placeBlock = grown(this.placeBlock, length);
   }
 }

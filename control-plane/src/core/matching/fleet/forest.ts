@@ -1,0 +1,282 @@
+/**
+ * Pools in an order of keys: for each stock a B⁺ tree whose zones (its nodes: leaves of pools, and zones of zones) carry
+ * bounds. Only pools that work may be placed on are in it. Bounds are exact at all times: whoever changes a pool changes
+ * the zones above it, as far up as anything becomes another.
+ *
+ * With n pools in a stock, to enter, to leave and to change a pool costs O(log n), and most changes reach no further than a
+ * zone or two.
+ */
+import { Bounds } from './bounds.js';
+import { grown, roomFor, Slots } from './columns.js';
+import type { Inventory } from './inventory.js';
+
+/** Most members of a zone. */
+export const fanOut = 16;
+/** Zones with no more members than this are put together with a neighbour, if both have no more than `roomy` then. */
+const few = 4;
+const roomy = 12;
+
+const unknown = -1;
+
+export class Forest {
+  readonly #inventory: Inventory;
+  readonly bounds: Bounds;
+  readonly #slots = new Slots();
+  /** By stock; -1 where nothing is in it. */
+  readonly #roots: number[] = [];
+  /** By pool: the leaf that it is in, or -1; and its key. */
+  #leaf = new Int32Array(0);
+  #key = new Float64Array(0);
+  /** By zone. Leaves have level 0. */
+  level = new Uint8Array(0);
+  size = new Uint8Array(0);
+  /** `fanOut` each: zones in the order of their keys, or, of a leaf, pools in any order. */
+  members = new Int32Array(0);
+  #parent = new Int32Array(0);
+  /** No member's key is less, except in a tree's leftmost zones. */
+  #low = new Float64Array(0);
+  /** The node with the smallest id. */
+  #first = new Int32Array(0);
+
+  constructor(inventory: Inventory) {
+    this.#inventory = inventory;
+    this.bounds = new Bounds(inventory);
+  }
+
+  /** The stock's highest zone, or -1. */
+  root(stock: number): number {
+    return this.#roots[stock] ?? -1;
+  }
+
+  /** Enters the pool, or brings it to where it belongs by what it and its node are now. */
+  put(stock: number, pool: number, key: number): void {
+    if (pool >= this.#leaf.length) this.#growPools(roomFor(pool + 1));
+    const leaf = this.#leaf[pool] as number;
+    if (leaf !== -1) {
+      if (this.#key[pool] === key || this.#find(stock, key) === leaf) {
+        this.#key[pool] = key;
+        this.#tighten(leaf);
+        return;
+      }
+      this.drop(stock, pool);
+    }
+    this.#key[pool] = key;
+    let into = this.#find(stock, key);
+    if (into === -1) {
+      into = this.#create(0, key);
+      this.#roots[stock] = into;
+    } else if (this.size[into] === fanOut) {
+      this.#split(stock, into);
+      into = this.#find(stock, key);
+    }
+    const size = this.size[into] as number;
+    this.members[into * fanOut + size] = pool;
+    this.size[into] = size + 1;
+    this.#leaf[pool] = into;
+    this.#forgetFirst(into);
+    for (let zone = into; zone !== -1 && this.bounds.include(zone, pool); ) zone = this.#parent[zone] as number;
+  }
+
+  /** Takes the pool out; nothing happens when it is not in. Must be called while its node has a slot. */
+  drop(stock: number, pool: number): void {
+    const leaf = this.#leaf[pool] ?? -1;
+    if (leaf === -1) return;
+    this.#leaf[pool] = -1;
+    this.#remove(leaf, this.#indexOf(leaf, pool));
+    this.#forgetFirst(leaf);
+    this.#tighten(leaf);
+    this.#shrink(stock, leaf);
+  }
+
+  /** What all pools of the zone are of. */
+  model(zone: number): number {
+    let leaf = zone;
+    while (this.level[leaf] !== 0) leaf = this.members[leaf * fanOut] as number;
+    return this.#inventory.pools.model[this.members[leaf * fanOut] as number] as number;
+  }
+
+  /** The node with the smallest id of all in the zone. */
+  first(zone: number): number {
+    const known = this.#first[zone] as number;
+    if (known !== unknown) return known;
+    const { ids, pools } = this.#inventory;
+    const start = zone * fanOut;
+    const end = start + (this.size[zone] as number);
+    let best = unknown;
+    for (let at = start; at < end; at++) {
+      const member = this.members[at] as number;
+      const node = this.level[zone] === 0 ? (pools.node[member] as number) : this.first(member);
+      if (best === unknown || (ids[node] as string) < (ids[best] as string)) best = node;
+    }
+    this.#first[zone] = best;
+    return best;
+  }
+
+  #forgetFirst(from: number): void {
+    for (let zone = from; zone !== -1 && this.#first[zone] !== unknown; zone = this.#parent[zone] as number) {
+      this.#first[zone] = unknown;
+    }
+  }
+
+  /** The leaf where the key belongs; -1 when the stock is empty. */
+  #find(stock: number, key: number): number {
+    let zone = this.root(stock);
+    if (zone === -1) return -1;
+    while (this.level[zone] !== 0) {
+      const start = zone * fanOut;
+      let from = 0;
+      let to = (this.size[zone] as number) - 1;
+      while (from < to) {
+        const middle = (from + to + 1) >> 1;
+        if ((this.#low[this.members[start + middle] as number] as number) <= key) from = middle;
+        else to = middle - 1;
+      }
+      zone = this.members[start + from] as number;
+    }
+    return zone;
+  }
+
+  #tighten(from: number): void {
+    for (let zone = from; zone !== -1 && this.#fit(zone); ) zone = this.#parent[zone] as number;
+  }
+
+  #fit(zone: number): boolean {
+    const start = zone * fanOut;
+    return this.bounds.around(zone, this.members, start, start + (this.size[zone] as number), this.level[zone] === 0);
+  }
+
+  /** Halves a full zone; the upper half is a new zone beside it. */
+  #split(stock: number, zone: number): void {
+    let parent = this.#parent[zone] as number;
+    if (parent === -1) {
+      parent = this.#create((this.level[zone] as number) + 1, this.#low[zone] as number);
+      this.members[parent * fanOut] = zone;
+      this.size[parent] = 1;
+      this.#parent[zone] = parent;
+      this.#roots[stock] = parent;
+      this.bounds.copy(zone, parent);
+    } else if (this.size[parent] === fanOut) {
+      this.#split(stock, parent);
+      parent = this.#parent[zone] as number;
+    }
+    const level = this.level[zone] as number;
+    const start = zone * fanOut;
+    if (level === 0) {
+      const key = this.#key;
+      this.members.subarray(start, start + fanOut).sort((a, b) => (key[a] as number) - (key[b] as number));
+    }
+    const kept = fanOut / 2;
+    const upper = this.members[start + kept] as number;
+    const half = this.#create(level, (level === 0 ? this.#key[upper] : this.#low[upper]) as number);
+    this.members.copyWithin(half * fanOut, start + kept, start + fanOut);
+    this.size[half] = fanOut - kept;
+    this.size[zone] = kept;
+    this.#adopt(half);
+    this.#insert(parent, this.#indexOf(parent, zone) + 1, half);
+    this.#forgetFirst(zone);
+    this.#fit(zone);
+    this.#fit(half);
+  }
+
+  /** Puts a zone that has become small together with a neighbour, or does away with it. */
+  #shrink(stock: number, zone: number): void {
+    const size = this.size[zone] as number;
+    const parent = this.#parent[zone] as number;
+    if (parent === -1) {
+      if (size === 0) {
+        this.#roots[stock] = -1;
+        this.#slots.giveBack(zone);
+      } else if (size === 1 && this.level[zone] !== 0) {
+        const only = this.members[zone * fanOut] as number;
+        this.#roots[stock] = only;
+        this.#parent[only] = -1;
+        this.#slots.giveBack(zone);
+        this.#shrink(stock, only);
+      }
+      return;
+    }
+    if (size > few) return;
+    const start = parent * fanOut;
+    const at = this.#indexOf(parent, zone);
+    if (size > 0) {
+      const other = at > 0 ? at - 1 : at + 1;
+      if (other >= (this.size[parent] as number)) return;
+      const neighbour = this.members[start + other] as number;
+      if (size + (this.size[neighbour] as number) > roomy) return;
+      this.#unite(at > 0 ? neighbour : zone, at > 0 ? zone : neighbour);
+      this.#remove(parent, Math.max(at, other));
+    } else {
+      this.#remove(parent, at);
+      this.#slots.giveBack(zone);
+    }
+    this.#shrink(stock, parent);
+  }
+
+  #unite(zone: number, next: number): void {
+    const size = this.size[zone] as number;
+    const more = this.size[next] as number;
+    this.members.copyWithin(zone * fanOut + size, next * fanOut, next * fanOut + more);
+    this.size[zone] = size + more;
+    this.#forgetFirst(zone);
+    this.#adopt(zone);
+    this.#fit(zone);
+    this.#slots.giveBack(next);
+  }
+
+  #adopt(zone: number): void {
+    const start = zone * fanOut;
+    const end = start + (this.size[zone] as number);
+    const of = this.level[zone] === 0 ? this.#leaf : this.#parent;
+    for (let at = start; at < end; at++) of[this.members[at] as number] = zone;
+  }
+
+  #indexOf(zone: number, member: number): number {
+    const start = zone * fanOut;
+    const end = start + (this.size[zone] as number);
+    for (let at = start; at < end; at++) if (this.members[at] === member) return at - start;
+    throw new Error(`${member} is not in zone ${zone}`);
+  }
+
+  #insert(zone: number, index: number, member: number): void {
+    const start = zone * fanOut;
+    const size = this.size[zone] as number;
+    this.members.copyWithin(start + index + 1, start + index, start + size);
+    this.members[start + index] = member;
+    this.size[zone] = size + 1;
+    this.#parent[member] = zone;
+  }
+
+  #remove(zone: number, index: number): void {
+    const start = zone * fanOut;
+    const size = this.size[zone] as number;
+    this.members.copyWithin(start + index, start + index + 1, start + size);
+    this.size[zone] = size - 1;
+  }
+
+  #create(level: number, low: number): number {
+    const zone = this.#slots.take();
+    if (zone >= this.level.length) this.#growZones(roomFor(zone + 1));
+    this.bounds.create(zone);
+    this.level[zone] = level;
+    this.size[zone] = 0;
+    this.#parent[zone] = -1;
+    this.#low[zone] = low;
+    this.#first[zone] = unknown;
+    return zone;
+  }
+
+  #growZones(length: number): void {
+    this.level = grown(this.level, length);
+    this.size = grown(this.size, length);
+    this.members = grown(this.members, length * fanOut);
+    this.#parent = grown(this.#parent, length);
+    this.#low = grown(this.#low, length);
+    this.#first = grown(this.#first, length);
+  }
+
+  #growPools(length: number): void {
+    const known = this.#leaf.length;
+    this.#leaf = grown(this.#leaf, length).fill(-1, known);
+    this.#key = grown(this.#key, length);
+  }
+}
