@@ -26,7 +26,7 @@ export class Fleet {
   constructor() {
     const inventory = new Inventory();
     const stocks = new Stocks(inventory);
-    this.#ground = { inventory, stocks };
+    this.#ground = { inventory, stocks, frontiers: [] };
     this.#holds = new Holds(inventory, stocks);
   }
 
@@ -104,6 +104,7 @@ export class Fleet {
       const search = new Search(ground, [query], { first: limit === 1 });
       const found: FleetCandidate[] = [];
       while (found.length < limit && search.next()) found.push(describe(ground.inventory, query, search.pool, search.score));
+      search.end();
       return found;
     });
   }

@@ -14,7 +14,17 @@
  */
 import { combine, pricePart } from '../score.js';
 import { grown, roomFor } from './columns.js';
-import type { Inventory } from './inventory.js';
+import {
+  cpuPriceAt,
+  freeCpuAt,
+  freeMemoryAt,
+  gpuPriceAt,
+  loadAt,
+  recordSize,
+  reputationAt,
+  stakeAt,
+} from './figures.js';
+import { basePricePart, type Inventory } from './inventory.js';
 import { noModel } from './pools.js';
 import { type GroupQuery, workerPrice } from './query.js';
 import { unitsPerDevice } from './types.js';
@@ -108,59 +118,54 @@ export class Bounds {
   include(zone: number, pool: number): boolean {
     const inventory = this.#inventory;
     const pools = inventory.pools;
-    const rows = this.#rows;
     const slot = pools.node[pool] as number;
-    const row = zone * stride;
+    const { numbers } = inventory.figures;
+    const record = slot * recordSize;
     const hasDevices = pools.model[pool] !== noModel;
-    const least = (field: number, value: number) => {
-      if (value >= (rows[row + field] as number)) return false;
-      rows[row + field] = value;
-      return true;
-    };
-    const most = (field: number, value: number) => {
-      if (value <= (rows[row + field] as number)) return false;
-      rows[row + field] = value;
-      return true;
-    };
-    let changed = least(leastGpuPrice, inventory.gpuPrice[slot] as number);
-    changed = least(leastCpuPrice, inventory.cpuPrice[slot] as number) || changed;
-    const freeCpu = inventory.freeCpuUnits(slot);
+    const row = zone * stride;
+    const gpuPrice = numbers[record + gpuPriceAt] as number;
+    const cpuPrice = numbers[record + cpuPriceAt] as number;
+    const freeCpu = numbers[record + freeCpuAt] as number;
+    let changed = this.#least(row + leastGpuPrice, gpuPrice);
+    if (this.#least(row + leastCpuPrice, cpuPrice)) changed = true;
     if (hasDevices || !inventory.hasFreeDevices(slot)) {
       const units = hasDevices ? (pools.units[pool] as number) : freeCpu;
       const all = hasDevices ? (pools.devices[pool] as number) * unitsPerDevice : (inventory.cpuUnits[slot] as number);
       const capacity = Math.max(1, all);
-      changed = least(leastUnits, units) || changed;
-      changed = most(mostUnits, units) || changed;
-      changed = least(leastFree, units / capacity) || changed;
-      changed = most(mostFree, units / capacity) || changed;
-      changed = least(leastCapacity, capacity) || changed;
-      changed = most(mostCapacity, capacity) || changed;
+      if (this.#least(row + leastUnits, units)) changed = true;
+      if (this.#most(row + mostUnits, units)) changed = true;
+      if (this.#least(row + leastFree, units / capacity)) changed = true;
+      if (this.#most(row + mostFree, units / capacity)) changed = true;
+      if (this.#least(row + leastCapacity, capacity)) changed = true;
+      if (this.#most(row + mostCapacity, capacity)) changed = true;
     }
-    changed = most(mostWhole, pools.whole[pool] as number) || changed;
-    changed = most(mostPartial, pools.partial[pool] as number) || changed;
-    changed = most(mostCpu, freeCpu) || changed;
-    changed = most(mostMemory, inventory.freeMemory(slot)) || changed;
-    const price = inventory.basePricePart(slot, hasDevices);
-    const reputation = inventory.reputation[slot] as number;
-    const stake = inventory.stake[slot] as number;
-    const load = 1 - (inventory.load[slot] as number);
-    changed = most(firstSum + 1, price) || changed;
-    changed = most(firstSum + 2, reputation) || changed;
-    changed = most(firstSum + 3, price + reputation) || changed;
-    changed = most(firstSum + 4, stake) || changed;
-    changed = most(firstSum + 5, price + stake) || changed;
-    changed = most(firstSum + 6, reputation + stake) || changed;
-    changed = most(firstSum + 7, price + reputation + stake) || changed;
-    changed = most(firstSum + 8, load) || changed;
-    changed = most(firstSum + 9, price + load) || changed;
-    changed = most(firstSum + 10, reputation + load) || changed;
-    changed = most(firstSum + 11, price + reputation + load) || changed;
-    changed = most(firstSum + 12, stake + load) || changed;
-    changed = most(firstSum + 13, price + stake + load) || changed;
-    changed = most(firstSum + 14, reputation + stake + load) || changed;
-    changed = most(firstSum + 15, price + reputation + stake + load) || changed;
+    if (this.#most(row + mostWhole, pools.whole[pool] as number)) changed = true;
+    if (this.#most(row + mostPartial, pools.partial[pool] as number)) changed = true;
+    if (this.#most(row + mostCpu, freeCpu)) changed = true;
+    if (this.#most(row + mostMemory, numbers[record + freeMemoryAt] as number)) changed = true;
+    const price = basePricePart(hasDevices, gpuPrice, cpuPrice);
+    const reputation = numbers[record + reputationAt] as number;
+    const stake = numbers[record + stakeAt] as number;
+    const load = 1 - (numbers[record + loadAt] as number);
+    const sums = row + firstSum;
+    if (this.#most(sums + 1, price)) changed = true;
+    if (this.#most(sums + 2, reputation)) changed = true;
+    if (this.#most(sums + 3, price + reputation)) changed = true;
+    if (this.#most(sums + 4, stake)) changed = true;
+    if (this.#most(sums + 5, price + stake)) changed = true;
+    if (this.#most(sums + 6, reputation + stake)) changed = true;
+    if (this.#most(sums + 7, price + reputation + stake)) changed = true;
+    if (this.#most(sums + 8, load)) changed = true;
+    if (this.#most(sums + 9, price + load)) changed = true;
+    if (this.#most(sums + 10, reputation + load)) changed = true;
+    if (this.#most(sums + 11, price + reputation + load)) changed = true;
+    if (this.#most(sums + 12, stake + load)) changed = true;
+    if (this.#most(sums + 13, price + stake + load)) changed = true;
+    if (this.#most(sums + 14, reputation + stake + load)) changed = true;
+    if (this.#most(sums + 15, price + reputation + stake + load)) changed = true;
     const place = inventory.place[slot] as number;
-    return this.#widen(zone, inventory.traits[slot] as number, inventory.rays[slot] as number, place, place) || changed;
+    const { figures } = inventory;
+    return this.#widen(zone, figures.traits(slot), figures.rays(slot), place, place) || changed;
   }
 
   /** No pool of the zone scores more for the group; -1 when none can carry a worker of it. `place`: at most so much. */
@@ -220,6 +225,18 @@ export class Bounds {
     const over = (most - need) / (rows[row + leastCapacity] as number);
     const left = (rows[row + mostFree] as number) - need / (rows[row + mostCapacity] as number) + roundingSlack;
     return Math.max(0, left < over ? left : over);
+  }
+
+  #least(at: number, value: number): boolean {
+    if (value >= (this.#rows[at] as number)) return false;
+    this.#rows[at] = value;
+    return true;
+  }
+
+  #most(at: number, value: number): boolean {
+    if (value <= (this.#rows[at] as number)) return false;
+    this.#rows[at] = value;
+    return true;
   }
 
   #empty(zone: number): void {

@@ -1,6 +1,7 @@
 /** A pool as a candidate, with the parts that make its score. */
 import type { NodeId } from '@iocloud/contracts';
 import { placePart, pricePart } from '../score.js';
+import { cpuPriceAt, gpuPriceAt, loadAt, reputationAt, stakeAt } from './figures.js';
 import { capacity } from './gang.js';
 import type { Inventory } from './inventory.js';
 import { type GroupQuery, workerPrice } from './query.js';
@@ -10,7 +11,7 @@ import type { FleetCandidate } from './types.js';
 export function describe(inventory: Inventory, query: GroupQuery, pool: number, score: number): FleetCandidate {
   const { pools, models } = inventory;
   const slot = pools.node[pool] as number;
-  const price = workerPrice(query, inventory.gpuPrice[slot] as number, inventory.cpuPrice[slot] as number);
+  const price = workerPrice(query, inventory.figures.get(slot, gpuPriceAt), inventory.figures.get(slot, cpuPriceAt));
   const estimated = query.area.latencies?.of(inventory.site[slot] as number) ?? null;
   const latencyMs = estimated === Number.POSITIVE_INFINITY ? null : estimated;
   return {
@@ -22,9 +23,9 @@ export function describe(inventory: Inventory, query: GroupQuery, pool: number, 
       price: pricePart(price, query.priceReference),
       speed: models.list[pools.model[pool] as number]?.speed ?? 0,
       place: query.area.latencies === null ? 1 : latencyMs === null ? 0 : placePart(latencyMs),
-      reputation: inventory.reputation[slot] as number,
-      stake: inventory.stake[slot] as number,
-      load: 1 - (inventory.load[slot] as number),
+      reputation: inventory.figures.get(slot, reputationAt),
+      stake: inventory.figures.get(slot, stakeAt),
+      load: 1 - inventory.figures.get(slot, loadAt),
       fit: query.units > 0 ? deviceFit(inventory, query, pool) : cpuFit(inventory, query, slot),
     },
     microUsdPerHour: price,

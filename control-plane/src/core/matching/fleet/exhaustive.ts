@@ -1,4 +1,5 @@
 /** For few workers on few nodes: every way there is, until one is found. Greedy may miss it where unlike groups compete. */
+import { cpuPriceAt, gpuPriceAt } from './figures.js';
 import { type Batch, capacity } from './gang.js';
 import type { GroupQuery } from './query.js';
 import { workerPrice } from './query.js';
@@ -87,7 +88,7 @@ function poolsFor(ground: Ground, query: GroupQuery): Choice[] | null {
   while (search.next()) {
     if (choices.length === maxPools) return null;
     const slot = inventory.pools.node[search.pool] as number;
-    const price = workerPrice(query, inventory.gpuPrice[slot] as number, inventory.cpuPrice[slot] as number);
+    const price = workerPrice(query, inventory.figures.get(slot, gpuPriceAt), inventory.figures.get(slot, cpuPriceAt));
     if (capacity(inventory, query, search.pool) > 0) choices.push({ pool: search.pool, price });
   }
   return choices;

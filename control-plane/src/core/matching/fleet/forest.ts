@@ -1,7 +1,8 @@
 /**
  * Pools in an order of keys: for each stock a B⁺ tree whose zones (its nodes: leaves of pools, and zones of zones) carry
- * bounds. Only pools that work may be placed on are in it. Bounds are exact at all times: whoever changes a pool changes
- * the zones above it, as far up as anything becomes another.
+ * bounds. Only pools that work may be placed on are in it. Bounds are widened at once when a pool changes, as far up as
+ * that makes them others, and tightened when a search opens the leaf: they are never too narrow, and looking after zones
+ * that nobody searches costs nothing.
  *
  * With n pools in a stock, to enter, to leave and to change a pool costs O(log n), and most changes reach no further than a
  * zone or two.
@@ -35,6 +36,8 @@ export class Forest {
   #parent = new Int32Array(0);
   /** No member's key is less, except in a tree's leftmost zones. */
   #low = new Float64Array(0);
+  /** 1: of a leaf whose bounds may be wider than its pools. */
+  #loose = new Uint8Array(0);
   /** The node with the smallest id. */
   #first = new Int32Array(0);
 
@@ -55,7 +58,8 @@ export class Forest {
     if (leaf !== -1) {
       if (this.#key[pool] === key || this.#find(stock, key) === leaf) {
         this.#key[pool] = key;
-        this.#tighten(leaf);
+        this.#loose[leaf] = 1;
+        this.#widen(leaf, pool);
         return;
       }
       this.drop(stock, pool);
@@ -74,7 +78,7 @@ export class Forest {
     this.size[into] = size + 1;
     this.#leaf[pool] = into;
     this.#forgetFirst(into);
-    for (let zone = into; zone !== -1 && this.bounds.include(zone, pool); ) zone = this.#parent[zone] as number;
+    this.#widen(into, pool);
   }
 
   /** Takes the pool out; nothing happens when it is not in. Must be called while its node has a slot. */
@@ -84,8 +88,13 @@ export class Forest {
     this.#leaf[pool] = -1;
     this.#remove(leaf, this.#indexOf(leaf, pool));
     this.#forgetFirst(leaf);
-    this.#tighten(leaf);
+    this.#loose[leaf] = 1;
     this.#shrink(stock, leaf);
+  }
+
+  /** Makes a leaf's bounds exact. To be called when a search opens it. */
+  tighten(leaf: number): void {
+    if (this.#loose[leaf] === 1) this.#fitUpwards(leaf);
   }
 
   /** What all pools of the zone are of. */
@@ -136,11 +145,17 @@ export class Forest {
     return zone;
   }
 
-  #tighten(from: number): void {
+  #widen(from: number, pool: number): void {
+    for (let zone = from; zone !== -1 && this.bounds.include(zone, pool); ) zone = this.#parent[zone] as number;
+  }
+
+  #fitUpwards(from: number): void {
     for (let zone = from; zone !== -1 && this.#fit(zone); ) zone = this.#parent[zone] as number;
   }
 
+  /** Bounds exactly around the members'. False: they were. */
   #fit(zone: number): boolean {
+    this.#loose[zone] = 0;
     const start = zone * fanOut;
     return this.bounds.around(zone, this.members, start, start + (this.size[zone] as number), this.level[zone] === 0);
   }
@@ -209,6 +224,7 @@ export class Forest {
       this.#remove(parent, at);
       this.#slots.giveBack(zone);
     }
+    this.#fitUpwards(parent);
     this.#shrink(stock, parent);
   }
 
@@ -261,6 +277,7 @@ export class Forest {
     this.size[zone] = 0;
     this.#parent[zone] = -1;
     this.#low[zone] = low;
+    this.#loose[zone] = 0;
     this.#first[zone] = unknown;
     return zone;
   }
@@ -271,6 +288,7 @@ export class Forest {
     this.members = grown(this.members, length * fanOut);
     this.#parent = grown(this.#parent, length);
     this.#low = grown(this.#low, length);
+    this.#loose = grown(this.#loose, length);
     this.#first = grown(this.#first, length);
   }
 

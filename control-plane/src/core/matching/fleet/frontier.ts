@@ -9,7 +9,7 @@ export const poolEntry = 1;
 /** A binary heap. Entries of one score come by their node's id, then by kind, model and group: no tie is left to chance. */
 export class Frontier {
   readonly #inventory: Inventory;
-  readonly #forest: Forest;
+  #forest: Forest;
   readonly #score: number[] = [];
   readonly #kind: number[] = [];
   readonly #ref: number[] = [];
@@ -26,6 +26,12 @@ export class Frontier {
   constructor(inventory: Inventory, forest: Forest) {
     this.#inventory = inventory;
     this.#forest = forest;
+  }
+
+  /** Empty, for another search. */
+  restart(forest: Forest): void {
+    this.#forest = forest;
+    this.#size = 0;
   }
 
   push(score: number, kind: number, ref: number, group: number): void {

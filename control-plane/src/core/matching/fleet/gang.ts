@@ -26,19 +26,22 @@ function fill(ground: Ground, trial: Trial, { query, from, count }: Batch): bool
     for (let ordinal = from; ordinal < from + count; ordinal++) {
       trial.settle();
       const one = new Search(ground, [query], { first: true });
-      if (!one.next()) return false;
-      trial.put(query, ordinal, 0, one.pool);
+      const found = one.next();
+      if (found) trial.put(query, ordinal, 0, one.pool);
+      one.end();
+      if (!found) return false;
     }
     return true;
   }
   trial.settle();
   const all = new Search(ground, [query], { first: false });
-  for (let ordinal = from; ordinal < from + count; ordinal++) {
-    if (!all.next()) return false;
+  let ordinal = from;
+  for (; ordinal < from + count && all.next(); ordinal++) {
     trial.put(query, ordinal, 0, all.pool);
     all.again();
   }
-  return true;
+  all.end();
+  return ordinal === from + count;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Where nodes are: places (a country and region) for filters, sites (coordinates) for distances. */
 import { distanceKm, estimatedLatencyMs } from '../score.js';
+import { grown, roomFor } from './columns.js';
 import { Names } from './names.js';
 
 export interface Point {
@@ -26,6 +27,7 @@ export class Geography {
   readonly #sites = new Names();
   readonly siteLat: number[] = [];
   readonly siteLon: number[] = [];
+  readonly known = new KnownLatencies();
   /** By place: a circle that no site of it has ever been outside; radius -1 as long as there was no site. */
   readonly #centre: Point[] = [];
   readonly #radiusKm: number[] = [];
@@ -105,29 +107,47 @@ export class Geography {
 /** Estimated round trips from one point, each worked out when it is first asked for. */
 export class Latencies {
   readonly #geography: Geography;
+  readonly #number: number;
   readonly from: Point;
-  #ofSite = new Float64Array(0);
 
   constructor(geography: Geography, from: Point) {
     this.#geography = geography;
+    this.#number = geography.known.next();
     this.from = { ...from };
   }
 
   /** Of a site, in ms; infinite for -1. */
   of(site: number): number {
     if (site < 0) return Number.POSITIVE_INFINITY;
-    if (site >= this.#ofSite.length) {
-      const larger = new Float64Array(this.#geography.siteLat.length).fill(-1);
-      larger.set(this.#ofSite);
-      this.#ofSite = larger;
-    }
-    const known = this.#ofSite[site] as number;
-    if (known >= 0) return known;
-    const lat = this.#geography.siteLat[site] as number;
-    const lon = this.#geography.siteLon[site] as number;
-    const latencyMs = estimatedLatencyMs(distanceKm(this.from.latitudeDeg, this.from.longitudeDeg, lat, lon));
-    this.#ofSite[site] = latencyMs;
+    const { known, siteLat, siteLon } = this.#geography;
+    if (known.by[site] === this.#number) return known.latencyMs[site] as number;
+    const { latitudeDeg, longitudeDeg } = this.from;
+    const km = distanceKm(latitudeDeg, longitudeDeg, siteLat[site] as number, siteLon[site] as number);
+    const latencyMs = estimatedLatencyMs(km);
+    known.keep(site, this.#number, latencyMs);
     return latencyMs;
+  }
+}
+
+/** By site: the latency that was worked out last, and by whom. One for all, so that a request need not make its own. */
+class KnownLatencies {
+  latencyMs = new Float64Array(0);
+  by = new Float64Array(0);
+  #last = 0;
+
+  next(): number {
+    this.#last += 1;
+    return this.#last;
+  }
+
+  keep(site: number, by: number, latencyMs: number): void {
+    if (site >= this.by.length) {
+      const length = roomFor(site + 1);
+      this.latencyMs = grown(this.latencyMs, length);
+      this.by = grown(this.by, length);
+    }
+    this.latencyMs[site] = latencyMs;
+    this.by[site] = by;
   }
 }
 

@@ -2,6 +2,7 @@
 import { pricePart, priceReferenceMicroUsdPerCpuHour, priceReferenceMicroUsdPerDeviceHour } from '../score.js';
 import { grown, roomFor, Slots } from './columns.js';
 import { FeatureBits } from './features.js';
+import { cpuPriceAt, Figures, freeCpuAt, freeMemoryAt, gpuPriceAt, loadAt, reputationAt, stakeAt } from './figures.js';
 import { Geography } from './geography.js';
 import { Models } from './models.js';
 import { Names } from './names.js';
@@ -14,6 +15,12 @@ const schedulable = 2;
 export const open = present | schedulable;
 
 export const cpuUnitsOf = (cpus: number): number => Math.round(cpus * unitsPerDevice);
+
+/** The price part of the score before CPUs are added to devices: at least what it is with them. */
+export const basePricePart = (hasDevices: boolean, gpuPrice: number, cpuPrice: number): number =>
+  hasDevices
+    ? pricePart(gpuPrice, priceReferenceMicroUsdPerDeviceHour)
+    : pricePart(cpuPrice, priceReferenceMicroUsdPerCpuHour);
 
 export class Inventory {
   readonly ids: string[] = [];
@@ -37,17 +44,11 @@ export class Inventory {
   country = new Int32Array(0);
   place = new Int32Array(0);
   site = new Int32Array(0);
-  traits = new Int32Array(0);
-  rays = new Int32Array(0);
+  readonly figures = new Figures();
   cpuUnits = new Int32Array(0);
   cpuUnitsUsed = new Int32Array(0);
   memory = new Float64Array(0);
   memoryUsed = new Float64Array(0);
-  gpuPrice = new Float64Array(0);
-  cpuPrice = new Float64Array(0);
-  reputation = new Float64Array(0);
-  stake = new Float64Array(0);
-  load = new Float64Array(0);
   firstPool = new Int32Array(0);
   /** How many holds there are on the node. */
   holds = new Int32Array(0);
@@ -100,17 +101,18 @@ export class Inventory {
     this.country[slot] = this.geography.placeCountry[place] as number;
     this.site[slot] = this.geography.site(place, at);
     const features = this.features.of(node);
-    this.traits[slot] = features.traits;
-    this.rays[slot] = features.rays;
+    const { figures } = this;
+    figures.setWords(slot, features.traits, features.rays);
     if (features.names.length > 0) this.#named.set(slot, features.names);
     else this.#named.delete(slot);
     this.cpuUnits[slot] = cpuUnitsOf(node.cpus);
     this.memory[slot] = node.memoryBytes;
-    this.gpuPrice[slot] = node.microUsdPerGpuHour;
-    this.cpuPrice[slot] = node.microUsdPerCpuHour;
-    this.reputation[slot] = node.reputation;
-    this.stake[slot] = node.stake;
-    this.load[slot] = node.load;
+    figures.set(slot, gpuPriceAt, node.microUsdPerGpuHour);
+    figures.set(slot, cpuPriceAt, node.microUsdPerCpuHour);
+    figures.set(slot, reputationAt, node.reputation);
+    figures.set(slot, stakeAt, node.stake);
+    figures.set(slot, loadAt, node.load);
+    this.use(1, slot, 0, 0);
     this.#moveToDomain(slot, this.domains.id(node.domain));
     if (!this.hasLayout(slot, node)) this.#layOut(slot, node);
   }
@@ -132,6 +134,8 @@ export class Inventory {
   use(sign: 1 | -1, slot: number, cpuUnits: number, memory: number): void {
     this.cpuUnitsUsed[slot] = (this.cpuUnitsUsed[slot] as number) + sign * cpuUnits;
     this.memoryUsed[slot] = (this.memoryUsed[slot] as number) + sign * memory;
+    this.figures.set(slot, freeCpuAt, (this.cpuUnits[slot] as number) - (this.cpuUnitsUsed[slot] as number));
+    this.figures.set(slot, freeMemoryAt, (this.memory[slot] as number) - (this.memoryUsed[slot] as number));
   }
 
   has(slot: number, names: string[]): boolean {
@@ -145,11 +149,11 @@ export class Inventory {
   }
 
   freeCpuUnits(slot: number): number {
-    return (this.cpuUnits[slot] as number) - (this.cpuUnitsUsed[slot] as number);
+    return this.figures.get(slot, freeCpuAt);
   }
 
   freeMemory(slot: number): number {
-    return (this.memory[slot] as number) - (this.memoryUsed[slot] as number);
+    return this.figures.get(slot, freeMemoryAt);
   }
 
   /** May work be placed on the pool's node, and is anything of the pool free? */
@@ -167,13 +171,6 @@ export class Inventory {
       if ((units[pool] as number) > 0) return true;
     }
     return false;
-  }
-
-  /** The price part of the score before CPUs are added to devices: at least what it is with them. */
-  basePricePart(slot: number, hasDevices: boolean): number {
-    return hasDevices
-      ? pricePart(this.gpuPrice[slot] as number, priceReferenceMicroUsdPerDeviceHour)
-      : pricePart(this.cpuPrice[slot] as number, priceReferenceMicroUsdPerCpuHour);
   }
 
   /** Pool and device by the device's index on the node; null when the node has none such now. */
@@ -267,17 +264,11 @@ export class Inventory {
     this.country = grown(this.country, length);
     this.place = grown(this.place, length);
     this.site = grown(this.site, length);
-    this.traits = grown(this.traits, length);
-    this.rays = grown(this.rays, length);
+    this.figures.grow(length);
     this.cpuUnits = grown(this.cpuUnits, length);
     this.cpuUnitsUsed = grown(this.cpuUnitsUsed, length);
     this.memory = grown(this.memory, length);
     this.memoryUsed = grown(this.memoryUsed, length);
-    this.gpuPrice = grown(this.gpuPrice, length);
-    this.cpuPrice = grown(this.cpuPrice, length);
-    this.reputation = grown(this.reputation, length);
-    this.stake = grown(this.stake, length);
-    this.load = grown(this.load, length);
     this.firstPool = grown(this.firstPool, length);
     this.holds = grown(this.holds, length);
     this.nextInDomain = grown(this.nextInDomain, length);

@@ -2,7 +2,8 @@
  * By what pools lie beside each other in the index: first by what is free of them, then by what makes their score, so that
  * pools of one zone are alike and its bounds are close. Only speed depends on it, never an answer.
  */
-import type { Inventory } from './inventory.js';
+import { cpuPriceAt, gpuPriceAt, loadAt, reputationAt, stakeAt } from './figures.js';
+import { basePricePart, type Inventory } from './inventory.js';
 import { noModel } from './pools.js';
 
 /** Of each of the four kinds. */
@@ -23,15 +24,15 @@ const spreadOut = Uint32Array.from({ length: steps }, (_, value) => {
 const step = (part: number): number => spreadOut[Math.min(steps - 1, Math.floor(part * steps))] as number;
 
 export function keyOf(inventory: Inventory, pool: number): number {
-  const { pools } = inventory;
+  const { figures, pools } = inventory;
   const slot = pools.node[pool] as number;
   const hasDevices = pools.model[pool] !== noModel;
   const free = hasDevices ? classOf(pools.whole[pool] as number) : inventory.hasFreeDevices(slot) ? 0 : 1;
   const kinds =
-    (step(inventory.basePricePart(slot, hasDevices)) << 3) |
-    (step(inventory.reputation[slot] as number) << 2) |
-    (step(inventory.stake[slot] as number) << 1) |
-    step(1 - (inventory.load[slot] as number));
+    (step(basePricePart(hasDevices, figures.get(slot, gpuPriceAt), figures.get(slot, cpuPriceAt))) << 3) |
+    (step(figures.get(slot, reputationAt)) << 2) |
+    (step(figures.get(slot, stakeAt)) << 1) |
+    step(1 - figures.get(slot, loadAt));
   return free * kindsRange + kinds;
 }
 

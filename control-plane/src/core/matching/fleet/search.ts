@@ -3,6 +3,16 @@
  * whose bound is no less than the best pool seen. What comes is what sorting a scan of all pools would give.
  */
 import { combine, placePart, pricePart } from '../score.js';
+import {
+  cpuPriceAt,
+  freeCpuAt,
+  freeMemoryAt,
+  gpuPriceAt,
+  loadAt,
+  recordSize,
+  reputationAt,
+  stakeAt,
+} from './figures.js';
 import { type Forest, fanOut } from './forest.js';
 import { Frontier, poolEntry, zoneEntry } from './frontier.js';
 import { type Inventory, open } from './inventory.js';
@@ -14,6 +24,8 @@ import { unitsPerDevice } from './types.js';
 export interface Ground {
   inventory: Inventory;
   stocks: Stocks;
+  /** Of searches that have ended, for others to use. */
+  frontiers: Frontier[];
 }
 
 /** Score of one more worker of the group on the pool as it is now, or -1 when it cannot be there. */
@@ -24,19 +36,23 @@ export function evaluate(inventory: Inventory, query: GroupQuery, pool: number):
   const units = query.units;
   if ((pools.whole[pool] as number) < query.whole) return -1;
   if (query.isShare && pools.whole[pool] === 0 && (pools.partial[pool] as number) < units) return -1;
-  const cpuFree = inventory.freeCpuUnits(slot);
-  if (cpuFree < query.cpuUnits || inventory.freeMemory(slot) < query.memory) return -1;
-  if (((inventory.traits[slot] as number) & query.traits) !== query.traits) return -1;
-  if (((inventory.rays[slot] as number) & query.rays) !== query.rays) return -1;
+  const { figures } = inventory;
+  const { numbers } = figures;
+  const record = slot * recordSize;
+  if ((numbers[record + freeCpuAt] as number) < query.cpuUnits) return -1;
+  if ((numbers[record + freeMemoryAt] as number) < query.memory) return -1;
+  if ((figures.traits(slot) & query.traits) !== query.traits) return -1;
+  if ((figures.rays(slot) & query.rays) !== query.rays) return -1;
   if (query.names.length > 0 && !inventory.has(slot, query.names)) return -1;
-  if (query.area.allowed !== null && query.area.allowed[inventory.place[slot] as number] !== 1) return -1;
+  const { allowed, latencies, maxLatencyMs } = query.area;
+  if (allowed !== null && allowed[inventory.place[slot] as number] !== 1) return -1;
   if (query.caps !== null && capped(query.caps, slot)) return -1;
-  const price = workerPrice(query, inventory.gpuPrice[slot] as number, inventory.cpuPrice[slot] as number);
+  const price = workerPrice(query, numbers[record + gpuPriceAt] as number, numbers[record + cpuPriceAt] as number);
   if (price > query.ceiling) return -1;
   let place = 1;
-  if (query.area.latencies !== null) {
-    const latencyMs = query.area.latencies.of(inventory.site[slot] as number);
-    if (latencyMs > query.area.maxLatencyMs) return -1;
+  if (latencies !== null) {
+    const latencyMs = latencies.of(inventory.site[slot] as number);
+    if (latencyMs > maxLatencyMs) return -1;
     place = latencyMs === Number.POSITIVE_INFINITY ? 0 : placePart(latencyMs);
   }
   return combine(
@@ -44,9 +60,9 @@ export function evaluate(inventory: Inventory, query: GroupQuery, pool: number):
     pricePart(price, query.priceReference),
     (inventory.models.list[pools.model[pool] as number] as { speed: number }).speed,
     place,
-    inventory.reputation[slot] as number,
-    inventory.stake[slot] as number,
-    1 - (inventory.load[slot] as number),
+    numbers[record + reputationAt] as number,
+    numbers[record + stakeAt] as number,
+    1 - (numbers[record + loadAt] as number),
     units > 0 ? deviceFit(inventory, query, pool) : cpuFit(inventory, query, slot),
   );
 }
@@ -71,6 +87,7 @@ const capped = (caps: NonNullable<GroupQuery['caps']>, slot: number): boolean =>
   (caps.counts.get(classOf(caps, slot)) ?? 0) >= caps.most;
 
 export class Search {
+  readonly #ground: Ground;
   readonly #inventory: Inventory;
   readonly #forest: Forest;
   readonly #frontier: Frontier;
@@ -87,10 +104,13 @@ export class Search {
   score = 0;
 
   /** Where the queries may go must be the same for all of them. */
-  constructor({ inventory, stocks }: Ground, queries: GroupQuery[], options: { first: boolean }) {
+  constructor(ground: Ground, queries: GroupQuery[], options: { first: boolean }) {
+    const { inventory, stocks } = ground;
+    this.#ground = ground;
     this.#inventory = inventory;
     this.#forest = queries.some(query => query.area.parts !== null) ? stocks.byPlace : stocks.anywhere;
-    this.#frontier = new Frontier(inventory, this.#forest);
+    this.#frontier = ground.frontiers.pop() ?? new Frontier(inventory, this.#forest);
+    this.#frontier.restart(this.#forest);
     this.#queries = queries;
     this.#first = options.first;
     for (const [group, query] of queries.entries()) {
@@ -132,6 +152,11 @@ export class Search {
     if (score >= 0) this.#push(score, this.pool, this.group);
   }
 
+  /** To be called when no more is wanted of it. */
+  end(): void {
+    this.#ground.frontiers.push(this.#frontier);
+  }
+
   #push(score: number, pool: number, group: number): void {
     if (score > this.#best) this.#best = score;
     this.#frontier.push(score, poolEntry, pool, group);
@@ -160,6 +185,7 @@ export class Search {
       for (let at = start; at < end; at++) this.#see(members[at] as number, query, group, speed);
       return;
     }
+    this.#forest.tighten(zone);
     let best = -1;
     let bestScore = -1;
     for (let at = start; at < end; at++) {

@@ -1,4 +1,5 @@
 /** What is used of the nodes. And trials, which are undone. */
+import { cpuPriceAt, gpuPriceAt } from './figures.js';
 import type { Inventory } from './inventory.js';
 import { type GroupQuery, workerPrice } from './query.js';
 import { classOf, evaluate } from './search.js';
@@ -36,13 +37,13 @@ export class Trial {
 
   /** The worker must have room there. `device`: on this one, else where it fits best. */
   put(query: GroupQuery, ordinal: number, cell: number, pool: number, device?: number): void {
-    const { pools, gpuPrice, cpuPrice } = this.#inventory;
+    const { pools, figures } = this.#inventory;
     const slot = pools.node[pool] as number;
     const preferred = query.share === query.preference ? query : { ...query, share: query.preference };
     const score = evaluate(this.#inventory, preferred, pool);
     const devices =
       device !== undefined ? [device] : query.units > 0 ? pools.choose(pool, query.whole, query.units) : [];
-    const price = workerPrice(query, gpuPrice[slot] as number, cpuPrice[slot] as number);
+    const price = workerPrice(query, figures.get(slot, gpuPriceAt), figures.get(slot, cpuPriceAt));
     this.#change(1, query, pool, devices);
     this.price += price;
     this.puts.push({ query, ordinal, cell, pool, devices, score, price });
