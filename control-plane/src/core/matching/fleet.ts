@@ -132,8 +132,8 @@ export class Fleet {
     const workers = sorted.map(put => ({
       group: put.query.group.name,
       ordinal: put.ordinal,
-      nodeId: ids[pools.node[put.pool] as number] as NodeId,
-      model: models.slug(pools.model[put.pool] as number),
+      nodeId: ids[pools.node(put.pool)] as NodeId,
+      model: models.slug(pools.model(put.pool)),
       deviceIndices: put.devices.map(device => pools.deviceIndex[device] as number),
       share: shareOf(put.query),
       cpus: put.query.group.cpus,

@@ -16,10 +16,10 @@ import { combine, pricePart } from '../score.js';
 import { grown, roomFor } from './columns.js';
 import {
   cpuPriceAt,
-  freeCpuAt,
   freeMemoryAt,
   gpuPriceAt,
   loadAt,
+  offeredCpuAt,
   recordSize,
   reputationAt,
   stakeAt,
@@ -29,41 +29,49 @@ import { noModel } from './pools.js';
 import { type GroupQuery, workerPrice } from './query.js';
 import { unitsPerDevice } from './types.js';
 
-// Fields of which the least is kept come first, so that rows are merged without asking which they are.
-const leastGpuPrice = 0;
-const leastCpuPrice = 1;
+// Of a row of 256 bytes, what most zones are passed over by comes first: the rest of the row is not even read then.
+/** Two words of 32 bits each: traits and Ray versions; first and last place. */
+const wordsSize = 2;
+const mostCpu = 2;
+const mostMemory = 3;
+const mostWhole = 4;
+const mostPartial = 5;
+const leastGpuPrice = 6;
+const leastCpuPrice = 7;
 /** Free units of a pool; of one without devices, CPU units of nodes whose devices are all in use. */
-const leastUnits = 2;
+const leastUnits = 8;
 /** Of all units of a pool, the part that is free. */
-const leastFree = 3;
+const leastFree = 9;
 /** All units of a pool. */
-const leastCapacity = 4;
-const mosts = 5;
-const mostUnits = 5;
-const mostFree = 6;
-const mostCapacity = 7;
-const mostWhole = 8;
-const mostPartial = 9;
-const mostCpu = 10;
-const mostMemory = 11;
+const leastCapacity = 10;
+const mostUnits = 11;
+const mostFree = 12;
+const mostCapacity = 13;
 /** Best sums by set of kinds, from set 1: price 1, reputation 2, stake 4, load 8. */
-const firstSum = 11;
-const stride = 27;
+const firstSum = 13;
+const fields = 29;
+const stride = 32;
+/** Of these the least is kept, of the others the most. */
+const leasts = leastGpuPrice;
+const afterLeasts = leastCapacity + 1;
+
+const traitsWord = 0;
+const raysWord = 1;
+const firstPlaceWord = 2;
+const lastPlaceWord = 3;
 
 /** So much may the sums' bound be below the score for being added up in another order. */
 const roundingSlack = 1e-12;
 
-const emptyRow = new Float64Array(stride).fill(Number.POSITIVE_INFINITY, 0, mosts).fill(-1, mosts);
+const emptyRow = new Float64Array(stride).fill(-1).fill(Number.POSITIVE_INFINITY, leasts, afterLeasts);
 
 export class Bounds {
   readonly #inventory: Inventory;
   #rows = new Float64Array(0);
-  #traits = new Int32Array(0);
-  #rays = new Int32Array(0);
-  /** Places of the first and of the last in the order of places; see `Geography.order`. */
-  firstPlace = new Int32Array(0);
-  lastPlace = new Int32Array(0);
-  readonly #scratch = new Float64Array(stride);
+  /** The same memory. */
+  #words = new Int32Array(0);
+  readonly #before = new Float64Array(stride);
+  readonly #wordsBefore = new Int32Array(this.#before.buffer);
 
   constructor(inventory: Inventory) {
     this.#inventory = inventory;
@@ -71,79 +79,61 @@ export class Bounds {
 
   /** Bounds of a zone with nothing in it. */
   create(zone: number): void {
-    if (zone >= this.#traits.length) {
-      const length = roomFor(zone + 1);
-      this.#rows = grown(this.#rows, length * stride);
-      this.#traits = grown(this.#traits, length);
-      this.#rays = grown(this.#rays, length);
-      this.firstPlace = grown(this.firstPlace, length);
-      this.lastPlace = grown(this.lastPlace, length);
+    if (zone * stride >= this.#rows.length) {
+      this.#rows = grown(this.#rows, roomFor(zone + 1) * stride);
+      this.#words = new Int32Array(this.#rows.buffer);
     }
     this.#empty(zone);
   }
 
   copy(from: number, to: number): void {
     this.#rows.copyWithin(to * stride, from * stride, (from + 1) * stride);
-    this.#traits[to] = this.#traits[from] as number;
-    this.#rays[to] = this.#rays[from] as number;
-    this.firstPlace[to] = this.firstPlace[from] as number;
-    this.lastPlace[to] = this.lastPlace[from] as number;
+  }
+
+  /** Of the zone's places the first in the order of places; see `Geography.order`. */
+  firstPlace(zone: number): number {
+    return this.#words[2 * zone * stride + firstPlaceWord] as number;
+  }
+
+  lastPlace(zone: number): number {
+    return this.#words[2 * zone * stride + lastPlaceWord] as number;
   }
 
   /** Exactly around these members: pools, or zones below. False: nothing has changed. */
   around(zone: number, members: Int32Array, start: number, end: number, arePools: boolean): boolean {
-    const before = this.#scratch;
-    const at = zone * stride;
-    const rows = this.#rows;
-    for (let field = 0; field < stride; field++) before[field] = rows[at + field] as number;
-    const traits = this.#traits[zone];
-    const rays = this.#rays[zone];
-    const first = this.firstPlace[zone];
-    const last = this.lastPlace[zone];
+    const row = zone * stride;
+    for (let field = wordsSize; field < fields; field++) this.#before[field] = this.#rows[row + field] as number;
+    for (let word = 0; word < 2 * wordsSize; word++) {
+      this.#wordsBefore[word] = this.#words[2 * row + word] as number;
+    }
     this.#empty(zone);
     for (let member = start; member < end; member++) {
       if (arePools) this.include(zone, members[member] as number);
       else this.#merge(zone, members[member] as number);
     }
-    for (let field = 0; field < stride; field++) if (before[field] !== rows[at + field]) return true;
-    return (
-      traits !== this.#traits[zone] ||
-      rays !== this.#rays[zone] ||
-      first !== this.firstPlace[zone] ||
-      last !== this.lastPlace[zone]
-    );
+    for (let word = 0; word < 2 * wordsSize; word++) {
+      if (this.#wordsBefore[word] !== this.#words[2 * row + word]) return true;
+    }
+    for (let field = wordsSize; field < fields; field++) {
+      if (this.#before[field] !== this.#rows[row + field]) return true;
+    }
+    return false;
   }
 
   /** Widens them by a pool that work may be placed on. False: nothing has changed. */
   include(zone: number, pool: number): boolean {
     const inventory = this.#inventory;
-    const pools = inventory.pools;
-    const slot = pools.node[pool] as number;
-    const { numbers } = inventory.figures;
+    const slot = inventory.pools.node(pool);
+    const { figures } = inventory;
+    const { numbers } = figures;
     const record = slot * recordSize;
-    const hasDevices = pools.model[pool] !== noModel;
     const row = zone * stride;
     const gpuPrice = numbers[record + gpuPriceAt] as number;
     const cpuPrice = numbers[record + cpuPriceAt] as number;
-    const freeCpu = numbers[record + freeCpuAt] as number;
-    let changed = this.#least(row + leastGpuPrice, gpuPrice);
+    let changed = this.includeFree(zone, pool);
+    if (this.#least(row + leastGpuPrice, gpuPrice)) changed = true;
     if (this.#least(row + leastCpuPrice, cpuPrice)) changed = true;
-    if (hasDevices || !inventory.hasFreeDevices(slot)) {
-      const units = hasDevices ? (pools.units[pool] as number) : freeCpu;
-      const all = hasDevices ? (pools.devices[pool] as number) * unitsPerDevice : (inventory.cpuUnits[slot] as number);
-      const capacity = Math.max(1, all);
-      if (this.#least(row + leastUnits, units)) changed = true;
-      if (this.#most(row + mostUnits, units)) changed = true;
-      if (this.#least(row + leastFree, units / capacity)) changed = true;
-      if (this.#most(row + mostFree, units / capacity)) changed = true;
-      if (this.#least(row + leastCapacity, capacity)) changed = true;
-      if (this.#most(row + mostCapacity, capacity)) changed = true;
-    }
-    if (this.#most(row + mostWhole, pools.whole[pool] as number)) changed = true;
-    if (this.#most(row + mostPartial, pools.partial[pool] as number)) changed = true;
-    if (this.#most(row + mostCpu, freeCpu)) changed = true;
-    if (this.#most(row + mostMemory, numbers[record + freeMemoryAt] as number)) changed = true;
-    const price = basePricePart(hasDevices, gpuPrice, cpuPrice);
+    const price = basePricePart(inventory.pools.model(pool) !== noModel, gpuPrice, cpuPrice);
     const reputation = numbers[record + reputationAt] as number;
     const stake = numbers[record + stakeAt] as number;
     const load = 1 - (numbers[record + loadAt] as number);
@@ -164,18 +154,47 @@ export class Bounds {
     if (this.#most(sums + 14, reputation + stake + load)) changed = true;
     if (this.#most(sums + 15, price + reputation + stake + load)) changed = true;
     const place = inventory.place[slot] as number;
-    const { figures } = inventory;
     return this.#widen(zone, figures.traits(slot), figures.rays(slot), place, place) || changed;
+  }
+
+  /** The same where nothing but what is free of the pool and its node has changed since it was included. */
+  includeFree(zone: number, pool: number): boolean {
+    const inventory = this.#inventory;
+    const { pools } = inventory;
+    const slot = pools.node(pool);
+    const hasDevices = pools.model(pool) !== noModel;
+    const row = zone * stride;
+    const freeCpu = inventory.figures.get(slot, offeredCpuAt);
+    let changed = this.#most(row + mostCpu, freeCpu);
+    if (this.#most(row + mostMemory, inventory.figures.get(slot, freeMemoryAt))) changed = true;
+    if (hasDevices) {
+      if (this.#most(row + mostWhole, pools.whole(pool))) changed = true;
+      if (this.#most(row + mostPartial, pools.partial(pool))) changed = true;
+    } else {
+      if (this.#most(row + mostWhole, 0)) changed = true;
+      if (inventory.hasFreeDevices(slot)) return changed;
+    }
+    const units = hasDevices ? pools.units(pool) : freeCpu;
+    const capacity = hasDevices
+      ? pools.devices(pool) * unitsPerDevice
+      : Math.max(1, inventory.cpuUnits[slot] as number);
+    if (this.#least(row + leastUnits, units)) changed = true;
+    if (this.#most(row + mostUnits, units)) changed = true;
+    if (this.#least(row + leastFree, units / capacity)) changed = true;
+    if (this.#most(row + mostFree, units / capacity)) changed = true;
+    if (this.#least(row + leastCapacity, capacity)) changed = true;
+    if (this.#most(row + mostCapacity, capacity)) changed = true;
+    return changed;
   }
 
   /** No pool of the zone scores more for the group; -1 when none can carry a worker of it. `place`: at most so much. */
   bound(zone: number, query: GroupQuery, speed: number, place: number): number {
     const traits = query.traits;
     const rays = query.rays;
-    if (((this.#traits[zone] as number) & traits) !== traits || ((this.#rays[zone] as number) & rays) !== rays)
-      return -1;
     const rows = this.#rows;
     const row = zone * stride;
+    if (((this.#words[2 * row + traitsWord] as number) & traits) !== traits) return -1;
+    if (((this.#words[2 * row + raysWord] as number) & rays) !== rays) return -1;
     if ((rows[row + mostCpu] as number) < query.cpuUnits || (rows[row + mostMemory] as number) < query.memory) {
       return -1;
     }
@@ -242,49 +261,50 @@ export class Bounds {
   #empty(zone: number): void {
     const rows = this.#rows;
     const row = zone * stride;
-    for (let field = 0; field < stride; field++) rows[row + field] = emptyRow[field] as number;
-    this.#traits[zone] = 0;
-    this.#rays[zone] = 0;
-    this.firstPlace[zone] = -1;
-    this.lastPlace[zone] = -1;
+    for (let field = wordsSize; field < fields; field++) rows[row + field] = emptyRow[field] as number;
+    this.#words[2 * row + traitsWord] = 0;
+    this.#words[2 * row + raysWord] = 0;
+    this.#words[2 * row + firstPlaceWord] = -1;
+    this.#words[2 * row + lastPlaceWord] = -1;
   }
 
   #merge(zone: number, other: number): void {
     const rows = this.#rows;
     const to = zone * stride;
     const from = other * stride;
-    for (let field = 0; field < mosts; field++) {
+    for (let field = wordsSize; field < fields; field++) {
       const theirs = rows[from + field] as number;
-      if (theirs < (rows[to + field] as number)) rows[to + field] = theirs;
+      const ours = rows[to + field] as number;
+      const isLeast = field >= leasts && field < afterLeasts;
+      if (isLeast ? theirs < ours : theirs > ours) rows[to + field] = theirs;
     }
-    for (let field = mosts; field < stride; field++) {
-      const theirs = rows[from + field] as number;
-      if (theirs > (rows[to + field] as number)) rows[to + field] = theirs;
-    }
+    const words = this.#words;
     this.#widen(
       zone,
-      this.#traits[other] as number,
-      this.#rays[other] as number,
-      this.firstPlace[other] as number,
-      this.lastPlace[other] as number,
+      words[2 * from + traitsWord] as number,
+      words[2 * from + raysWord] as number,
+      words[2 * from + firstPlaceWord] as number,
+      words[2 * from + lastPlaceWord] as number,
     );
   }
 
   #widen(zone: number, traits: number, rays: number, first: number, last: number): boolean {
     const { order } = this.#inventory.geography;
-    const ourTraits = this.#traits[zone] as number;
-    const ourRays = this.#rays[zone] as number;
-    const ourFirst = this.firstPlace[zone] as number;
-    const ourLast = this.lastPlace[zone] as number;
-    this.#traits[zone] = ourTraits | traits;
-    this.#rays[zone] = ourRays | rays;
+    const words = this.#words;
+    const at = 2 * zone * stride;
+    const ourTraits = words[at + traitsWord] as number;
+    const ourRays = words[at + raysWord] as number;
+    const ourFirst = words[at + firstPlaceWord] as number;
+    const ourLast = words[at + lastPlaceWord] as number;
+    words[at + traitsWord] = ourTraits | traits;
+    words[at + raysWord] = ourRays | rays;
     let changed = (ourTraits | traits) !== ourTraits || (ourRays | rays) !== ourRays;
     if (ourFirst === -1 || (order[first] as number) < (order[ourFirst] as number)) {
-      this.firstPlace[zone] = first;
+      words[at + firstPlaceWord] = first;
       changed = true;
     }
     if (ourLast === -1 || (order[last] as number) > (order[ourLast] as number)) {
-      this.lastPlace[zone] = last;
+      words[at + lastPlaceWord] = last;
       changed = true;
     }
     return changed;

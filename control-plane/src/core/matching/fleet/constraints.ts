@@ -117,7 +117,7 @@ export function failures(
         inventory,
         { ...group, accelerator: null },
         slot,
-        pool => (inventory.pools.devices[pool] as number) >= group.devices,
+        pool => inventory.pools.devices(pool) >= group.devices,
       ),
     country: slot => places[inventory.place[slot] as number] === true,
     latency: slot =>
@@ -173,8 +173,8 @@ function allows(inventory: Inventory, { where }: PlacementRequest, place: number
 function somePool(inventory: Inventory, group: WorkerGroup, slot: number, holds: (pool: number) => boolean): boolean {
   const { pools, models } = inventory;
   if (group.devices === 0) return true;
-  for (let pool = inventory.firstPool[slot] as number; pool !== -1; pool = pools.next[pool] as number) {
-    const model = pools.model[pool] as number;
+  for (let pool = inventory.firstPool[slot] as number; pool !== -1; pool = pools.next(pool)) {
+    const model = pools.model(pool);
     const known = models.list[model];
     if (model !== noModel && known && modelMatches(known, group.accelerator) && holds(pool)) return true;
   }
@@ -182,7 +182,7 @@ function somePool(inventory: Inventory, group: WorkerGroup, slot: number, holds:
 }
 
 function hasFree({ pools }: Inventory, group: WorkerGroup, pool: number): boolean {
-  const whole = pools.whole[pool] as number;
+  const whole = pools.whole(pool);
   if (group.devices >= 1) return whole >= group.devices;
-  return whole >= 1 || (pools.partial[pool] as number) >= Math.round(group.devices * unitsPerDevice);
+  return whole >= 1 || pools.partial(pool) >= Math.round(group.devices * unitsPerDevice);
 }

@@ -10,18 +10,18 @@ import type { FleetCandidate } from './types.js';
 
 export function describe(inventory: Inventory, query: GroupQuery, pool: number, score: number): FleetCandidate {
   const { pools, models } = inventory;
-  const slot = pools.node[pool] as number;
+  const slot = pools.node(pool);
   const price = workerPrice(query, inventory.figures.get(slot, gpuPriceAt), inventory.figures.get(slot, cpuPriceAt));
   const estimated = query.area.latencies?.of(inventory.site[slot] as number) ?? null;
   const latencyMs = estimated === Number.POSITIVE_INFINITY ? null : estimated;
   return {
     group: query.group.name,
     nodeId: inventory.ids[slot] as NodeId,
-    model: models.slug(pools.model[pool] as number),
+    model: models.slug(pools.model(pool)),
     score,
     parts: {
       price: pricePart(price, query.priceReference),
-      speed: models.list[pools.model[pool] as number]?.speed ?? 0,
+      speed: models.list[pools.model(pool)]?.speed ?? 0,
       place: query.area.latencies === null ? 1 : latencyMs === null ? 0 : placePart(latencyMs),
       reputation: inventory.figures.get(slot, reputationAt),
       stake: inventory.figures.get(slot, stakeAt),

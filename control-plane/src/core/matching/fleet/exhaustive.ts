@@ -59,7 +59,7 @@ export function tryAll(
     return 'none';
   };
   const keyOf = (pool: number) => {
-    const slot = inventory.pools.node[pool] as number;
+    const slot = inventory.pools.node(pool);
     return options.colocate === 'any' ? -1 : options.colocate === 'node' ? slot : (inventory.domain[slot] as number);
   };
   /** Shares of unlike groups may have to be combined: each device that differs in what is free of it is a way. */
@@ -67,8 +67,8 @@ export function tryAll(
     if (!query.isShare) return [undefined];
     const { pools } = inventory;
     const byUnits = new Map<number, number>();
-    const first = pools.firstDevice[pool] as number;
-    for (let device = first; device < first + (pools.devices[pool] as number); device++) {
+    const first = pools.firstDevice(pool);
+    for (let device = first; device < first + pools.devices(pool); device++) {
       const free = pools.deviceUnits[device] as number;
       if (free >= query.units && !byUnits.has(free)) byUnits.set(free, device);
     }
@@ -87,7 +87,7 @@ function poolsFor(ground: Ground, query: GroupQuery): Choice[] | null {
   const choices: Choice[] = [];
   while (search.next()) {
     if (choices.length === maxPools) return null;
-    const slot = inventory.pools.node[search.pool] as number;
+    const slot = inventory.pools.node(search.pool);
     const price = workerPrice(query, inventory.figures.get(slot, gpuPriceAt), inventory.figures.get(slot, cpuPriceAt));
     if (capacity(inventory, query, search.pool) > 0) choices.push({ pool: search.pool, price });
   }

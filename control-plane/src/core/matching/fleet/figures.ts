@@ -11,7 +11,8 @@ export const cpuPriceAt = 1;
 export const reputationAt = 2;
 export const stakeAt = 3;
 export const loadAt = 4;
-export const freeCpuAt = 5;
+/** CPU units that are free; -1 where no work may be placed. */
+export const offeredCpuAt = 5;
 export const freeMemoryAt = 6;
 /** The last number's place is taken by two words of 32 bits: `words[2 × number]` and the next. */
 const wordsAt = 7;

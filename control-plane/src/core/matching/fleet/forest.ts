@@ -51,15 +51,18 @@ export class Forest {
     return this.#roots[stock] ?? -1;
   }
 
-  /** Enters the pool, or brings it to where it belongs by what it and its node are now. */
-  put(stock: number, pool: number, key: number): void {
+  /**
+   * Enters the pool, or brings it to where it belongs by what it and its node are now. `onlyFree`: if it is in already,
+   * nothing but what is free of it and its node has changed.
+   */
+  put(stock: number, pool: number, key: number, onlyFree: boolean): void {
     if (pool >= this.#leaf.length) this.#growPools(roomFor(pool + 1));
     const leaf = this.#leaf[pool] as number;
     if (leaf !== -1) {
       if (this.#key[pool] === key || this.#find(stock, key) === leaf) {
         this.#key[pool] = key;
         this.#loose[leaf] = 1;
-        this.#widen(leaf, pool);
+        this.#widen(leaf, pool, onlyFree);
         return;
       }
       this.drop(stock, pool);
@@ -78,7 +81,7 @@ export class Forest {
     this.size[into] = size + 1;
     this.#leaf[pool] = into;
     this.#forgetFirst(into);
-    this.#widen(into, pool);
+    this.#widen(into, pool, false);
   }
 
   /** Takes the pool out; nothing happens when it is not in. Must be called while its node has a slot. */
@@ -101,7 +104,7 @@ export class Forest {
   model(zone: number): number {
     let leaf = zone;
     while (this.level[leaf] !== 0) leaf = this.members[leaf * fanOut] as number;
-    return this.#inventory.pools.model[this.members[leaf * fanOut] as number] as number;
+    return this.#inventory.pools.model(this.members[leaf * fanOut] as number);
   }
 
   /** The node with the smallest id of all in the zone. */
@@ -114,7 +117,7 @@ export class Forest {
     let best = unknown;
     for (let at = start; at < end; at++) {
       const member = this.members[at] as number;
-      const node = this.level[zone] === 0 ? (pools.node[member] as number) : this.first(member);
+      const node = this.level[zone] === 0 ? pools.node(member) : this.first(member);
       if (best === unknown || (ids[node] as string) < (ids[best] as string)) best = node;
     }
     this.#first[zone] = best;
@@ -145,8 +148,11 @@ export class Forest {
     return zone;
   }
 
-  #widen(from: number, pool: number): void {
-    for (let zone = from; zone !== -1 && this.bounds.include(zone, pool); ) zone = this.#parent[zone] as number;
+  #widen(from: number, pool: number, onlyFree: boolean): void {
+    const { bounds } = this;
+    for (let zone = from; zone !== -1; zone = this.#parent[zone] as number) {
+      if (!(onlyFree ? bounds.includeFree(zone, pool) : bounds.include(zone, pool))) return;
+    }
   }
 
   #fitUpwards(from: number): void {

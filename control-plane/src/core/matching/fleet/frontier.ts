@@ -113,14 +113,14 @@ export class Frontier {
 
   /** Of a zone the one with the smallest id. */
   #nodeOf(kind: number, ref: number): number {
-    return kind === zoneEntry ? this.#forest.first(ref) : (this.#inventory.pools.node[ref] as number);
+    return kind === zoneEntry ? this.#forest.first(ref) : this.#inventory.pools.node(ref);
   }
 
   #compareModels(a: number, b: number): number {
     if (a === b) return 0;
     const { pools, models } = this.#inventory;
-    const one = models.list[pools.model[a] as number];
-    const two = models.list[pools.model[b] as number];
+    const one = models.list[pools.model(a)];
+    const two = models.list[pools.model(b)];
     if (!one || !two) return 0;
     if (one.slug !== two.slug) return one.slug < two.slug ? -1 : 1;
     return one.memoryBytes - two.memoryBytes || a - b;

@@ -66,7 +66,7 @@ export function placeTogether(
   let cheapest: { key: number; price: number } | null = null;
   const before = trial.price;
   while (search.next()) {
-    const slot = inventory.pools.node[search.pool] as number;
+    const slot = inventory.pools.node(search.pool);
     const key = keyOf(slot);
     let counts = missing.get(key);
     if (counts === undefined) {
@@ -92,15 +92,15 @@ export function placeTogether(
 /** How many workers of the group the pool can carry as it is now, were there no anti-affinity. */
 export function capacity(inventory: Inventory, query: GroupQuery, pool: number): number {
   const { pools } = inventory;
-  const slot = pools.node[pool] as number;
+  const slot = pools.node(pool);
   let most = Number.MAX_SAFE_INTEGER;
   if (query.cpuUnits > 0) most = Math.min(most, Math.floor(inventory.freeCpuUnits(slot) / query.cpuUnits));
   if (query.memory > 0) most = Math.min(most, Math.floor(inventory.freeMemory(slot) / query.memory));
-  if (query.whole > 0) return Math.min(most, Math.floor((pools.whole[pool] as number) / query.whole));
+  if (query.whole > 0) return Math.min(most, Math.floor(pools.whole(pool) / query.whole));
   if (!query.isShare) return most;
   let shares = 0;
-  const first = pools.firstDevice[pool] as number;
-  const end = first + (pools.devices[pool] as number);
+  const first = pools.firstDevice(pool);
+  const end = first + pools.devices(pool);
   for (let device = first; device < end; device++) {
     shares += Math.floor((pools.deviceUnits[device] as number) / query.units);
   }
@@ -123,8 +123,8 @@ function fillKey(
     };
     const seeNode = (slot: number) => {
       if (!query.audiences.includes(inventory.audience[slot] as number)) return;
-      for (let pool = inventory.firstPool[slot] as number; pool !== -1; pool = inventory.pools.next[pool] as number) {
-        if (query.models.includes(inventory.pools.model[pool] as number)) see(pool);
+      for (let pool = inventory.firstPool[slot] as number; pool !== -1; pool = inventory.pools.next(pool)) {
+        if (query.models.includes(inventory.pools.model(pool))) see(pool);
       }
     };
     if (by === 'node') seeNode(key);

@@ -104,8 +104,8 @@ export class Holds {
 
   /** Once for each node, however much of it has changed. */
   #tell(pieces: Piece[]): void {
-    if (pieces.length === 1) this.#stocks.changed((pieces[0] as Piece)[0] as number);
-    else for (const slot of new Set(pieces.map(piece => piece[0] as number))) this.#stocks.changed(slot);
+    if (pieces.length === 1) this.#stocks.freeChanged((pieces[0] as Piece)[0] as number);
+    else for (const slot of new Set(pieces.map(piece => piece[0] as number))) this.#stocks.freeChanged(slot);
   }
 
   /** Devices that the node no longer has are left out. */

@@ -2,7 +2,7 @@
 import { pricePart, priceReferenceMicroUsdPerCpuHour, priceReferenceMicroUsdPerDeviceHour } from '../score.js';
 import { grown, roomFor, Slots } from './columns.js';
 import { FeatureBits } from './features.js';
-import { cpuPriceAt, Figures, freeCpuAt, freeMemoryAt, gpuPriceAt, loadAt, reputationAt, stakeAt } from './figures.js';
+import { cpuPriceAt, Figures, freeMemoryAt, gpuPriceAt, loadAt, offeredCpuAt, reputationAt, stakeAt } from './figures.js';
 import { Geography } from './geography.js';
 import { Models } from './models.js';
 import { Names } from './names.js';
@@ -112,7 +112,7 @@ export class Inventory {
     figures.set(slot, reputationAt, node.reputation);
     figures.set(slot, stakeAt, node.stake);
     figures.set(slot, loadAt, node.load);
-    this.use(1, slot, 0, 0);
+    this.#offer(slot);
     this.#moveToDomain(slot, this.domains.id(node.domain));
     if (!this.hasLayout(slot, node)) this.#layOut(slot, node);
   }
@@ -121,6 +121,7 @@ export class Inventory {
   leave(slot: number): void {
     if (((this.state[slot] as number) & present) !== 0) this.size -= 1;
     this.state[slot] = 0;
+    this.#offer(slot);
     this.#leaveDomain(slot);
     if (this.holds[slot] === 0) this.#forget(slot);
   }
@@ -134,8 +135,7 @@ export class Inventory {
   use(sign: 1 | -1, slot: number, cpuUnits: number, memory: number): void {
     this.cpuUnitsUsed[slot] = (this.cpuUnitsUsed[slot] as number) + sign * cpuUnits;
     this.memoryUsed[slot] = (this.memoryUsed[slot] as number) + sign * memory;
-    this.figures.set(slot, freeCpuAt, (this.cpuUnits[slot] as number) - (this.cpuUnitsUsed[slot] as number));
-    this.figures.set(slot, freeMemoryAt, (this.memory[slot] as number) - (this.memoryUsed[slot] as number));
+    this.#offer(slot);
   }
 
   has(slot: number, names: string[]): boolean {
@@ -149,7 +149,7 @@ export class Inventory {
   }
 
   freeCpuUnits(slot: number): number {
-    return this.figures.get(slot, freeCpuAt);
+    return (this.cpuUnits[slot] as number) - (this.cpuUnitsUsed[slot] as number);
   }
 
   freeMemory(slot: number): number {
@@ -160,22 +160,22 @@ export class Inventory {
   available(pool: number): boolean {
     const pools = this.pools;
     return (
-      this.state[pools.node[pool] as number] === open &&
-      (pools.model[pool] === noModel || (pools.units[pool] as number) > 0)
+      this.state[pools.node(pool)] === open &&
+      (pools.model(pool) === noModel || pools.units(pool) > 0)
     );
   }
 
   hasFreeDevices(slot: number): boolean {
-    const { next, units } = this.pools;
-    for (let pool = this.firstPool[slot] as number; pool !== -1; pool = next[pool] as number) {
-      if ((units[pool] as number) > 0) return true;
+    const { pools } = this;
+    for (let pool = this.firstPool[slot] as number; pool !== -1; pool = pools.next(pool)) {
+      if (pools.units(pool) > 0) return true;
     }
     return false;
   }
 
   /** Pool and device by the device's index on the node; null when the node has none such now. */
   device(slot: number, index: number): { pool: number; device: number } | null {
-    for (let pool = this.firstPool[slot] as number; pool !== -1; pool = this.pools.next[pool] as number) {
+    for (let pool = this.firstPool[slot] as number; pool !== -1; pool = this.pools.next(pool)) {
       const device = this.pools.find(pool, index);
       if (device !== -1) return { pool, device };
     }
@@ -188,12 +188,17 @@ export class Inventory {
     let pool = this.firstPool[slot] as number;
     if (pool === -1) return false;
     for (const { model, indices } of this.#layout(node)) {
-      pool = pools.next[pool] as number;
-      if (pool === -1 || pools.model[pool] !== model || pools.devices[pool] !== indices.length) return false;
-      const first = pools.firstDevice[pool] as number;
+      pool = pools.next(pool);
+      if (pool === -1 || pools.model(pool) !== model || pools.devices(pool) !== indices.length) return false;
+      const first = pools.firstDevice(pool);
       if (indices.some((index, offset) => pools.deviceIndex[first + offset] !== index)) return false;
     }
-    return pools.next[pool] === -1;
+    return pools.next(pool) === -1;
+  }
+
+  #offer(slot: number): void {
+    this.figures.set(slot, offeredCpuAt, this.state[slot] === open ? this.freeCpuUnits(slot) : -1);
+    this.figures.set(slot, freeMemoryAt, (this.memory[slot] as number) - (this.memoryUsed[slot] as number));
   }
 
   #layOut(slot: number, node: FleetNode): void {
@@ -202,7 +207,7 @@ export class Inventory {
     this.firstPool[slot] = last;
     for (const { model, indices } of this.#layout(node)) {
       const pool = this.pools.create(slot, model, indices);
-      this.pools.next[last] = pool;
+      this.pools.setNext(last, pool);
       last = pool;
     }
   }
@@ -219,7 +224,7 @@ export class Inventory {
 
   #freePools(slot: number): void {
     for (let pool = this.firstPool[slot] as number; pool !== -1; ) {
-      const next = this.pools.next[pool] as number;
+      const next = this.pools.next(pool);
       this.pools.free(pool);
       pool = next;
     }

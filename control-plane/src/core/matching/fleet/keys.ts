@@ -25,9 +25,9 @@ const step = (part: number): number => spreadOut[Math.min(steps - 1, Math.floor(
 
 export function keyOf(inventory: Inventory, pool: number): number {
   const { figures, pools } = inventory;
-  const slot = pools.node[pool] as number;
-  const hasDevices = pools.model[pool] !== noModel;
-  const free = hasDevices ? classOf(pools.whole[pool] as number) : inventory.hasFreeDevices(slot) ? 0 : 1;
+  const slot = pools.node(pool);
+  const hasDevices = pools.model(pool) !== noModel;
+  const free = hasDevices ? classOf(pools.whole(pool)) : inventory.hasFreeDevices(slot) ? 0 : 1;
   const kinds =
     (step(basePricePart(hasDevices, figures.get(slot, gpuPriceAt), figures.get(slot, cpuPriceAt))) << 3) |
     (step(figures.get(slot, reputationAt)) << 2) |
@@ -38,4 +38,4 @@ export function keyOf(inventory: Inventory, pool: number): number {
 
 /** The same within places, which are in an order that keeps neighbours together. */
 export const placeKeyOf = (inventory: Inventory, pool: number, key: number): number =>
-  inventory.geography.area(inventory.place[inventory.pools.node[pool] as number] as number) * placeRange + key;
+  inventory.geography.area(inventory.place[inventory.pools.node(pool)] as number) * placeRange + key;

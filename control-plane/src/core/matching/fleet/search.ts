@@ -5,17 +5,17 @@
 import { combine, placePart, pricePart } from '../score.js';
 import {
   cpuPriceAt,
-  freeCpuAt,
   freeMemoryAt,
   gpuPriceAt,
   loadAt,
+  offeredCpuAt,
   recordSize,
   reputationAt,
   stakeAt,
 } from './figures.js';
 import { type Forest, fanOut } from './forest.js';
 import { Frontier, poolEntry, zoneEntry } from './frontier.js';
-import { type Inventory, open } from './inventory.js';
+import type { Inventory } from './inventory.js';
 import { type GroupQuery, workerPrice } from './query.js';
 import type { Stocks } from './stocks.js';
 import { unitsPerDevice } from './types.js';
@@ -31,15 +31,14 @@ export interface Ground {
 /** Score of one more worker of the group on the pool as it is now, or -1 when it cannot be there. */
 export function evaluate(inventory: Inventory, query: GroupQuery, pool: number): number {
   const pools = inventory.pools;
-  const slot = pools.node[pool] as number;
-  if (inventory.state[slot] !== open) return -1;
+  const slot = pools.node(pool);
   const units = query.units;
-  if ((pools.whole[pool] as number) < query.whole) return -1;
-  if (query.isShare && pools.whole[pool] === 0 && (pools.partial[pool] as number) < units) return -1;
+  if (pools.whole(pool) < query.whole) return -1;
+  if (query.isShare && pools.whole(pool) === 0 && pools.partial(pool) < units) return -1;
   const { figures } = inventory;
   const { numbers } = figures;
   const record = slot * recordSize;
-  if ((numbers[record + freeCpuAt] as number) < query.cpuUnits) return -1;
+  if ((numbers[record + offeredCpuAt] as number) < query.cpuUnits) return -1;
   if ((numbers[record + freeMemoryAt] as number) < query.memory) return -1;
   if ((figures.traits(slot) & query.traits) !== query.traits) return -1;
   if ((figures.rays(slot) & query.rays) !== query.rays) return -1;
@@ -58,7 +57,7 @@ export function evaluate(inventory: Inventory, query: GroupQuery, pool: number):
   return combine(
     query.share,
     pricePart(price, query.priceReference),
-    (inventory.models.list[pools.model[pool] as number] as { speed: number }).speed,
+    (inventory.models.list[pools.model(pool)] as { speed: number }).speed,
     place,
     numbers[record + reputationAt] as number,
     numbers[record + stakeAt] as number,
@@ -68,8 +67,8 @@ export function evaluate(inventory: Inventory, query: GroupQuery, pool: number):
 }
 
 export function deviceFit(inventory: Inventory, query: GroupQuery, pool: number): number {
-  const over = (inventory.pools.units[pool] as number) - query.units;
-  const left = over / ((inventory.pools.devices[pool] as number) * unitsPerDevice);
+  const over = inventory.pools.units(pool) - query.units;
+  const left = over / (inventory.pools.devices(pool) * unitsPerDevice);
   return query.packs ? 1 - left : left;
 }
 
@@ -169,7 +168,7 @@ export class Search {
   #see(zone: number, query: GroupQuery, group: number, speed: number): void {
     const { bounds } = this.#forest;
     const { parts, best } = query.area;
-    const place = parts === null ? best : parts.between(bounds.firstPlace[zone] as number, bounds.lastPlace[zone] as number);
+    const place = parts === null ? best : parts.between(bounds.firstPlace(zone), bounds.lastPlace(zone));
     if (place < 0) return;
     const bound = bounds.bound(zone, query, speed, place);
     if (bound < 0 || (this.#first && bound < this.#best)) return;
@@ -203,6 +202,6 @@ export class Search {
 
   #comesBefore(pool: number, other: number): boolean {
     const { pools, ids } = this.#inventory;
-    return (ids[pools.node[pool] as number] as string) < (ids[pools.node[other] as number] as string);
+    return (ids[pools.node(pool)] as string) < (ids[pools.node(other)] as string);
   }
 }

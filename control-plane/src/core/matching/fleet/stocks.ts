@@ -25,31 +25,40 @@ export class Stocks {
     return this.#byAudience.get(audience)?.[model];
   }
 
-  /** To be called after any change of the node, or of what is free of it. O(log n). */
+  /** To be called after any change of the node. O(log n). */
   changed(slot: number): void {
-    const { firstPool, pools } = this.#inventory;
-    for (let pool = firstPool[slot] as number; pool !== -1; pool = pools.next[pool] as number) this.#settle(slot, pool);
+    this.#settleAll(slot, false);
+  }
+
+  /** To be called when nothing has changed but what is free of the node. O(log n). */
+  freeChanged(slot: number): void {
+    this.#settleAll(slot, true);
   }
 
   /** Takes the node out of the index. To be called before its pools become others. */
   drop(slot: number): void {
     const { firstPool, pools } = this.#inventory;
-    for (let pool = firstPool[slot] as number; pool !== -1; pool = pools.next[pool] as number) this.#leave(pool);
+    for (let pool = firstPool[slot] as number; pool !== -1; pool = pools.next(pool)) this.#leave(pool);
   }
 
-  #settle(slot: number, pool: number): void {
+  #settleAll(slot: number, onlyFree: boolean): void {
+    const { firstPool, pools } = this.#inventory;
+    for (let pool = firstPool[slot] as number; pool !== -1; pool = pools.next(pool)) this.#settle(slot, pool, onlyFree);
+  }
+
+  #settle(slot: number, pool: number, onlyFree: boolean): void {
     const inventory = this.#inventory;
     const { pools, audience } = inventory;
     if (!inventory.available(pool)) {
       this.#leave(pool);
       return;
     }
-    const stock = this.#stock(audience[slot] as number, pools.model[pool] as number);
+    const stock = this.#stock(audience[slot] as number, pools.model(pool));
     if (pools.stock[pool] !== stock) this.#leave(pool);
     pools.stock[pool] = stock;
     const key = keyOf(inventory, pool);
-    this.anywhere.put(stock, pool, key);
-    this.byPlace.put(stock, pool, placeKeyOf(inventory, pool, key));
+    this.anywhere.put(stock, pool, key, onlyFree);
+    this.byPlace.put(stock, pool, placeKeyOf(inventory, pool, key), onlyFree);
   }
 
   #leave(pool: number): void {

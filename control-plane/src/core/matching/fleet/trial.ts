@@ -38,7 +38,7 @@ export class Trial {
   /** The worker must have room there. `device`: on this one, else where it fits best. */
   put(query: GroupQuery, ordinal: number, cell: number, pool: number, device?: number): void {
     const { pools, figures } = this.#inventory;
-    const slot = pools.node[pool] as number;
+    const slot = pools.node(pool);
     const preferred = query.share === query.preference ? query : { ...query, share: query.preference };
     const score = evaluate(this.#inventory, preferred, pool);
     const devices =
@@ -61,7 +61,7 @@ export class Trial {
   settle(): void {
     if (this.#changed.length === 0) return;
     this.#isKnown = true;
-    for (const slot of new Set(this.#changed)) this.#stocks.changed(slot);
+    for (const slot of new Set(this.#changed)) this.#stocks.freeChanged(slot);
     this.#changed.length = 0;
   }
 
@@ -74,7 +74,7 @@ export class Trial {
   #change(sign: 1 | -1, query: GroupQuery, pool: number, devices: number[]): void {
     const each = query.isShare ? query.units : unitsPerDevice;
     const { pools } = this.#inventory;
-    const slot = pools.node[pool] as number;
+    const slot = pools.node(pool);
     for (const device of devices) pools.use(sign, device, each);
     if (devices.length > 0) pools.recount(pool);
     this.#inventory.use(sign, slot, query.cpuUnits, query.memory);
