@@ -65,6 +65,7 @@ const roundingSlack = 1e-12;
 
 const emptyRow = new Float64Array(stride).fill(-1).fill(Number.POSITIVE_INFINITY, leasts, afterLeasts);
 
+/** Zones are numbered by whoever keeps them, those that are looked at together beside each other. */
 export class Bounds {
   readonly #inventory: Inventory;
   #rows = new Float64Array(0);
@@ -77,17 +78,16 @@ export class Bounds {
     this.#inventory = inventory;
   }
 
-  /** Bounds of a zone with nothing in it. */
-  create(zone: number): void {
-    if (zone * stride >= this.#rows.length) {
-      this.#rows = grown(this.#rows, roomFor(zone + 1) * stride);
-      this.#words = new Int32Array(this.#rows.buffer);
-    }
-    this.#empty(zone);
+  /** Makes room for zones below this one. */
+  reserve(end: number): void {
+    if (end * stride <= this.#rows.length) return;
+    this.#rows = grown(this.#rows, roomFor(end) * stride);
+    this.#words = new Int32Array(this.#rows.buffer);
   }
 
-  copy(from: number, to: number): void {
-    this.#rows.copyWithin(to * stride, from * stride, (from + 1) * stride);
+  /** Copies the bounds of `count` zones; the ranges may overlap. */
+  copy(from: number, to: number, count: number): void {
+    this.#rows.copyWithin(to * stride, from * stride, (from + count) * stride);
   }
 
   /** Of the zone's places the first in the order of places; see `Geography.order`. */
@@ -99,18 +99,32 @@ export class Bounds {
     return this.#words[2 * zone * stride + lastPlaceWord] as number;
   }
 
-  /** Exactly around these members: pools, or zones below. False: nothing has changed. */
-  around(zone: number, members: Int32Array, start: number, end: number, arePools: boolean): boolean {
+  /** Exactly around these pools; false: nothing has changed. */
+  aroundPools(zone: number, pools: Int32Array, start: number, end: number): boolean {
+    this.#keep(zone);
+    for (let at = start; at < end; at++) this.include(zone, pools[at] as number);
+    return this.#hasChanged(zone);
+  }
+
+  /** Exactly around these zones; false: nothing has changed. */
+  aroundZones(zone: number, start: number, end: number): boolean {
+    this.#keep(zone);
+    for (let other = start; other < end; other++) this.#merge(zone, other);
+    return this.#hasChanged(zone);
+  }
+
+  /** Remembers the bounds and empties them. */
+  #keep(zone: number): void {
     const row = zone * stride;
     for (let field = wordsSize; field < fields; field++) this.#before[field] = this.#rows[row + field] as number;
     for (let word = 0; word < 2 * wordsSize; word++) {
       this.#wordsBefore[word] = this.#words[2 * row + word] as number;
     }
     this.#empty(zone);
-    for (let member = start; member < end; member++) {
-      if (arePools) this.include(zone, members[member] as number);
-      else this.#merge(zone, members[member] as number);
-    }
+  }
+
+  #hasChanged(zone: number): boolean {
+    const row = zone * stride;
     for (let word = 0; word < 2 * wordsSize; word++) {
       if (this.#wordsBefore[word] !== this.#words[2 * row + word]) return true;
     }

@@ -104,8 +104,9 @@ describe('the index', () => {
                 for (const { zone, pools } of all) {
                   if (isTight && forest.level[zone] === 0) forest.tighten(zone);
                   if (!query?.models.includes(model)) continue;
-                  const place = query.area.parts?.between(forest.bounds.firstPlace(zone), forest.bounds.lastPlace(zone));
-                  const bound = place === -1 ? -1 : forest.bounds.bound(zone, query, speed, place ?? query.area.best);
+                  const row = forest.row(zone);
+                  const place = query.area.parts?.between(forest.bounds.firstPlace(row), forest.bounds.lastPlace(row));
+                  const bound = place === -1 ? -1 : forest.bounds.bound(row, query, speed, place ?? query.area.best);
                   for (const pool of pools) {
                     expect(evaluate(inventory, query, pool)).toBeLessThanOrEqual(bound);
                   }

@@ -23,8 +23,11 @@ export class Forest {
   readonly #inventory: Inventory;
   readonly bounds: Bounds;
   readonly #slots = new Slots();
+  readonly #blocks = new Slots();
   /** By stock; -1 where nothing is in it. */
   readonly #roots: number[] = [];
+  /** Blocks of bounds for the roots of so many stocks each. */
+  readonly #rootBlocks: number[] = [];
   /** By pool: the leaf that it is in, or -1; and its key. */
   #leaf = new Int32Array(0);
   #key = new Float64Array(0);
@@ -34,6 +37,10 @@ export class Forest {
   /** `fanOut` each: zones in the order of their keys, or, of a leaf, pools in any order. */
   members = new Int32Array(0);
   #parent = new Int32Array(0);
+  /** Where its bounds are. */
+  #row = new Int32Array(0);
+  /** Where the bounds of its members are, in their order, if they are zones: `fanOut` rows from here. */
+  #rows = new Int32Array(0);
   /** No member's key is less, except in a tree's leftmost zones. */
   #low = new Float64Array(0);
   /** 1: of a leaf whose bounds may be wider than its pools. */
@@ -49,6 +56,16 @@ export class Forest {
   /** The stock's highest zone, or -1. */
   root(stock: number): number {
     return this.#roots[stock] ?? -1;
+  }
+
+  /** Where the bounds of the zone are. */
+  row(zone: number): number {
+    return this.#row[zone] as number;
+  }
+
+  /** Where the bounds of its first member are, of a zone of zones; those of the others follow. */
+  firstRow(zone: number): number {
+    return this.#rows[zone] as number;
   }
 
   /**
@@ -72,6 +89,8 @@ export class Forest {
     if (into === -1) {
       into = this.#create(0, key);
       this.#roots[stock] = into;
+      this.#row[into] = this.#rootRow(stock);
+      this.#fit(into);
     } else if (this.size[into] === fanOut) {
       this.#split(stock, into);
       into = this.#find(stock, key);
@@ -151,7 +170,8 @@ export class Forest {
   #widen(from: number, pool: number, onlyFree: boolean): void {
     const { bounds } = this;
     for (let zone = from; zone !== -1; zone = this.#parent[zone] as number) {
-      if (!(onlyFree ? bounds.includeFree(zone, pool) : bounds.include(zone, pool))) return;
+      const row = this.#row[zone] as number;
+      if (!(onlyFree ? bounds.includeFree(row, pool) : bounds.include(row, pool))) return;
     }
   }
 
@@ -163,7 +183,11 @@ export class Forest {
   #fit(zone: number): boolean {
     this.#loose[zone] = 0;
     const start = zone * fanOut;
-    return this.bounds.around(zone, this.members, start, start + (this.size[zone] as number), this.level[zone] === 0);
+    const size = this.size[zone] as number;
+    const row = this.#row[zone] as number;
+    if (this.level[zone] === 0) return this.bounds.aroundPools(row, this.members, start, start + size);
+    const first = this.#rows[zone] as number;
+    return this.bounds.aroundZones(row, first, first + size);
   }
 
   /** Halves a full zone; the upper half is a new zone beside it. */
@@ -173,9 +197,10 @@ export class Forest {
       parent = this.#create((this.level[zone] as number) + 1, this.#low[zone] as number);
       this.members[parent * fanOut] = zone;
       this.size[parent] = 1;
-      this.#parent[zone] = parent;
+      this.#row[parent] = this.#row[zone] as number;
+      this.bounds.copy(this.#row[zone] as number, this.#rows[parent] as number, 1);
+      this.#adopt(parent);
       this.#roots[stock] = parent;
-      this.bounds.copy(zone, parent);
     } else if (this.size[parent] === fanOut) {
       this.#split(stock, parent);
       parent = this.#parent[zone] as number;
@@ -189,11 +214,16 @@ export class Forest {
     const kept = fanOut / 2;
     const upper = this.members[start + kept] as number;
     const half = this.#create(level, (level === 0 ? this.#key[upper] : this.#low[upper]) as number);
-    this.members.copyWithin(half * fanOut, start + kept, start + fanOut);
+    this.#move(zone, kept, half, 0, fanOut - kept);
     this.size[half] = fanOut - kept;
     this.size[zone] = kept;
     this.#adopt(half);
-    this.#insert(parent, this.#indexOf(parent, zone) + 1, half);
+    const at = this.#indexOf(parent, zone) + 1;
+    const size = this.size[parent] as number;
+    this.#move(parent, at, parent, at + 1, size - at);
+    this.members[parent * fanOut + at] = half;
+    this.size[parent] = size + 1;
+    this.#adopt(parent);
     this.#forgetFirst(zone);
     this.#fit(zone);
     this.#fit(half);
@@ -206,12 +236,14 @@ export class Forest {
     if (parent === -1) {
       if (size === 0) {
         this.#roots[stock] = -1;
-        this.#slots.giveBack(zone);
+        this.#free(zone);
       } else if (size === 1 && this.level[zone] !== 0) {
         const only = this.members[zone * fanOut] as number;
         this.#roots[stock] = only;
         this.#parent[only] = -1;
-        this.#slots.giveBack(zone);
+        this.bounds.copy(this.#row[only] as number, this.#row[zone] as number, 1);
+        this.#row[only] = this.#row[zone] as number;
+        this.#free(zone);
         this.#shrink(stock, only);
       }
       return;
@@ -228,7 +260,7 @@ export class Forest {
       this.#remove(parent, Math.max(at, other));
     } else {
       this.#remove(parent, at);
-      this.#slots.giveBack(zone);
+      this.#free(zone);
     }
     this.#fitUpwards(parent);
     this.#shrink(stock, parent);
@@ -237,19 +269,34 @@ export class Forest {
   #unite(zone: number, next: number): void {
     const size = this.size[zone] as number;
     const more = this.size[next] as number;
-    this.members.copyWithin(zone * fanOut + size, next * fanOut, next * fanOut + more);
+    this.#move(next, 0, zone, size, more);
     this.size[zone] = size + more;
     this.#forgetFirst(zone);
     this.#adopt(zone);
     this.#fit(zone);
-    this.#slots.giveBack(next);
+    this.#free(next);
   }
 
+  /** Tells the members whose they are, and zones where their bounds are. */
   #adopt(zone: number): void {
     const start = zone * fanOut;
-    const end = start + (this.size[zone] as number);
-    const of = this.level[zone] === 0 ? this.#leaf : this.#parent;
-    for (let at = start; at < end; at++) of[this.members[at] as number] = zone;
+    const size = this.size[zone] as number;
+    for (let index = 0; index < size; index++) {
+      const member = this.members[start + index] as number;
+      if (this.level[zone] === 0) this.#leaf[member] = zone;
+      else {
+        this.#parent[member] = zone;
+        this.#row[member] = (this.#rows[zone] as number) + index;
+      }
+    }
+  }
+
+  /** Copies members, and with zones their bounds. `#adopt` must follow. */
+  #move(from: number, index: number, to: number, toIndex: number, count: number): void {
+    const start = from * fanOut + index;
+    this.members.copyWithin(to * fanOut + toIndex, start, start + count);
+    if (this.level[from] === 0) return;
+    this.bounds.copy((this.#rows[from] as number) + index, (this.#rows[to] as number) + toIndex, count);
   }
 
   #indexOf(zone: number, member: number): number {
@@ -259,27 +306,36 @@ export class Forest {
     throw new Error(`${member} is not in zone ${zone}`);
   }
 
-  #insert(zone: number, index: number, member: number): void {
-    const start = zone * fanOut;
+  #remove(zone: number, index: number): void {
     const size = this.size[zone] as number;
-    this.members.copyWithin(start + index + 1, start + index, start + size);
-    this.members[start + index] = member;
-    this.size[zone] = size + 1;
-    this.#parent[member] = zone;
+    this.#move(zone, index + 1, zone, index, size - index - 1);
+    this.size[zone] = size - 1;
+    if (this.level[zone] !== 0) this.#adopt(zone);
   }
 
-  #remove(zone: number, index: number): void {
-    const start = zone * fanOut;
-    const size = this.size[zone] as number;
-    this.members.copyWithin(start + index, start + index + 1, start + size);
-    this.size[zone] = size - 1;
+  #rootRow(stock: number): number {
+    const block = Math.floor(stock / fanOut);
+    while (this.#rootBlocks.length <= block) this.#rootBlocks.push(this.#block());
+    return (this.#rootBlocks[block] as number) + (stock % fanOut);
+  }
+
+  /** Room for the bounds of `fanOut` zones, from the number returned. */
+  #block(): number {
+    const first = this.#blocks.take() * fanOut;
+    this.bounds.reserve(first + fanOut);
+    return first;
+  }
+
+  #free(zone: number): void {
+    if (this.level[zone] !== 0) this.#blocks.giveBack((this.#rows[zone] as number) / fanOut);
+    this.#slots.giveBack(zone);
   }
 
   #create(level: number, low: number): number {
     const zone = this.#slots.take();
     if (zone >= this.level.length) this.#growZones(roomFor(zone + 1));
-    this.bounds.create(zone);
     this.level[zone] = level;
+    this.#rows[zone] = level === 0 ? -1 : this.#block();
     this.size[zone] = 0;
     this.#parent[zone] = -1;
     this.#low[zone] = low;
@@ -293,6 +349,8 @@ export class Forest {
     this.size = grown(this.size, length);
     this.members = grown(this.members, length * fanOut);
     this.#parent = grown(this.#parent, length);
+    this.#row = grown(this.#row, length);
+    this.#rows = grown(this.#rows, length);
     this.#low = grown(this.#low, length);
     this.#loose = grown(this.#loose, length);
     this.#first = grown(this.#first, length);

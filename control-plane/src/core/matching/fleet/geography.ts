@@ -100,7 +100,8 @@ export class Geography {
     const centre = this.#centre[place];
     if (centre === undefined) return Number.POSITIVE_INFINITY;
     const km = distanceKm(from.latitudeDeg, from.longitudeDeg, centre.latitudeDeg, centre.longitudeDeg);
-    return estimatedLatencyMs(Math.max(0, km - (this.#radiusKm[place] as number) - roundingKm));
+    const radiusKm = this.#radiusKm[place] as number;
+    return estimatedLatencyMs(radiusKm === 0 ? km : Math.max(0, km - radiusKm - roundingKm));
   }
 }
 

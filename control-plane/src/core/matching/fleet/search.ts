@@ -117,7 +117,7 @@ export class Search {
         for (const model of query.models) {
           const stock = stocks.of(audience, model);
           const root = stock === undefined ? -1 : this.#forest.root(stock);
-          if (root !== -1) this.#see(root, query, group, this.#speed(model));
+          if (root !== -1) this.#see(root, this.#forest.row(root), query, group, this.#speed(model));
         }
       }
     }
@@ -165,12 +165,12 @@ export class Search {
     return (this.#inventory.models.list[model] as { speed: number }).speed;
   }
 
-  #see(zone: number, query: GroupQuery, group: number, speed: number): void {
+  #see(zone: number, row: number, query: GroupQuery, group: number, speed: number): void {
     const { bounds } = this.#forest;
     const { parts, best } = query.area;
-    const place = parts === null ? best : parts.between(bounds.firstPlace(zone), bounds.lastPlace(zone));
+    const place = parts === null ? best : parts.between(bounds.firstPlace(row), bounds.lastPlace(row));
     if (place < 0) return;
-    const bound = bounds.bound(zone, query, speed, place);
+    const bound = bounds.bound(row, query, speed, place);
     if (bound < 0 || (this.#first && bound < this.#best)) return;
     this.#frontier.push(bound, zoneEntry, zone, group);
   }
@@ -181,7 +181,8 @@ export class Search {
     const end = start + (size[zone] as number);
     if (level[zone] !== 0) {
       const speed = this.#speed(this.#forest.model(zone));
-      for (let at = start; at < end; at++) this.#see(members[at] as number, query, group, speed);
+      const row = this.#forest.firstRow(zone) - start;
+      for (let at = start; at < end; at++) this.#see(members[at] as number, row + at, query, group, speed);
       return;
     }
     this.#forest.tighten(zone);
