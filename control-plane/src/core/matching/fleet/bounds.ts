@@ -218,7 +218,7 @@ export class Bounds {
     if (query.isShare && whole < 1 && (rows[row + mostPartial] as number) < units) return -1;
     const price = workerPrice(query, rows[row + leastGpuPrice] as number, rows[row + leastCpuPrice] as number);
     if (price > query.ceiling) return -1;
-    const fit = this.#fit(row, query);
+    const fit = this.fit(zone, query);
     const alike = combine(
       share,
       pricePart(price, query.priceReference),
@@ -243,8 +243,10 @@ export class Bounds {
     return alike < mixed ? alike : mixed;
   }
 
-  #fit(row: number, query: GroupQuery): number {
+  /** No pool of the zone fits better: the part of the score. */
+  fit(zone: number, query: GroupQuery): number {
     const rows = this.#rows;
+    const row = zone * stride;
     const most = rows[row + mostUnits] as number;
     if (most < 0) return 0;
     const need = query.units > 0 ? query.units : query.cpuUnits;

@@ -1,13 +1,14 @@
 /**
  * Pools in an order of keys: for each stock a B⁺ tree whose zones (its nodes: leaves of pools, and zones of zones) carry
  * bounds. Only pools that work may be placed on are in it. Bounds are widened at once when a pool changes, as far up as
- * that makes them others, and tightened when a search opens the leaf: they are never too narrow, and looking after zones
+ * that makes them others, and tightened when a search opens a leaf for nothing: they are never too narrow, and looking after zones
  * that nobody searches costs nothing.
  *
  * With n pools in a stock, to enter, to leave and to change a pool costs O(log n), and most changes reach no further than a
  * zone or two.
  */
 import { Bounds } from './bounds.js';
+import { cardSize, writeCard } from './cards.js';
 import { grown, roomFor, Slots } from './columns.js';
 import type { Inventory } from './inventory.js';
 
@@ -36,6 +37,9 @@ export class Forest {
   size = new Uint8Array(0);
   /** `fanOut` each: zones in the order of their keys, or, of a leaf, pools in any order. */
   members = new Int32Array(0);
+  /** Of leaves: each member's card. */
+  cards = new Int32Array(0);
+  #stock = new Int32Array(0);
   #parent = new Int32Array(0);
   /** Where its bounds are. */
   #row = new Int32Array(0);
@@ -79,6 +83,7 @@ export class Forest {
       if (this.#key[pool] === key || this.#find(stock, key) === leaf) {
         this.#key[pool] = key;
         this.#loose[leaf] = 1;
+        if (!onlyFree) this.#note(leaf, this.#indexOf(leaf, pool));
         this.#widen(leaf, pool, onlyFree);
         return;
       }
@@ -87,7 +92,7 @@ export class Forest {
     this.#key[pool] = key;
     let into = this.#find(stock, key);
     if (into === -1) {
-      into = this.#create(0, key);
+      into = this.#create(stock, 0, key);
       this.#roots[stock] = into;
       this.#row[into] = this.#rootRow(stock);
       this.#fit(into);
@@ -98,6 +103,7 @@ export class Forest {
     const size = this.size[into] as number;
     this.members[into * fanOut + size] = pool;
     this.size[into] = size + 1;
+    this.#note(into, size);
     this.#leaf[pool] = into;
     this.#forgetFirst(into);
     this.#widen(into, pool, false);
@@ -114,16 +120,14 @@ export class Forest {
     this.#shrink(stock, leaf);
   }
 
-  /** Makes a leaf's bounds exact. To be called when a search opens it. */
+  /** Makes a leaf's bounds exact. To be called when a search opened it for nothing. */
   tighten(leaf: number): void {
     if (this.#loose[leaf] === 1) this.#fitUpwards(leaf);
   }
 
-  /** What all pools of the zone are of. */
-  model(zone: number): number {
-    let leaf = zone;
-    while (this.level[leaf] !== 0) leaf = this.members[leaf * fanOut] as number;
-    return this.#inventory.pools.model(this.members[leaf * fanOut] as number);
+  /** Which stock the zone is of. */
+  stock(zone: number): number {
+    return this.#stock[zone] as number;
   }
 
   /** The node with the smallest id of all in the zone. */
@@ -194,7 +198,7 @@ export class Forest {
   #split(stock: number, zone: number): void {
     let parent = this.#parent[zone] as number;
     if (parent === -1) {
-      parent = this.#create((this.level[zone] as number) + 1, this.#low[zone] as number);
+      parent = this.#create(stock, (this.level[zone] as number) + 1, this.#low[zone] as number);
       this.members[parent * fanOut] = zone;
       this.size[parent] = 1;
       this.#row[parent] = this.#row[zone] as number;
@@ -210,10 +214,11 @@ export class Forest {
     if (level === 0) {
       const key = this.#key;
       this.members.subarray(start, start + fanOut).sort((a, b) => (key[a] as number) - (key[b] as number));
+      for (let index = 0; index < fanOut; index++) this.#note(zone, index);
     }
     const kept = fanOut / 2;
     const upper = this.members[start + kept] as number;
-    const half = this.#create(level, (level === 0 ? this.#key[upper] : this.#low[upper]) as number);
+    const half = this.#create(stock, level, (level === 0 ? this.#key[upper] : this.#low[upper]) as number);
     this.#move(zone, kept, half, 0, fanOut - kept);
     this.size[half] = fanOut - kept;
     this.size[zone] = kept;
@@ -277,6 +282,12 @@ export class Forest {
     this.#free(next);
   }
 
+  /** Writes a leaf's member's card. */
+  #note(leaf: number, index: number): void {
+    const at = leaf * fanOut + index;
+    writeCard(this.cards, at * cardSize, this.#inventory, this.members[at] as number);
+  }
+
   /** Tells the members whose they are, and zones where their bounds are. */
   #adopt(zone: number): void {
     const start = zone * fanOut;
@@ -295,7 +306,11 @@ export class Forest {
   #move(from: number, index: number, to: number, toIndex: number, count: number): void {
     const start = from * fanOut + index;
     this.members.copyWithin(to * fanOut + toIndex, start, start + count);
-    if (this.level[from] === 0) return;
+    if (this.level[from] === 0) {
+      const at = (to * fanOut + toIndex) * cardSize;
+      this.cards.copyWithin(at, start * cardSize, (start + count) * cardSize);
+      return;
+    }
     this.bounds.copy((this.#rows[from] as number) + index, (this.#rows[to] as number) + toIndex, count);
   }
 
@@ -331,9 +346,10 @@ export class Forest {
     this.#slots.giveBack(zone);
   }
 
-  #create(level: number, low: number): number {
+  #create(stock: number, level: number, low: number): number {
     const zone = this.#slots.take();
     if (zone >= this.level.length) this.#growZones(roomFor(zone + 1));
+    this.#stock[zone] = stock;
     this.level[zone] = level;
     this.#rows[zone] = level === 0 ? -1 : this.#block();
     this.size[zone] = 0;
@@ -348,7 +364,9 @@ export class Forest {
     this.level = grown(this.level, length);
     this.size = grown(this.size, length);
     this.members = grown(this.members, length * fanOut);
+    this.cards = grown(this.cards, length * fanOut * cardSize);
     this.#parent = grown(this.#parent, length);
+    this.#stock = grown(this.#stock, length);
     this.#row = grown(this.#row, length);
     this.#rows = grown(this.#rows, length);
     this.#low = grown(this.#low, length);

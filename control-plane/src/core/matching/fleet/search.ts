@@ -3,6 +3,7 @@
  * whose bound is no less than the best pool seen. What comes is what sorting a scan of all pools would give.
  */
 import { combine, placePart, pricePart } from '../score.js';
+import { cardBound, cardSize } from './cards.js';
 import {
   cpuPriceAt,
   freeMemoryAt,
@@ -166,39 +167,59 @@ export class Search {
   }
 
   #see(zone: number, row: number, query: GroupQuery, group: number, speed: number): void {
-    const { bounds } = this.#forest;
-    const { parts, best } = query.area;
-    const place = parts === null ? best : parts.between(bounds.firstPlace(row), bounds.lastPlace(row));
+    const place = this.#place(row, query);
     if (place < 0) return;
-    const bound = bounds.bound(row, query, speed, place);
+    const bound = this.#forest.bounds.bound(row, query, speed, place);
     if (bound < 0 || (this.#first && bound < this.#best)) return;
     this.#frontier.push(bound, zoneEntry, zone, group);
   }
 
+  #place(row: number, { area: { best, parts } }: GroupQuery): number {
+    const { bounds } = this.#forest;
+    return parts === null ? best : parts.between(bounds.firstPlace(row), bounds.lastPlace(row));
+  }
+
   #open(zone: number, query: GroupQuery, group: number): void {
-    const { members, level, size } = this.#forest;
-    const start = zone * fanOut;
-    const end = start + (size[zone] as number);
-    if (level[zone] !== 0) {
-      const speed = this.#speed(this.#forest.model(zone));
-      const row = this.#forest.firstRow(zone) - start;
-      for (let at = start; at < end; at++) this.#see(members[at] as number, row + at, query, group, speed);
+    const forest = this.#forest;
+    const speed = this.#speed(this.#ground.stocks.model(forest.stock(zone)));
+    if (forest.level[zone] === 0) {
+      // Whose best is no less than was promised need not be looked through for what is there.
+      if (this.#openLeaf(zone, query, group, speed) < this.#frontier.score) forest.tighten(zone);
       return;
     }
-    this.#forest.tighten(zone);
+    const start = zone * fanOut;
+    const end = start + (forest.size[zone] as number);
+    const row = forest.firstRow(zone) - start;
+    for (let at = start; at < end; at++) this.#see(forest.members[at] as number, row + at, query, group, speed);
+  }
+
+  /** Best score of a pool that came up. */
+  #openLeaf(leaf: number, query: GroupQuery, group: number, speed: number): number {
+    const { bounds, cards, members, size } = this.#forest;
+    const start = leaf * fanOut;
+    const end = start + (size[leaf] as number);
+    const row = this.#forest.row(leaf);
+    // What a pool scores besides what its card says, at most.
+    const more =
+      query.share.speed * speed +
+      query.share.place * this.#place(row, query) +
+      query.share.fit * bounds.fit(row, query);
     let best = -1;
     let bestScore = -1;
     for (let at = start; at < end; at++) {
+      const bound = cardBound(cards, at * cardSize, query);
+      if (bound < 0 || (this.#first && bound + more < Math.max(this.#best, bestScore))) continue;
       const pool = members[at] as number;
       const score = evaluate(this.#inventory, query, pool);
       if (score < 0) continue;
       if (!this.#first) this.#push(score, pool, group);
-      else if (score > bestScore || (score === bestScore && this.#comesBefore(pool, best))) {
+      if (score > bestScore || (score === bestScore && this.#comesBefore(pool, best))) {
         best = pool;
         bestScore = score;
       }
     }
-    if (best !== -1) this.#push(bestScore, best, group);
+    if (this.#first && best !== -1) this.#push(bestScore, best, group);
+    return bestScore;
   }
 
   #comesBefore(pool: number, other: number): boolean {

@@ -11,7 +11,8 @@ export class Stocks {
   readonly #inventory: Inventory;
   readonly anywhere: Forest;
   readonly byPlace: Forest;
-  #count = 0;
+  /** By stock. */
+  readonly #models: number[] = [];
   /** By audience and model: all pools of the model that the audience may use. */
   readonly #byAudience = new Map<number, number[]>();
 
@@ -23,6 +24,10 @@ export class Stocks {
 
   of(audience: number, model: number): number | undefined {
     return this.#byAudience.get(audience)?.[model];
+  }
+
+  model(stock: number): number {
+    return this.#models[stock] as number;
   }
 
   /** To be called after any change of the node. O(log n). */
@@ -75,7 +80,7 @@ export class Stocks {
     this.#byAudience.set(audience, byModel);
     const known = byModel[model];
     if (known !== undefined) return known;
-    const stock = this.#count++;
+    const stock = this.#models.push(model) - 1;
     byModel[model] = stock;
     return stock;
   }
