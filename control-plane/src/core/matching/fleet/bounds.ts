@@ -253,8 +253,7 @@ export class Bounds {
     if (query.packs) {
       const least = rows[row + leastUnits] as number;
       const over = least > need ? (least - need) / (rows[row + mostCapacity] as number) : 0;
-      const left =
-        (rows[row + leastFree] as number) - need / (rows[row + leastCapacity] as number) - roundingSlack;
+      const left = (rows[row + leastFree] as number) - need / (rows[row + leastCapacity] as number) - roundingSlack;
       return 1 - (left > over ? left : over);
     }
     const over = (most - need) / (rows[row + leastCapacity] as number);

@@ -162,7 +162,12 @@ describe('a search', () => {
     if (!like || !request) throw new Error('no samples');
     const index = new Index();
     for (let number = 0; number < 3_000; number++) {
-      index.put({ ...like, nodeId: nodeName(number), compliance: number === 0 ? ['soc2'] : [], load: (number % 7) / 7 });
+      index.put({
+        ...like,
+        nodeId: nodeName(number),
+        compliance: number === 0 ? ['soc2'] : [],
+        load: (number % 7) / 7,
+      });
     }
     const impossible = { ...request, where: {}, compliance: [], maxMicroUsdPerHour: null };
     const group = { name: 'g', workers: 1, cpus: 1e5, memoryBytes: 0, devices: 0, accelerator: null };

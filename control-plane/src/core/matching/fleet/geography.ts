@@ -158,6 +158,7 @@ function areaOf(at: Point | null): number {
   const column = Math.min(most, Math.max(0, Math.floor(((at.longitudeDeg + 180) / 360) * 2 ** gridBits)));
   const row = Math.min(most, Math.max(0, Math.floor(((at.latitudeDeg + 90) / 180) * 2 ** gridBits)));
   let area = 0;
-  for (let bit = 0; bit < gridBits; bit++) area |= (((column >> bit) & 1) << (2 * bit)) | (((row >> bit) & 1) << (2 * bit + 1));
+  for (let bit = 0; bit < gridBits; bit++)
+    area |= (((column >> bit) & 1) << (2 * bit)) | (((row >> bit) & 1) << (2 * bit + 1));
   return area;
 }

@@ -2,7 +2,16 @@
 import { pricePart, priceReferenceMicroUsdPerCpuHour, priceReferenceMicroUsdPerDeviceHour } from '../score.js';
 import { grown, roomFor, Slots } from './columns.js';
 import { FeatureBits } from './features.js';
-import { cpuPriceAt, Figures, freeMemoryAt, gpuPriceAt, loadAt, offeredCpuAt, reputationAt, stakeAt } from './figures.js';
+import {
+  cpuPriceAt,
+  Figures,
+  freeMemoryAt,
+  gpuPriceAt,
+  loadAt,
+  offeredCpuAt,
+  reputationAt,
+  stakeAt,
+} from './figures.js';
 import { Geography } from './geography.js';
 import { Models } from './models.js';
 import { Names } from './names.js';
@@ -159,10 +168,7 @@ export class Inventory {
   /** May work be placed on the pool's node, and is anything of the pool free? */
   available(pool: number): boolean {
     const pools = this.pools;
-    return (
-      this.state[pools.node(pool)] === open &&
-      (pools.model(pool) === noModel || pools.units(pool) > 0)
-    );
+    return this.state[pools.node(pool)] === open && (pools.model(pool) === noModel || pools.units(pool) > 0);
   }
 
   hasFreeDevices(slot: number): boolean {

@@ -1,7 +1,7 @@
 /** A request, made ready to be held against pools: names as numbers, amounts in units, weights as shares. */
 import { priceReferenceMicroUsdPerCpuHour, priceReferenceMicroUsdPerDeviceHour, shares } from '../score.js';
-import { interconnectTrait } from './features.js';
 import { type Area, areaOf } from './area.js';
+import { interconnectTrait } from './features.js';
 import type { Latencies } from './geography.js';
 import { cpuUnitsOf, type Inventory } from './inventory.js';
 import { type PlacementRequest, type ScoreParts, unitsPerDevice, type WorkerGroup } from './types.js';
