@@ -44,19 +44,37 @@ interface Wiring extends LoopWiring {
 /** One whose machine is being left takes no new job: a user's own comes back elsewhere, one for jobs is given up. */
 export const live =
   (machines: Pick<Machines, 'draining' | 'silentSince'>): Clusters['live'] =>
-  async (db, tenantId) => {
-    const views = await everyLive(db, tenantId);
-    const draining = await machines.draining(db);
-    const silent = new Set(await machines.silentSince(db, heartbeatTimeoutMs / 1000));
-    return views.flatMap(({ view, nodeIds, headNodeId }) => {
-      const drain = nodeIds.map(id => draining.get(id)).find(one => one !== undefined);
-      if (drain && view.origin === 'job') return [];
-      if (drain) return [notReady(view, `its machine ${drain.name} is being drained`)];
-      if (view.phase !== 'ready') return [view];
-      if (view.headLeaseId === null) return [notReady(view, 'its head has ended')];
-      return [headNodeId && silent.has(headNodeId) ? notReady(view, 'its head cannot be reached') : view];
+  async (db, tenantId) =>
+    takingJobs(db, machines, await everyLive(db, { tenantId }));
+
+/** Ending or deleting a cluster takes its row FOR UPDATE, which waits for this weaker lock. */
+export const hold =
+  (machines: Pick<Machines, 'draining' | 'silentSince'>): Clusters['hold'] =>
+  async (tx, clusterIds) => {
+    await tx.query({
+      name: 'hold-clusters',
+      text: 'SELECT 1 FROM clusters WHERE id = ANY($1) ORDER BY id FOR KEY SHARE',
+      values: [clusterIds],
     });
+    return takingJobs(tx, machines, await everyLive(tx, { clusterIds }));
   };
+
+async function takingJobs(
+  db: Queryable,
+  machines: Pick<Machines, 'draining' | 'silentSince'>,
+  views: LiveCluster[],
+): Promise<ClusterView[]> {
+  const draining = await machines.draining(db);
+  const silent = new Set(await machines.silentSince(db, heartbeatTimeoutMs / 1000));
+  return views.flatMap(({ view, nodeIds, headNodeId }) => {
+    const drain = nodeIds.map(id => draining.get(id)).find(one => one !== undefined);
+    if (drain && view.origin === 'job') return [];
+    if (drain) return [notReady(view, `its machine ${drain.name} is being drained`)];
+    if (view.phase !== 'ready') return [view];
+    if (view.headLeaseId === null) return [notReady(view, 'its head has ended')];
+    return [headNodeId && silent.has(headNodeId) ? notReady(view, 'its head cannot be reached') : view];
+  });
+}
 
 function notReady(view: ClusterView, waitingFor: string): ClusterView {
   const phase = view.phase === 'ready' ? 'provisioning' : view.phase;
@@ -69,11 +87,14 @@ interface LiveCluster {
   headNodeId: NodeId | undefined;
 }
 
-async function everyLive(db: Queryable, tenantId?: TenantId): Promise<LiveCluster[]> {
+async function everyLive(
+  db: Queryable,
+  among: { tenantId?: TenantId | undefined; clusterIds?: ClusterId[] },
+): Promise<LiveCluster[]> {
   const { rows } = await db.query<ClusterRow>(
     `SELECT * FROM clusters WHERE phase IN ('pending', 'provisioning', 'ready') AND desired = 'running'
-       AND ($1::text IS NULL OR tenant_id = $1) ORDER BY created_at, id`,
-    [tenantId ?? null],
+       AND ($1::text IS NULL OR tenant_id = $1) AND ($2::text[] IS NULL OR id = ANY($2)) ORDER BY created_at, id`,
+    [among.tenantId ?? null, among.clusterIds ?? null],
   );
   const leases = await leasesOf(
     db,

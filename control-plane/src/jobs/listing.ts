@@ -48,12 +48,14 @@ function parseCursor(text: string): { submittedAt: Date; id: string } {
 }
 
 export async function withAttempts(db: Queryable, tenantId: TenantId, rows: JobRow[]): Promise<Job[]> {
-  const { rows: attempts } = await db.query<AttemptRow>(
-    `SELECT a.job_id, a.id, a.number, a.cluster_id, a.phase, a.outcome, a.message, a.log_bytes, a.started_at, a.ended_at
-     FROM job_attempts a JOIN jobs j ON j.id = a.job_id
-     WHERE j.tenant_id = $1 AND a.job_id = ANY($2) ORDER BY a.job_id, a.number`,
-    [tenantId, rows.map(row => row.id)],
-  );
+  const { rows: attempts } = await db.query<AttemptRow>({
+    name: 'attempts-of-jobs',
+    text: `SELECT a.job_id, a.id, a.number, a.cluster_id, a.phase, a.outcome, a.message, a.log_bytes, a.started_at,
+             a.ended_at
+           FROM job_attempts a JOIN jobs j ON j.id = a.job_id
+           WHERE j.tenant_id = $1 AND a.job_id = ANY($2) ORDER BY a.job_id, a.number`,
+    values: [tenantId, rows.map(row => row.id)],
+  });
   const byJob = new Map<string, Attempt[]>();
   for (const row of attempts) byJob.set(row.job_id, [...(byJob.get(row.job_id) ?? []), toAttempt(row)]);
   return rows.map(row => toJob(row, byJob.get(row.id) ?? []));

@@ -12,6 +12,7 @@ import { type Heads, HeadTrouble } from '../head.js';
 import { LogCopier } from '../logs/index.js';
 import { handOver, type PackageStore } from '../packages/index.js';
 import { type JobRow, loadJob, type RandomBytes } from '../store.js';
+import { advanceAttempt } from './advance.js';
 import { asEviction, endOf } from './ends.js';
 import { withEnvironment } from './environment.js';
 import { noteEvidence } from './evidence.js';
@@ -20,7 +21,6 @@ import { pollIntervalMs } from './polling.js';
 import {
   type AttemptEnd,
   type AttemptRow,
-  advanceAttempt,
   endAttempt,
   loadAttempt,
   markSent,
@@ -51,8 +51,12 @@ const attemptKey = 'io.attempt';
 const troubleIntervalMs = 500;
 const unreachableIntervalMs = 1_000;
 const stopIntervalMs = 3_000;
-/** What is on record of an attempt is read again after so long, and at once when there is news. */
-const recordLastsMs = 1_000;
+/**
+ * What is on record of an attempt is read again at once when there is news of it or trouble with its head, and for the rest
+ * after so long; of one whose head is not there sooner.
+ */
+const recordLastsMs = 30_000;
+const recordWithoutHeadLastsMs = 1_000;
 /** A head that has not taken the job's packages after so long, though it is up, is given up. */
 const startLimitMs = 120_000;
 /** So many answers "no such job" in a row before it is believed. */
@@ -147,7 +151,8 @@ export class AttemptMonitor {
   /** Null when the attempt has ended, or its job is gone. */
   async #onRecord(): Promise<OnRecord | null> {
     const { database, clusters, now } = this.wiring;
-    if (this.#record && now() - this.#record.readAtMs < recordLastsMs) return this.#record;
+    const lastsMs = this.#record?.head === 'ready' ? recordLastsMs : recordWithoutHeadLastsMs;
+    if (this.#record && now() - this.#record.readAtMs < lastsMs) return this.#record;
     const readAtMs = now();
     // A poke while this is read asks for it to be read again.
     this.#poked = false;
@@ -223,6 +228,7 @@ export class AttemptMonitor {
     this.#missing = 0;
     if (details.status === 'SUCCEEDED' || details.status === 'FAILED' || details.status === 'STOPPED') {
       await reportEnd(this.wiring.database, attempt.id, details);
+      this.#record = undefined;
       return this.#finish(attempt, endOf(details), null);
     }
     const seen = JSON.stringify([details.status, details.job_id, details.driver_info, details.driver_node_id]);
@@ -236,6 +242,8 @@ export class AttemptMonitor {
   }
 
   async #unknown(attempt: AttemptRow): Promise<Step> {
+    // Perhaps it was another head that was asked.
+    this.#record = undefined;
     this.#missing += 1;
     if (this.#missing < maxMissing) return { wait: troubleIntervalMs };
     const message = 'the head of its cluster no longer knows it.';

@@ -3,13 +3,18 @@ import type { AttemptId, ClusterId } from '@iocloud/contracts';
 import type { TopicHandler } from '../../platform/index.js';
 import { HeadStatuses } from './head-statuses.js';
 import { AttemptMonitor, type MonitorWiring } from './monitor.js';
-import { liveAttempts } from './store.js';
+import { attemptsWithNews, liveAttempts } from './store.js';
+
+/** There may be very many attempts: all are read only so often, and otherwise those that began in the last seconds. */
+const allEveryMs = 10_000;
+const recentSeconds = 3;
 
 export class AttemptMonitors implements TopicHandler {
   readonly #running = new Map<AttemptId, { monitor: AttemptMonitor; done: Promise<void> }>();
   readonly #followed = new Map<ClusterId, number>();
   readonly #statuses: HeadStatuses;
   #stopped = false;
+  #allReadAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(readonly wiring: Omit<MonitorWiring, 'followedOn' | 'statuses' | 'joined'>) {
     this.#statuses = new HeadStatuses({ ...wiring, followedOn: clusterId => this.#followedOn(clusterId) });
@@ -23,9 +28,14 @@ export class AttemptMonitors implements TopicHandler {
     else if (!this.#stopped) this.#follow(id);
   }
 
+  /** What a wake-up that was lost would have told, and now and then whatever lives and is not followed. */
   async sweep(): Promise<string[]> {
-    const live = await liveAttempts(this.wiring.database);
-    return live.filter(id => !this.#running.has(id));
+    const { database, now } = this.wiring;
+    const { begun, told } = await attemptsWithNews(database, recentSeconds);
+    const isDue = now() - this.#allReadAtMs >= allEveryMs;
+    const live = isDue ? await liveAttempts(database) : [];
+    if (isDue) this.#allReadAtMs = now();
+    return [...told, ...[...begun, ...live].filter(id => !this.#running.has(id))];
   }
 
   #follow(id: AttemptId): void {
