@@ -6,8 +6,10 @@
  *
  * What does not run after `--bring-up-minutes` (15) is not waited for, and the rest is measured all the same.
  *
+ * `--hold-until FILE`: with all up, holds them until the file is there, so that the traffic can be given a quiet machine.
  * `--cpu-profile DIR` writes profiles of the control plane there. Ends by itself after `--minutes` (30) at most.
  */
+import { existsSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Stack, until } from '../src/harness/index.js';
@@ -28,10 +30,11 @@ const { values } = parseArgs({
     lines: { type: 'string', default: '100' },
     'bring-up-minutes': { type: 'string', default: '15' },
     minutes: { type: 'string', default: '30' },
+    'hold-until': { type: 'string' },
     'cpu-profile': { type: 'string' },
   },
 });
-const number = (name: Exclude<keyof typeof values, 'cpu-profile'>) => Number(values[name]);
+const number = (name: Exclude<keyof typeof values, 'hold-until' | 'cpu-profile'>) => Number(values[name]);
 const [jobs, launching, rate, seconds] = [number('jobs'), number('launching'), number('rate'), number('seconds')];
 const submitters = 16;
 const bringUpMs = 60_000 * number('bring-up-minutes');
@@ -160,6 +163,11 @@ try {
   const broughtUp = await during('bring-up', () => bringUp(stack, own));
   // Fresh jobs are looked at more often: the figures are those of jobs that have run for a while.
   await new Promise(resolve => setTimeout(resolve, 15_000));
+  const go = values['hold-until'];
+  if (go !== undefined) {
+    process.stderr.write(`holding ${world.report.running} running jobs until ${go} is there\n`);
+    await until(`${go} is there`, 60_000 * number('minutes'), () => existsSync(go), 500);
+  }
   const held = await footprints(stack);
   await during('holding', () => new Promise(resolve => setTimeout(resolve, holdingMs)));
   const before = await footprints(stack);

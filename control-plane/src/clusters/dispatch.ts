@@ -91,12 +91,16 @@ async function everyLive(
   db: Queryable,
   among: { tenantId?: TenantId | undefined; clusterIds?: ClusterId[] },
 ): Promise<LiveCluster[]> {
-  const { rows } = await db.query<ClusterRow>(
-    `SELECT * FROM clusters WHERE phase IN ('pending', 'provisioning', 'ready') AND desired = 'running'
-       AND ($1::text IS NULL OR tenant_id = $1) AND ($2::text[] IS NULL OR id = ANY($2)) ORDER BY created_at, id`,
-    [among.tenantId ?? null, among.clusterIds ?? null],
-  );
-  const leases = await leasesOf(
+  const { rows } = await db.query<LiveRow>({
+    name: 'live-clusters',
+    // Every run of the scheduler reads all of them: no more than it looks at.
+    text: `SELECT id, tenant_id, name, origin, phase, spec, retries,
+             CASE WHEN phase = 'ready' THEN '[]'::jsonb ELSE conditions END AS conditions
+           FROM clusters WHERE phase IN ('pending', 'provisioning', 'ready') AND desired = 'running'
+             AND ($1::text IS NULL OR tenant_id = $1) AND ($2::text[] IS NULL OR id = ANY($2)) ORDER BY created_at, id`,
+    values: [among.tenantId ?? null, among.clusterIds ?? null],
+  });
+  const leases = await standingLeases(
     db,
     rows.map(row => row.id),
   );
@@ -114,7 +118,25 @@ async function everyLive(
   });
 }
 
-function toView(row: ClusterRow, leases: LeaseRow[], load: ClusterLoad | undefined): ClusterView {
+type LiveRow = Pick<ClusterRow, 'id' | 'tenant_id' | 'name' | 'origin' | 'phase' | 'spec' | 'retries' | 'conditions'>;
+type StandingLease = Pick<
+  LeaseRow,
+  'id' | 'cluster_id' | 'node_id' | 'role' | 'group_name' | 'ordinal' | 'phase' | 'desired' | 'memory_bytes'
+>;
+
+async function standingLeases(db: Queryable, clusterIds: ClusterId[]): Promise<Map<ClusterId, StandingLease[]>> {
+  const { rows } = await db.query<StandingLease>({
+    name: 'standing-leases',
+    text: `SELECT id, cluster_id, node_id, role, group_name, ordinal, phase, desired, memory_bytes FROM leases
+           WHERE cluster_id = ANY($1) AND released_at IS NULL ORDER BY cluster_id, role, group_name, ordinal`,
+    values: [clusterIds],
+  });
+  const byCluster = new Map<ClusterId, StandingLease[]>(clusterIds.map(id => [id, []]));
+  for (const row of rows) byCluster.get(row.cluster_id)?.push(row);
+  return byCluster;
+}
+
+function toView(row: LiveRow, leases: StandingLease[], load: ClusterLoad | undefined): ClusterView {
   const standing = leases.map(({ id, group_name, ordinal, phase, desired }) => {
     return { id, group: group_name, ordinal, phase, desired };
   });
@@ -162,7 +184,7 @@ function capacityOf(places: Place[], memory: ReadonlyMap<string, number>): Capac
   };
 }
 
-function waitingFor(row: ClusterRow): string {
+function waitingFor(row: LiveRow): string {
   const unmet = row.conditions.find(condition => condition.status === 'False' && condition.type !== 'NetworkIsolated');
   return unmet ? `${row.name}: ${unmet.message}` : `${row.name} is being provisioned`;
 }

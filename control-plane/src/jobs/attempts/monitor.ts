@@ -43,7 +43,9 @@ export interface MonitorWiring {
   statuses: HeadStatuses;
   /** How many attempts this process follows on a cluster. */
   followedOn(clusterId: ClusterId): number;
-  /** One more is followed there. */
+  /** On how many clusters it follows any. */
+  clustersFollowed(): number;
+  /** This one, too, is followed there. */
   joined(clusterId: ClusterId): void;
 }
 
@@ -89,6 +91,8 @@ export class AttemptMonitor {
   #missing = 0;
   #restTries = 0;
   #seen = '';
+  /** What the head said last. */
+  #status: RayJobDetails['status'] | undefined;
 
   constructor(
     readonly wiring: MonitorWiring,
@@ -125,6 +129,14 @@ export class AttemptMonitor {
     this.#wakeUp();
   }
 
+  /** A list of the head's has come: if it says of this job what the last answer did not, it is looked at at once. */
+  hear(jobs: ReadonlyMap<string, RayJobDetails>): void {
+    const status = jobs.get(this.#record?.attempt.ray_submission_id ?? '')?.status;
+    if (status === undefined || status === this.#status) return;
+    this.#poked = true;
+    this.#wakeUp();
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#wakeUp();
@@ -143,7 +155,7 @@ export class AttemptMonitor {
     if (attempt.phase === 'assigned') return this.#start(attempt, job);
     this.#copierOf(attempt).follow();
     if (job.phase === 'stopping' || attempt.evict_reason !== null) await this.#askToStop(attempt);
-    const maxAgeMs = this.#intervalMs(attempt) / 2;
+    const maxAgeMs = this.#intervalMs(attempt);
     const details = await this.wiring.statuses.of(attempt.cluster_id, attempt.ray_submission_id, maxAgeMs);
     return details ? this.#heard(attempt, job, details) : this.#unknown(attempt);
   }
@@ -170,7 +182,8 @@ export class AttemptMonitor {
   }
 
   #intervalMs({ cluster_id: clusterId }: AttemptRow): number {
-    return pollIntervalMs(this.wiring.now() - this.#statusSinceMs, this.wiring.followedOn(clusterId));
+    const { now, followedOn, clustersFollowed } = this.wiring;
+    return pollIntervalMs(now() - this.#statusSinceMs, followedOn(clusterId), clustersFollowed());
   }
 
   async #start(attempt: AttemptRow, job: JobRow): Promise<Step> {
@@ -226,6 +239,7 @@ export class AttemptMonitor {
 
   async #heard(attempt: AttemptRow, job: JobRow, details: RayJobDetails): Promise<Step> {
     this.#missing = 0;
+    this.#status = details.status;
     if (details.status === 'SUCCEEDED' || details.status === 'FAILED' || details.status === 'STOPPED') {
       await reportEnd(this.wiring.database, attempt.id, details);
       this.#record = undefined;

@@ -11,13 +11,19 @@ const recentSeconds = 3;
 
 export class AttemptMonitors implements TopicHandler {
   readonly #running = new Map<AttemptId, { monitor: AttemptMonitor; done: Promise<void> }>();
-  readonly #followed = new Map<ClusterId, number>();
+  readonly #followed = new Map<ClusterId, Set<AttemptMonitor>>();
   readonly #statuses: HeadStatuses;
   #stopped = false;
   #allReadAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(readonly wiring: Omit<MonitorWiring, 'followedOn' | 'statuses' | 'joined'>) {
-    this.#statuses = new HeadStatuses({ ...wiring, followedOn: clusterId => this.#followedOn(clusterId) });
+  constructor(readonly wiring: Omit<MonitorWiring, 'followedOn' | 'clustersFollowed' | 'statuses' | 'joined'>) {
+    this.#statuses = new HeadStatuses({
+      ...wiring,
+      followedOn: clusterId => this.#followedOn(clusterId),
+      heard: (clusterId, jobs) => {
+        for (const monitor of this.#followed.get(clusterId) ?? []) monitor.hear(jobs);
+      },
+    });
   }
 
   /** Returns at once: an attempt may take days. */
@@ -44,25 +50,30 @@ export class AttemptMonitors implements TopicHandler {
         ...this.wiring,
         statuses: this.#statuses,
         followedOn: clusterId => this.#followedOn(clusterId),
-        joined: clusterId => this.#followed.set(clusterId, this.#followedOn(clusterId) + 1),
+        clustersFollowed: () => this.#followed.size,
+        joined: clusterId => {
+          const others = this.#followed.get(clusterId);
+          if (others) others.add(monitor);
+          else this.#followed.set(clusterId, new Set([monitor]));
+        },
       },
       id,
     );
     const done = monitor.run().finally(() => {
       this.#running.delete(id);
-      if (monitor.clusterId) this.#left(monitor.clusterId);
+      if (monitor.clusterId) this.#left(monitor.clusterId, monitor);
     });
     this.#running.set(id, { monitor, done });
   }
 
   #followedOn(clusterId: ClusterId): number {
-    return this.#followed.get(clusterId) ?? 0;
+    return this.#followed.get(clusterId)?.size ?? 0;
   }
 
-  #left(clusterId: ClusterId): void {
-    const left = this.#followedOn(clusterId) - 1;
-    if (left > 0) this.#followed.set(clusterId, left);
-    else this.#followed.delete(clusterId);
+  #left(clusterId: ClusterId, monitor: AttemptMonitor): void {
+    const followed = this.#followed.get(clusterId);
+    followed?.delete(monitor);
+    if (followed?.size === 0) this.#followed.delete(clusterId);
   }
 
   /** Stops following; the attempts go on. */
