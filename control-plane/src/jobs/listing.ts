@@ -2,7 +2,7 @@
 import { type Attempt, api, type Job, type TenantId } from '@iocloud/contracts';
 import { type Database, Failure, type Http, type Queryable } from '../platform/index.js';
 import { rayStatus } from './ray-view.js';
-import { findJob, type JobRow, listJobs } from './store.js';
+import { findJob, type ListedJob, listJobs } from './store.js';
 
 interface AttemptRow {
   job_id: string;
@@ -47,7 +47,7 @@ function parseCursor(text: string): { submittedAt: Date; id: string } {
   return { submittedAt: new Date(Number(match[1])), id: match[2] };
 }
 
-export async function withAttempts(db: Queryable, tenantId: TenantId, rows: JobRow[]): Promise<Job[]> {
+export async function withAttempts(db: Queryable, tenantId: TenantId, rows: ListedJob[]): Promise<Job[]> {
   const { rows: attempts } = await db.query<AttemptRow>({
     name: 'attempts-of-jobs',
     text: `SELECT a.job_id, a.id, a.number, a.cluster_id, a.phase, a.outcome, a.message, a.log_bytes, a.started_at,
@@ -75,7 +75,7 @@ function toAttempt(row: AttemptRow): Attempt {
   };
 }
 
-function toJob(row: JobRow, attempts: Attempt[]): Job {
+function toJob(row: ListedJob, attempts: Attempt[]): Job {
   return {
     submissionId: row.submission_id,
     phase: row.phase,

@@ -98,15 +98,33 @@ export async function findJobId(db: Queryable, tenantId: TenantId, id: string): 
   return (await findId(db, { tenantId, id }))?.value ?? null;
 }
 
+const listedColumns = [
+  'id',
+  'submission_id',
+  'submission',
+  'scheduling',
+  'phase',
+  'message',
+  'cluster_id',
+  'attempt_count',
+  'spent_micro_usd',
+  'submitted_at',
+  'not_before',
+  'started_at',
+  'ended_at',
+] as const;
+/** As much of a job as a list shows. */
+export type ListedJob = Pick<JobRow, (typeof listedColumns)[number]>;
+
 /** Newest first. */
 export async function listJobs(
   db: Queryable,
   tenantId: TenantId,
   page: { limit: number; after: { submittedAt: Date; id: string } | null; phase: JobPhase | null },
-): Promise<JobRow[]> {
-  const { rows } = await db.query<JobRow>({
+): Promise<ListedJob[]> {
+  const { rows } = await db.query<ListedJob>({
     name: 'list-jobs',
-    text: `SELECT ${columns} FROM jobs
+    text: `SELECT ${listedColumns.join(', ')} FROM jobs
            WHERE tenant_id = $1 AND ($2::text IS NULL OR phase = $2)
              AND ($3::timestamptz IS NULL OR (submitted_at, id) < ($3, $4))
            ORDER BY submitted_at DESC, id DESC LIMIT $5`,

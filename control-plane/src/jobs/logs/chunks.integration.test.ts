@@ -3,7 +3,7 @@ import { type AttemptId, newId, scheduling, type TenantId } from '@iocloud/contr
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { queueTermsOf } from '../../accounts/index.js';
 import { type Ground, newTenantKey, startGround } from '../../test-ground.js';
-import { AttemptMonitors } from '../attempts/index.js';
+import { AttemptMonitors, evictAttempt } from '../attempts/index.js';
 import { Dispatcher } from '../dispatch.js';
 import { TestClusters, testRayVersion } from '../testing/clusters.js';
 import { appendChunk, logPosition, readChunks } from './chunks.js';
@@ -99,12 +99,12 @@ test('what a lost wake-up would have told of attempts is found by the sweep', as
     `UPDATE jobs SET phase = 'stopping' WHERE id = (SELECT job_id FROM job_attempts WHERE id = $1)`,
     [stopped],
   );
-  await database.query(`UPDATE job_attempts SET evict_reason = 'moved', evict_cause = 'drained' WHERE id = $1`, [
-    evicted,
-  ]);
+  const eviction = { cause: 'drained', forJob: null, reason: 'moved', deadline: new Date() } as const;
+  await database.transaction(async tx => {
+    for (const id of [evicted, ended]) await evictAttempt(tx, id, eviction);
+  });
   await database.query(
-    `UPDATE job_attempts SET phase = 'ended', outcome = 'lost', ended_at = now(), log_complete = true, evict_reason = 'moved',
-       evict_cause = 'drained' WHERE id = $1`,
+    `UPDATE job_attempts SET phase = 'ended', outcome = 'lost', ended_at = now(), log_complete = true WHERE id = $1`,
     [ended],
   );
   expect((await monitors.sweep()).sort()).toEqual([stopped, evicted].sort());
