@@ -27,6 +27,11 @@ test('the older a job is and the more run beside it, the more rarely it is asked
   );
 });
 
+test('fifty clusters make no job wait, and a new one waits for none of very many', () => {
+  expect(pollIntervalMs(30_000, 1, 50)).toBe(pollIntervalMs(30_000, 1, 1));
+  expect(pollIntervalMs(9_000, 1, 10_000)).toBe(pollIntervalMs(9_000, 1, 1));
+});
+
 test('an old job is asked after every ten seconds at least, however many clusters there are', () => {
   expect(pollIntervalMs(10 ** 9, 1, 100_000)).toBe(10_000);
 });
