@@ -106,12 +106,13 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   }
 
   const http = new Http(authenticator(database, signer), log);
+  // Routes are tried in the order in which they are bound: what is asked for most comes first.
+  jobDomain.routes(http);
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   clusterDomain.routes(http);
-  jobDomain.routes(http);
   pageRoutes(http, {
     config,
     signer,

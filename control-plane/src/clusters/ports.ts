@@ -64,6 +64,8 @@ export interface RoomsAsked {
 export interface Clusters {
   /** Live clusters of all tenants, or of one. One whose head has ended or cannot be reached is not `ready`. */
   live(db: Queryable, tenantId?: TenantId): Promise<ClusterView[]>;
+  /** Those of these that are live, as they are now. None of them can begin to end before the transaction does. */
+  hold(tx: Transaction, clusterIds: ClusterId[]): Promise<ClusterView[]>;
   /**
    * Provisions a cluster for a job that found no room: one head with at least `needs`, released after the idle time.
    * Returns the reason in words when no machine could carry it now; `ever` says whether any could if it were free.
