@@ -48,10 +48,11 @@ export const live =
     const views = await everyLive(db, tenantId);
     const draining = await machines.draining(db);
     const silent = new Set(await machines.silentSince(db, heartbeatTimeoutMs / 1000));
-    return views.flatMap(({ view, nodeIds, headNodeId }) => {
+    return views.flatMap(({ view, nodeIds, headNodeId, endsSoon }) => {
       const drain = nodeIds.map(id => draining.get(id)).find(one => one !== undefined);
       if (drain && view.origin === 'job') return [];
       if (drain) return [notReady(view, `its machine ${drain.name} is being drained`)];
+      if (endsSoon) return [notReady(view, `${view.name} is stopped: ${endsSoon}`)];
       if (view.phase !== 'ready') return [view];
       if (view.headLeaseId === null) return [notReady(view, 'its head has ended')];
       return [headNodeId && silent.has(headNodeId) ? notReady(view, 'its head cannot be reached') : view];
@@ -67,6 +68,8 @@ interface LiveCluster {
   view: ClusterView;
   nodeIds: NodeId[];
   headNodeId: NodeId | undefined;
+  /** Why it will be stopped within seconds; jobs that run there have been asked to move. */
+  endsSoon: string | undefined;
 }
 
 async function everyLive(db: Queryable, tenantId?: TenantId): Promise<LiveCluster[]> {
@@ -89,6 +92,7 @@ async function everyLive(db: Queryable, tenantId?: TenantId): Promise<LiveCluste
       view: toView(row, own, loads.get(row.id)),
       nodeIds: own.map(lease => lease.node_id),
       headNodeId: own.find(lease => lease.role === 'head')?.node_id,
+      endsSoon: row.conditions.find(({ type }) => type === 'Ending')?.message,
     };
   });
 }
@@ -155,7 +159,16 @@ export const provisionForJob =
     const asks = sizes.map(size => ({ wants: [wantFor(size)], rayVersion, requirements }));
     const { offers, isPart } = await loadOffers(tx, wiring, tenantId, asks);
     const whose = preempts ? null : tenantId;
-    if (requirements) return provisionAsRequired(tx, wiring, offers, { tenantId, needs, requirements, whose, isPart });
+    if (requirements) {
+      return provisionAsRequired(tx, wiring, offers, {
+        tenantId,
+        needs,
+        requirements,
+        whose,
+        isUrgent: preempts,
+        isPart,
+      });
+    }
     const shape = shapeThatFits(needs, rayVersion, offers);
     if (!('refused' in shape)) return { clusterId: await provision(tx, wiring, tenantId, shape) };
 
@@ -168,6 +181,7 @@ export const provisionForJob =
         rayVersion,
         forWhom: 'a job',
         tenantId: whose,
+        isUrgent: preempts,
       });
       if (makesRoom) return { clusterId: await provision(tx, wiring, tenantId, candidate) };
     }
@@ -180,6 +194,7 @@ interface Required {
   requirements: Requirements;
   /** Whose idle clusters may go for it; null: anybody's. */
   whose: TenantId | null;
+  isUrgent: boolean;
   isPart: boolean;
 }
 
@@ -188,7 +203,7 @@ async function provisionAsRequired(
   tx: Transaction,
   wiring: Wiring,
   offers: Offers,
-  { tenantId, needs, requirements, whose, isPart }: Required,
+  { tenantId, needs, requirements, whose, isUrgent, isPart }: Required,
 ): ReturnType<Clusters['provisionForJob']> {
   const need = { wants: [wantFor(needs)], rayVersion: wiring.config.rayVersion, tenantId, isPart };
   const found = suitable(offers, requirements, need);
@@ -204,6 +219,7 @@ async function provisionAsRequired(
     ...need,
     tenantId: whose,
     forWhom: 'a job',
+    isUrgent,
   });
   if (makesRoom) return { clusterId: await provision(tx, wiring, tenantId, needs, requirements) };
   return { refused: found.refused, ever: true };
@@ -271,6 +287,11 @@ async function provision(
   const spec: ClusterSpec & { rayVersion: string } = {
     name: `job-${id.slice(3, 11)}`,
     type: 'ray',
+    waitForMachines: false,
+    budgetMicroUsd: null,
+    until: null,
+    priority: 'normal',
+    preemptible: false,
     rayVersion: config.rayVersion,
     head,
     workerGroups: [],

@@ -10,6 +10,7 @@ export {
   type MachineFacts,
   meets,
   modelOf,
+  priceOf,
   recognised,
   refusalInWords,
   requestOf,
