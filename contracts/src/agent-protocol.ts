@@ -18,6 +18,8 @@ import { inventory } from './nodes.js';
 export const agentProtocolVersion = 2;
 export const agentSubsystem = 'iocloud-agent';
 export const streamForwardPath = '/iocloud/streams';
+/** In each direction of one round of a measurement. */
+export const longestMeasureBytes = 4 * 2 ** 20;
 export const maxLineBytes = 4 * 2 ** 20;
 /**
  * How often an agent sends a heartbeat, and after how long a silence its node counts as offline: it gets no new work, and
@@ -114,6 +116,12 @@ export const streamRequest = z.discriminatedUnion('kind', [
     fromByte: z.int().min(0),
     follow: z.boolean(),
   }),
+  /**
+   * Measures the connection itself, in rounds. For each the control plane writes two 32-bit big-endian numbers, `down` and
+   * `up` (at most `longestMeasureBytes` each), and `down` bytes; the agent answers with the SHA-256 of those bytes, which
+   * proves that it got them, and `up` bytes.
+   */
+  z.object({ kind: z.literal('measure') }),
 ]);
 export type StreamRequest = z.infer<typeof streamRequest>;
 

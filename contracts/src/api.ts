@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import * as accounts from './accounts.js';
-import { cluster, clusterSpec, dashboardLink, scaleRequest } from './clusters.js';
+import { changeCluster, cluster, clusterSpec, dashboardLink, scaleRequest } from './clusters.js';
 import { event } from './events.js';
 import { explanation } from './explain.js';
 import * as ids from './ids.js';
@@ -264,6 +264,17 @@ export const api = {
     summary: 'One cluster',
     tag: 'clusters',
     params: clusterParams,
+    status: 200,
+    response: cluster,
+  },
+  changeCluster: {
+    method: 'patch',
+    path: '/v1/clusters/{clusterId}',
+    access: 'clusters:write',
+    summary: 'Change budget, time, priority or idle time of a cluster, or requirements while it waits for a machine',
+    tag: 'clusters',
+    params: clusterParams,
+    body: changeCluster,
     status: 200,
     response: cluster,
   },

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { clusterId, leaseId, nodeId } from './ids.js';
 import { clusterLoad } from './load.js';
-import { requirements } from './requirements.js';
+import { microUsd, priorityClass, requirements } from './requirements.js';
 import { dnsLabel, nodeResources } from './resources.js';
 
 export const rayVersion = z.string().regex(/^\d+\.\d+\.\d+$/, 'a Ray release such as 2.60.0');
@@ -40,6 +40,18 @@ export const workerGroup = nodeResources
 export type WorkerGroup = z.infer<typeof workerGroup>;
 export const defaultWorkerIdleSeconds = 60;
 
+const limits = {
+  budgetMicroUsd: microUsd
+    .min(1)
+    .nullable()
+    .describe('it is stopped before it costs more, at the prices of its machines when it got them, micro-USD'),
+  until: z.iso.datetime({ offset: true }).nullable().describe('it is stopped by then'),
+  priority: priorityClass.describe('of clusters that wait for a machine: who gets it first'),
+  preemptible: z
+    .boolean()
+    .describe('may be stopped for urgent jobs, other tenants’ too, once only preemptible jobs are left on it'),
+};
+
 export const clusterSpec = z
   .object({
     name: dnsLabel.describe('unique among the live clusters of the tenant'),
@@ -54,6 +66,14 @@ export const clusterSpec = z
     requirements: requirements
       .optional()
       .describe('of every machine that carries a part of it; any will do when absent'),
+    waitForMachines: z
+      .boolean()
+      .default(false)
+      .describe('true: take it even though no machine that is enrolled meets its requirements'),
+    budgetMicroUsd: limits.budgetMicroUsd.default(null),
+    until: limits.until.default(null),
+    priority: limits.priority.default('normal'),
+    preemptible: limits.preemptible.default(false),
     idleTimeoutSeconds: z
       .int()
       .min(0)
@@ -72,7 +92,9 @@ export type ClusterPhase = z.infer<typeof clusterPhase>;
 /** Kubernetes' condition: `status` says whether `type` holds, `reason` why in one CamelCase word. */
 export const condition = z
   .object({
-    type: z.enum(['Placed', 'HeadReady', 'WorkersReady', 'NetworkIsolated']),
+    type: z
+      .enum(['Placed', 'HeadReady', 'WorkersReady', 'NetworkIsolated', 'Ending'])
+      .describe('Ending: only where it holds: its budget or its time is over'),
     status: z.enum(['True', 'False', 'Unknown']),
     reason: z.string(),
     message: z.string(),
@@ -113,6 +135,14 @@ export const cluster = z
     load: clusterLoad
       .nullable()
       .describe('what its Ray reported last; null while it is not ready, or its head has not been heard for a while'),
+    microUsdPerHour: microUsd.describe('what it costs now: all that it holds of machines, micro-USD per hour'),
+    spentMicroUsd: microUsd.describe('what it has cost since it was created, micro-USD'),
+    endsAt: z.iso
+      .datetime()
+      .nullable()
+      .describe(
+        'when its time or, at what it costs now, its budget is over, whichever is first; null: it has neither, or costs nothing',
+      ),
     dashboardPath: z.string().describe('path of the Ray dashboard and of the cluster’s own Ray Jobs address'),
     createdAt: z.iso.datetime(),
     readyAt: z.iso.datetime().nullable(),
@@ -120,6 +150,19 @@ export const cluster = z
   })
   .meta({ id: 'Cluster' });
 export type Cluster = z.infer<typeof cluster>;
+
+/** Only what is named changes; null takes it back. */
+export const changeCluster = z
+  .strictObject({
+    requirements: requirements.nullable().describe('only while it stands on no machine'),
+    waitForMachines: z.boolean(),
+    ...limits,
+    idleTimeoutSeconds: clusterSpec.shape.idleTimeoutSeconds.unwrap(),
+  })
+  .partial()
+  .refine(changes => Object.keys(changes).length > 0, 'names nothing to change')
+  .meta({ id: 'ChangeCluster' });
+export type ChangeCluster = z.infer<typeof changeCluster>;
 
 /** A worker group's new size, between its bounds where it is autoscaled. */
 export const scaleRequest = z

@@ -119,6 +119,17 @@ export const acceleratorModel = z
   .meta({ id: 'AcceleratorModel' });
 export type AcceleratorModel = z.infer<typeof acceleratorModel>;
 
+/** Of the machine's connection to the control plane: the best of the latest measurements, as other traffic only slows it. */
+export const measurement = z
+  .object({
+    roundTripMs: z.number().min(0),
+    downloadMbps: z.number().min(0).describe('to the machine, 10⁶ bits a second'),
+    uploadMbps: z.number().min(0).describe('from the machine, 10⁶ bits a second'),
+    at: z.iso.datetime().describe('when it was measured last'),
+  })
+  .meta({ id: 'Measurement' });
+export type Measurement = z.infer<typeof measurement>;
+
 export const node = z
   .object({
     id: nodeId,
@@ -142,6 +153,12 @@ export const node = z
       )
       .describe('what each device was recognised as by the name and memory that it reports'),
     terms: nodeTerms,
+    measured: measurement
+      .nullable()
+      .describe('null: not yet; the first time is within a minute of its first connection'),
+    connectivity: connectivity.describe(
+      'the tier that placement goes by: the stated one, less where the measurement refutes it; where none is stated, the measured one',
+    ),
     reputation: z
       .number()
       .min(0)

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { accountRoutes, authenticator, bootstrapAccounts, queueTermsOf, queueTermsRoutes } from './accounts/index.js';
 import { createClusters } from './clusters/index.js';
 import { eventRoutes } from './events/index.js';
-import { EvidenceSweep, ensureNode, Inventory, nodeRoutes, recordEvidence } from './inventory/index.js';
+import { EvidenceSweep, ensureNode, Inventory, MeasuringSweep, nodeRoutes, recordEvidence } from './inventory/index.js';
 import { createJobs, queueUseOf } from './jobs/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
@@ -75,6 +75,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     ssh: { host: config.sshHost, port: config.sshPort, hostKey: secrets.sshHostKey },
     nodeLostSeconds: config.nodeLostSeconds,
   });
+  const measuring = new MeasuringSweep({ database, machines: inventory.machines, log, random: Math.random });
   const jobDomain = createJobs({
     config,
     database,
@@ -134,6 +135,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   await wakeups.start();
   clusterDomain.start();
   evidence.start();
+  measuring.start();
   await new Promise<void>((resolve, reject) => {
     http.server.once('error', reject);
     http.server.listen(config.httpPort, config.httpHost, () => resolve());
@@ -148,6 +150,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await measuring.stop();
       await evidence.stop();
       await jobDomain.stop();
       await clusterDomain.stop();

@@ -1,6 +1,7 @@
 /** Clusters in words and tables. Pure. */
 import { type Cluster, defaultWorkerIdleSeconds, type WorkerGroup } from '@iocloud/contracts';
 import { age, bytes, facts, table } from '../output.js';
+import { limitLines } from './cluster-limits.js';
 import { loadInWords, rayNodeLoadInWords } from './load-render.js';
 import { resourcesInWords } from './quantities.js';
 
@@ -54,6 +55,7 @@ export function clusterDetails(cluster: Cluster, nowMs: number): string {
       ['head', resourcesInWords(spec.head, bytes)],
       ['made', `${age(cluster.createdAt, nowMs)} ago, ${cluster.origin === 'job' ? 'for a job' : 'by a user'}`],
       ['when idle', idle === null ? 'stays' : `deleted after ${idle} s without a job`],
+      ...limitLines(cluster),
       ...(simulated ? ([['accelerators', 'SIMULATED: declared for tests, no such hardware exists']] as const) : []),
     ]),
   ];

@@ -3,12 +3,13 @@ import { readFile } from 'node:fs/promises';
 import type { clusterSpec, Requirements } from '@iocloud/contracts';
 import type { Command } from 'commander';
 import type { z } from 'zod';
+import { type LimitOptions, limitsOf, withLimitOptions } from './cluster-limits.js';
 import { CliError } from './exit.js';
 import { collectPairs, parseAmount, parseCount, parseGroup, parseMemory, parseSeconds } from './quantities.js';
 import { argument } from './run.js';
 import type { Terminal } from './terminal.js';
 
-export interface CreateOptions {
+export interface CreateOptions extends LimitOptions {
   file?: string;
   name?: string;
   headCpus?: number;
@@ -42,12 +43,13 @@ export async function clusterSpecOf(options: CreateOptions, terminal: Terminal):
     ...(Object.keys(head).length > 0 ? { head: { cpus: 1, ...base.head, ...head } } : {}),
     ...(options.group ? { workerGroups: options.group } : {}),
     ...(options.rayVersion === undefined ? {} : { rayVersion: options.rayVersion }),
+    ...limitsOf(options, terminal.now()),
     ...(options.idleTimeout === undefined ? {} : { idleTimeoutSeconds: options.idleTimeout }),
     ...(options.require ? { requirements: { ...base.requirements, ...(await requirementsOf(options.require)) } } : {}),
   };
 }
 
-async function requirementsOf(pairs: Record<string, string>): Promise<Requirements> {
+export async function requirementsOf(pairs: Record<string, string>): Promise<Requirements> {
   const { readRequirements } = await import('@iocloud/contracts');
   const read = readRequirements(pairs);
   if ('key' in read) throw new CliError('usage', `--require ${read.key}: ${read.message}`);
@@ -55,7 +57,7 @@ async function requirementsOf(pairs: Record<string, string>): Promise<Requiremen
 }
 
 export function withSpecOptions(command: Command): Command {
-  return command
+  return withLimitOptions(command)
     .option('-f, --file <file>', 'its specification as JSON (- reads standard input); options win over it')
     .option('--name <name>', 'its name: lower-case letters, digits, hyphens')
     .option('--head-cpus <n>', 'CPUs of the head', argument(parseAmount))

@@ -1,15 +1,16 @@
 /** `iocloud cluster …` */
 import { randomUUID } from 'node:crypto';
-import type { Cluster, ClusterId } from '@iocloud/contracts';
+import type { ChangeCluster, Cluster, ClusterId, Requirements } from '@iocloud/contracts';
 import type { Command } from 'commander';
 import { type Client, collect } from '../client.js';
 import { duration } from '../output.js';
+import { type LimitOptions, limitsOf, withLimitOptions } from './cluster-limits.js';
 import { clusterDetails, clusterTable } from './cluster-render.js';
-import { type CreateOptions, clusterSpecOf, withSpecOptions } from './cluster-spec.js';
+import { type CreateOptions, clusterSpecOf, requirementsOf, withSpecOptions } from './cluster-spec.js';
 import { type Goal, waitForCluster } from './cluster-wait.js';
 import { CliError } from './exit.js';
 import { explanationInWords } from './explain-render.js';
-import { parseCount, parseSeconds } from './quantities.js';
+import { collectPairs, parseCount, parseSeconds } from './quantities.js';
 import { argument, type CommonOptions, type Context, run, withCommonOptions } from './run.js';
 import type { Terminal } from './terminal.js';
 
@@ -66,6 +67,23 @@ export function clusterCommands(program: Command, terminal: Terminal): void {
         show(cluster, () => clusterDetails(cluster, terminal.now()));
       }),
   );
+
+  withLimitOptions(
+    leaf('update <cluster>', 'change its budget, time or priority; or what it requires, while it waits for a machine'),
+  )
+    .option('--require <key=value>', 'add or change a requirement, such as country=DE (repeatable)', collectPairs)
+    .option('--require-nothing', 'take all its requirements back; those of --require then stand alone')
+    .option('--idle-timeout <time>', 'delete it after so long without a job; or none')
+    .action((reference: string, options: CommonOptions & UpdateOptions) =>
+      run(terminal, options, async ({ client, show }) => {
+        const { id, spec } = await findCluster(client, reference);
+        const body = await changesOf(options, spec.requirements ?? {}, terminal.now());
+        if (Object.keys(body).length === 0)
+          throw new CliError('usage', 'nothing to change; `iocloud cluster update --help`');
+        const changed = await client.call('changeCluster', { params: { clusterId: id }, body });
+        show(changed, () => clusterDetails(changed, terminal.now()));
+      }),
+    );
 
   waiting(leaf('scale <cluster> <group> <count>', 'set the size of a worker group'), 'so')
     .option('--min <n>', 'and the lower bound of its autoscaling', argument(parseCount))
@@ -132,6 +150,25 @@ export function clusterCommands(program: Command, terminal: Terminal): void {
         );
       }),
   );
+}
+
+interface UpdateOptions extends LimitOptions {
+  require?: Record<string, string>;
+  requireNothing?: boolean;
+  idleTimeout?: string;
+}
+
+async function changesOf(options: UpdateOptions, before: Requirements, nowMs: number): Promise<ChangeCluster> {
+  const { require: pairs, requireNothing, idleTimeout } = options;
+  const kept = requireNothing ? {} : before;
+  const wished = pairs ? { ...kept, ...(await requirementsOf(pairs)) } : null;
+  return {
+    ...limitsOf(options, nowMs),
+    ...(pairs || requireNothing ? { requirements: wished } : {}),
+    ...(idleTimeout === undefined
+      ? {}
+      : { idleTimeoutSeconds: idleTimeout === 'none' ? null : parseSeconds(idleTimeout) }),
+  };
 }
 
 async function finish(context: Context, cluster: Cluster, options: WaitOptions, goal: Goal, words: string) {

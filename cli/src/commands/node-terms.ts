@@ -1,5 +1,5 @@
 /** What a machine's owner says of it: as options of `iocloud node set`, and as lines of `iocloud node show`. */
-import type { changeNodeTerms, NodeTerms } from '@iocloud/contracts';
+import type { changeNodeTerms, Node, NodeTerms } from '@iocloud/contracts';
 import { usdInWords } from '@iocloud/contracts/amounts';
 import type { Command } from 'commander';
 import type { z } from 'zod';
@@ -69,10 +69,22 @@ function coordinates(text: string | undefined): Changes['coordinates'] {
   return { latitudeDeg: Number(match[1]), longitudeDeg: Number(match[2]) };
 }
 
+export function connectionInWords({
+  terms,
+  measured,
+  connectivity,
+}: Pick<Node, 'terms' | 'measured' | 'connectivity'>): string {
+  const stated = terms.connectivity === null ? 'nothing stated' : `stated ${terms.connectivity}`;
+  if (measured === null) return `${connectivity} (${stated}, not measured yet)`;
+  const { roundTripMs, downloadMbps, uploadMbps, at } = measured;
+  const rates = `${downloadMbps} Mbit/s to it, ${uploadMbps} from it, round trip ${roundTripMs} ms`;
+  return `${connectivity} (${stated}; measured ${rates}, last at ${at})`;
+}
+
 export function termLines(terms: NodeTerms): [string, string][] {
   const { coordinates: at } = terms;
   const place = [terms.country, terms.region, terms.domain, at && `${at.latitudeDeg},${at.longitudeDeg}`];
-  const network = [terms.connectivity, terms.interconnect, terms.fabric];
+  const network = [terms.interconnect, terms.fabric];
   const lines: [string, string][] = [
     ['place', place.filter(Boolean).join(', ')],
     ['network', network.filter(Boolean).join(', ')],

@@ -6,7 +6,7 @@ import { age, bytes, facts, table } from '../output.js';
 import { CliError } from './exit.js';
 import { nodeLoadInWords } from './load-render.js';
 import { devicesInWords, deviceTables } from './node-devices.js';
-import { changedTerms, type TermOptions, termLines, withTermOptions } from './node-terms.js';
+import { changedTerms, connectionInWords, type TermOptions, termLines, withTermOptions } from './node-terms.js';
 import { parseSeconds } from './quantities.js';
 import { type CommonOptions, run, withCommonOptions } from './run.js';
 import type { Terminal } from './terminal.js';
@@ -41,6 +41,7 @@ export function nodeDetails(node: Node, nowMs: number): string {
     ['offered to', node.shared ? 'other tenants too' : 'its own tenant'],
   ];
   base.push(...termLines(node.terms), ['reputation', node.reputation.toFixed(2)]);
+  base.push(['connectivity', connectionInWords(node)]);
   if (!inventory) return `${facts(base)}\n\nits agent has never connected`;
   const parts = [
     facts([

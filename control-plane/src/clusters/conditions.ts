@@ -1,5 +1,6 @@
 /** The conditions that people and programs read: for each, whether it holds, and why in words. Pure. */
 import type { Condition } from '@iocloud/contracts';
+import { courseOfEnd } from './ending.js';
 import { type ClusterFacts, type LeaseFacts, type NewLease, type Offers, type Plan, placeKey } from './facts.js';
 
 interface Situation {
@@ -19,6 +20,8 @@ export function conditionsOf(cluster: ClusterFacts, situation: Situation, now: D
     ['WorkersReady', workersReady(cluster, situation)],
     ['NetworkIsolated', isolated(situation, before('NetworkIsolated'))],
   ];
+  const ending = endingOf(cluster, before('Ending'), now);
+  if (ending) findings.push(['Ending', ending]);
   return findings.map(([type, finding]) => {
     const old = before(type);
     return {
@@ -76,6 +79,16 @@ function workersReady(cluster: ClusterFacts, { live }: Situation): Finding {
     reason: 'WorkersMissing',
     message: `${missing.length} of ${workers.length} workers are not ready: ${shown}`,
   };
+}
+
+/** It stays while the cluster is stopped, to say why it was. */
+function endingOf({ end, desired }: ClusterFacts, before: Condition | undefined, now: Date): Finding | null {
+  const course = courseOfEnd(end, now);
+  if (end && course && course.stage !== 'on') {
+    const message = `${end.message}; jobs have until ${course.overAt.toISOString()} to end`;
+    return before ?? { status: 'True', reason: end.reason, message };
+  }
+  return desired === 'running' ? null : (before ?? null);
 }
 
 /** What the machine said when the cluster was placed there stays so: an agent that restarts in another mode re-inventories. */

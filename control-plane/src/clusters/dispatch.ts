@@ -66,10 +66,11 @@ async function takingJobs(
 ): Promise<ClusterView[]> {
   const draining = await machines.draining(db);
   const silent = new Set(await machines.silentSince(db, heartbeatTimeoutMs / 1000));
-  return views.flatMap(({ view, nodeIds, headNodeId }) => {
+  return views.flatMap(({ view, nodeIds, headNodeId, endsSoon }) => {
     const drain = nodeIds.map(id => draining.get(id)).find(one => one !== undefined);
     if (drain && view.origin === 'job') return [];
     if (drain) return [notReady(view, `its machine ${drain.name} is being drained`)];
+    if (endsSoon) return [notReady(view, `${view.name} is stopped: ${endsSoon}`)];
     if (view.phase !== 'ready') return [view];
     if (view.headLeaseId === null) return [notReady(view, 'its head has ended')];
     return [headNodeId && silent.has(headNodeId) ? notReady(view, 'its head cannot be reached') : view];
@@ -85,6 +86,8 @@ interface LiveCluster {
   view: ClusterView;
   nodeIds: NodeId[];
   headNodeId: NodeId | undefined;
+  /** Why it will be stopped within seconds; jobs that run there have been asked to move. */
+  endsSoon: string | undefined;
 }
 
 async function everyLive(
@@ -95,7 +98,8 @@ async function everyLive(
     name: 'live-clusters',
     // Every run of the scheduler reads all of them: no more than it looks at.
     text: `SELECT id, tenant_id, name, origin, phase, spec, retries,
-             CASE WHEN phase = 'ready' THEN '[]'::jsonb ELSE conditions END AS conditions
+             CASE WHEN phase = 'ready' THEN jsonb_path_query_array(conditions, '$[*] ? (@.type == "Ending")')
+               ELSE conditions END AS conditions
            FROM clusters WHERE phase IN ('pending', 'provisioning', 'ready') AND desired = 'running'
              AND ($1::text IS NULL OR tenant_id = $1) AND ($2::text[] IS NULL OR id = ANY($2)) ORDER BY created_at, id`,
     values: [among.tenantId ?? null, among.clusterIds ?? null],
@@ -114,6 +118,7 @@ async function everyLive(
       view: toView(row, own, loads.get(row.id)),
       nodeIds: own.map(lease => lease.node_id),
       headNodeId: own.find(lease => lease.role === 'head')?.node_id,
+      endsSoon: row.conditions.find(({ type }) => type === 'Ending')?.message,
     };
   });
 }
@@ -198,7 +203,16 @@ export const provisionForJob =
     const asks = sizes.map(size => ({ wants: [wantFor(size)], rayVersion, requirements }));
     const { offers, isPart } = await loadOffers(tx, wiring, tenantId, asks);
     const whose = preempts ? null : tenantId;
-    if (requirements) return provisionAsRequired(tx, wiring, offers, { tenantId, needs, requirements, whose, isPart });
+    if (requirements) {
+      return provisionAsRequired(tx, wiring, offers, {
+        tenantId,
+        needs,
+        requirements,
+        whose,
+        isUrgent: preempts,
+        isPart,
+      });
+    }
     const shape = shapeThatFits(needs, rayVersion, offers);
     if (!('refused' in shape)) return { clusterId: await provision(tx, wiring, tenantId, shape) };
 
@@ -211,6 +225,7 @@ export const provisionForJob =
         rayVersion,
         forWhom: 'a job',
         tenantId: whose,
+        isUrgent: preempts,
       });
       if (makesRoom) return { clusterId: await provision(tx, wiring, tenantId, candidate) };
     }
@@ -223,6 +238,7 @@ interface Required {
   requirements: Requirements;
   /** Whose idle clusters may go for it; null: anybody's. */
   whose: TenantId | null;
+  isUrgent: boolean;
   isPart: boolean;
 }
 
@@ -231,7 +247,7 @@ async function provisionAsRequired(
   tx: Transaction,
   wiring: Wiring,
   offers: Offers,
-  { tenantId, needs, requirements, whose, isPart }: Required,
+  { tenantId, needs, requirements, whose, isUrgent, isPart }: Required,
 ): ReturnType<Clusters['provisionForJob']> {
   const need = { wants: [wantFor(needs)], rayVersion: wiring.config.rayVersion, tenantId, isPart };
   const found = suitable(offers, requirements, need);
@@ -247,6 +263,7 @@ async function provisionAsRequired(
     ...need,
     tenantId: whose,
     forWhom: 'a job',
+    isUrgent,
   });
   if (makesRoom) return { clusterId: await provision(tx, wiring, tenantId, needs, requirements) };
   return { refused: found.refused, ever: true };
@@ -314,6 +331,11 @@ async function provision(
   const spec: ClusterSpec & { rayVersion: string } = {
     name: `job-${id.slice(3, 11)}`,
     type: 'ray',
+    waitForMachines: false,
+    budgetMicroUsd: null,
+    until: null,
+    priority: 'normal',
+    preemptible: false,
     rayVersion: config.rayVersion,
     head,
     workerGroups: [],

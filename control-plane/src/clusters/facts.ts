@@ -11,6 +11,7 @@ import type {
 } from '@iocloud/contracts';
 import type { Offer } from '../core/matching/index.js';
 import type { Machine } from '../inventory/ports.js';
+import type { End, Spending } from './ending.js';
 
 export const headGroup = 'head';
 
@@ -56,6 +57,10 @@ export interface ClusterFacts {
   rayVersion: string;
   places: Place[];
   idleTimeoutSeconds: number | null;
+  budgetMicroUsd: number | null;
+  spending: Spending;
+  /** When it must have been stopped; null: never, as things are. */
+  end: End | null;
   conditions: Condition[];
   retries: Retries;
   createdAt: Date;
@@ -77,6 +82,13 @@ export interface Drain {
   deadline: Date;
 }
 
+export interface Eviction {
+  cause: 'drained' | 'clusterOver';
+  /** A sentence that the owners of its jobs read. */
+  reason: string;
+  deadline: Date;
+}
+
 /** A lease to be made. */
 export interface NewLease {
   place: Place;
@@ -86,6 +98,7 @@ export interface NewLease {
   memoryBytes: number;
   deviceIndices: number[];
   simulated: boolean;
+  microUsdPerHour: number;
   /** Of its accelerators and its place, by Ray's own keys. */
   rayLabels: Record<string, string>;
 }
@@ -114,8 +127,8 @@ export interface Plan {
   refused: { places: Place[]; nodeId: NodeId | null; message: string } | null;
   /** The idle time is over: ask the head, which may run jobs that came past us. */
   askIdle: boolean;
-  /** Its machine is to be left: its jobs are asked to move. */
-  evict: { reason: string; deadline: Date } | null;
+  /** Its machine is to be left, or it will be stopped: its jobs are asked to move. */
+  evict: Eviction | null;
   /** Its head has ended or is lost. */
   headLost: boolean;
   tellWorkers: boolean;

@@ -8,6 +8,7 @@ import { restricted, suitable, suitableIfEmpty } from '../core/matching/index.js
 import { recordEvent } from '../events/index.js';
 import type { Machines, Reputation } from '../inventory/index.js';
 import { type Transaction, wake } from '../platform/index.js';
+import { endOf } from './ending.js';
 import type { ClusterFacts, NewLease, Offers, Plan } from './facts.js';
 import { loadsOf } from './load-store.js';
 import type { MachineMirror } from './machine-mirror.js';
@@ -15,7 +16,8 @@ import { placesOf, type Standing, wantOf } from './places.js';
 import type { ClusterActivity } from './ports.js';
 import { courseOf, reconcile } from './reconcile.js';
 import { loadOffers, lockPlacement, releaseIdle } from './room.js';
-import type { ClusterRow, LeaseRow, StoredLeaseSpec } from './store.js';
+import { type ClusterRow, type LeaseRow, type StoredLeaseSpec, spendingOf } from './store.js';
+import { comesLater } from './turn.js';
 
 export interface LoopWiring {
   machines: Machines;
@@ -50,7 +52,7 @@ export async function step(
   );
   const row = rows[0];
   if (!row) return null;
-  const facts = await readFacts(tx, wiring, row, idleConfirmed);
+  const facts = await readFacts(tx, wiring, row, idleConfirmed, now);
   let offers: Offers | null = null;
   let unsuitable: string | null = null;
   const course = courseOf(facts, now);
@@ -75,7 +77,11 @@ export async function step(
     offers = await all();
     if (requirements) offers = offers.map(offer => restricted(offer, requirements));
   }
-  const plan = reconcile(facts, offers, now, unsuitable);
+  let plan = reconcile(facts, offers, now, unsuitable);
+  if (course.nodeId === null && (await comesLater(tx, row, plan, offers ?? [], now))) {
+    offers = [];
+    plan = reconcile(facts, offers, now, 'a cluster that comes first waits for the machine that would do');
+  }
   await write(tx, wiring, row, plan, now);
   if (plan.refused && offers) {
     const { nodeId, places } = plan.refused;
@@ -86,7 +92,13 @@ export async function step(
       unsuitable === null || !requirements
         ? offers.filter(offer => nodeId === null || offer.nodeId === nodeId)
         : suitableIfEmpty(await all(), requirements, need),
-      { wants: places.map(wantOf), rayVersion, forWhom: row.name, tenantId: null },
+      {
+        wants: places.map(wantOf),
+        rayVersion,
+        forWhom: row.name,
+        tenantId: null,
+        isUrgent: row.spec.priority === 'urgent',
+      },
     );
   }
   return { tenantId: row.tenant_id, idleTimeoutSeconds: facts.idleTimeoutSeconds, plan };
@@ -97,6 +109,7 @@ async function readFacts(
   wiring: LoopWiring,
   row: ClusterRow,
   idleConfirmed: boolean,
+  now: Date,
 ): Promise<ClusterFacts> {
   const { rows: leases } = await tx.query<LeaseRow>(
     'SELECT * FROM leases WHERE cluster_id = $1 AND released_at IS NULL ORDER BY id FOR UPDATE',
@@ -107,6 +120,8 @@ async function readFacts(
   });
   const idle = await idleLeases(tx, row, standing);
   const activity = (await wiring.activity.of(tx, [row.id])).get(row.id);
+  const { budgetMicroUsd } = row.spec;
+  const spending = (await spendingOf(tx, budgetMicroUsd === null ? [] : [row.id], now))(row.id);
   return {
     id: row.id,
     name: row.name,
@@ -117,6 +132,9 @@ async function readFacts(
     rayVersion: row.spec.rayVersion,
     places: placesOf(row.spec, { leases: standing, retries: row.retries, idle }),
     idleTimeoutSeconds: row.spec.idleTimeoutSeconds,
+    budgetMicroUsd,
+    spending,
+    end: endOf(row.spec, spending, now),
     conditions: row.conditions,
     retries: row.retries,
     createdAt: row.created_at,
@@ -210,7 +228,7 @@ async function insertLease(
   };
   await tx.query(
     `INSERT INTO leases (id, tenant_id, cluster_id, node_id, role, group_name, ordinal, cpus, memory_bytes, spec,
-       simulated, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+       simulated, created_at, micro_usd_per_hour) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
     [
       id,
       row.tenant_id,
@@ -224,6 +242,7 @@ async function insertLease(
       JSON.stringify(spec),
       lease.simulated,
       now,
+      lease.microUsdPerHour,
     ],
   );
   await tx.query('INSERT INTO lease_devices (lease_id, node_id, device_index) SELECT $1, $2, unnest($3::int[])', [

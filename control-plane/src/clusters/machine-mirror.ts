@@ -97,7 +97,7 @@ export class MachineMirror {
   }
 }
 
-/** Of these clusters, and of idle ones that jobs brought up (of one tenant, or of any): something may end there to make room. */
+/** Of these clusters, and of idle ones that jobs brought up or that are preemptible (of one tenant, or of any): something may end there to make room. */
 export async function machinesThatMayEmpty(
   db: Queryable,
   clusterIds: readonly ClusterId[],
@@ -106,7 +106,7 @@ export async function machinesThatMayEmpty(
   const { rows } = await db.query<{ node_id: NodeId }>(
     `(SELECT DISTINCT node_id FROM leases WHERE cluster_id = ANY($1) AND released_at IS NULL)
      UNION (SELECT l.node_id FROM clusters c JOIN leases l ON l.cluster_id = c.id AND l.released_at IS NULL
-       WHERE c.origin = 'job' AND c.phase = 'ready' AND c.desired = 'running' AND c.idle_since IS NOT NULL
+       WHERE (c.origin = 'job' OR c.spec->>'preemptible' = 'true') AND c.phase = 'ready' AND c.desired = 'running' AND c.idle_since IS NOT NULL
          AND ($2::text IS NULL OR c.tenant_id = $2)
        ORDER BY c.idle_since LIMIT $3)`,
     [clusterIds, tenantId, 4 * spareMachines],

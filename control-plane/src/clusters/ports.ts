@@ -15,6 +15,7 @@ import type {
 import type { Ask, FleetNode } from '../core/matching/index.js';
 import type { JobMachine } from '../core/queueing/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
+import type { Eviction } from './facts.js';
 
 /** What a cluster can carry in all: sums over the Ray nodes of its spec. */
 export interface Capacity {
@@ -123,8 +124,8 @@ export class HeadUnavailable extends Error {
 export interface ClusterActivity {
   /** Live attempts and the end of the last one (null: none yet), for each cluster named. */
   of(db: Queryable, clusterIds: ClusterId[]): Promise<Map<ClusterId, { live: number; lastEndedAt: Date | null }>>;
-  /** Its machine shall be left: its attempts are asked to end and go back into the queue. May be said again and again. */
-  evict(tx: Transaction, clusterId: ClusterId, eviction: { reason: string; deadline: Date }): Promise<void>;
+  /** Its machine shall be left, or it is to be stopped: its attempts are asked to end and go back into the queue. May be said again and again. */
+  evict(tx: Transaction, clusterId: ClusterId, eviction: Eviction): Promise<void>;
   /** Its head has ended or is lost: its attempts are looked at, at once. */
   headLost(tx: Transaction, clusterId: ClusterId): Promise<void>;
   /** What its machine is in is told to the jobs that run there. */

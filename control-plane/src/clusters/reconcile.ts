@@ -3,8 +3,9 @@
  * and writes the whole plan in the same transaction.
  */
 import type { NodeId } from '@iocloud/contracts';
-import { placeEach, placeTogether, rayLabelsOf } from '../core/matching/index.js';
+import { placeEach, placeTogether, priceOf, rayLabelsOf } from '../core/matching/index.js';
 import { conditionsOf } from './conditions.js';
+import { courseOfEnd, unaffordable } from './ending.js';
 import {
   type ClusterFacts,
   type Drain,
@@ -55,12 +56,14 @@ export function courseOf(cluster: ClusterFacts, now: Date): Course {
     evict: null,
   };
   const endAll = (): Course => ({ ...course, end: leases.filter(lease => lease.desired) });
-  if (cluster.desired !== 'running') return endAll();
+  const ending = courseOfEnd(cluster.end, now);
+  if (cluster.desired !== 'running' || ending?.stage === 'over') return endAll();
 
   for (const lease of lose) if (lease.desired) noteFailure(course.retries, lease, now);
   const head = leases.find(lease => lease.role === 'head');
   if (!head?.desired) {
     if (leases.length > 0) return endAll();
+    if (ending?.stage === 'leaving') return { ...course, lookAt: ending.lookAt };
     const headPlace = cluster.places[0];
     const due = headPlace ? retryAt(course.retries, headPlace) : null;
     if (due && due > now) return { ...course, lookAt: due };
@@ -74,6 +77,10 @@ export function courseOf(cluster: ClusterFacts, now: Date): Course {
   }
   const leaving = leases.map(lease => cluster.drainingNodes.get(lease.nodeId)).find(drain => drain !== undefined);
   if (leaving) return leave(cluster, leaving, course, endAll, now);
+  if (ending?.stage === 'leaving') {
+    const reason = `${cluster.name} is stopped: ${cluster.end?.message}.`;
+    return { ...course, evict: { cause: 'clusterOver', reason, deadline: ending.overAt }, lookAt: ending.lookAt };
+  }
   return workers(cluster, leases, { ...course, nodeId: head.nodeId }, now);
 }
 
@@ -81,7 +88,7 @@ export function courseOf(cluster: ClusterFacts, now: Date): Course {
 function leave(cluster: ClusterFacts, drain: Drain, course: Course, endAll: () => Course, now: Date): Course {
   if (cluster.activity.live === 0 || drain.deadline <= now) return endAll();
   const reason = `the machine ${drain.name} is being drained (${drain.reason}).`;
-  return { ...course, evict: { reason, deadline: drain.deadline }, lookAt: drain.deadline };
+  return { ...course, evict: { cause: 'drained', reason, deadline: drain.deadline }, lookAt: drain.deadline };
 }
 
 /** The head lives: a worker that is dead, or in a place that the spec no longer has, ends; a free place is filled. */
@@ -129,7 +136,7 @@ export function reconcile(
   unsuitable: string | null = null,
 ): Plan {
   const idle = idleness(cluster, now);
-  const facts: ClusterFacts = idle.over || isForsaken(cluster) ? { ...cluster, desired: 'deleted' } : cluster;
+  const facts = { ...cluster, desired: desiredOf(cluster, idle.over, now) };
   const course = courseOf(facts, now);
   const { start, refused } = place(facts, course, offers ?? [], unsuitable);
 
@@ -154,7 +161,7 @@ export function reconcile(
     retries: has('forgetFailures') ? {} : course.retries,
     readyAt: phase === 'ready' ? (cluster.phase === 'ready' ? cluster.readyAt : now) : null,
     idleSince: idle.since,
-    lookAt: earliest(course.lookAt, idle.lookAt),
+    lookAt: [course.lookAt, idle.lookAt, lookAtEnd(facts, start, now)].reduce(earliest),
     end: course.end.map(lease => lease.id),
     lose: course.lose.map(lease => lease.id),
     start,
@@ -166,10 +173,24 @@ export function reconcile(
     wakeDispatch: has('wakeDispatch'),
     lines: [
       ...idle.lines,
+      ...newsOfEnd(cluster, conditions),
       ...taken.map(transition => lineOf(cluster, transition, start, offers)),
       ...news(cluster, refused),
     ],
   };
+}
+
+/** What starts now changes what it costs, and so when its budget is over. */
+function lookAtEnd(cluster: ClusterFacts, start: NewLease[], now: Date): Date | null {
+  if (cluster.desired !== 'running') return null;
+  if (start.length > 0 && cluster.budgetMicroUsd !== null) return now;
+  return courseOfEnd(cluster.end, now)?.lookAt ?? null;
+}
+
+function desiredOf(cluster: ClusterFacts, idleIsOver: boolean, now: Date): ClusterFacts['desired'] {
+  if (idleIsOver || isForsaken(cluster)) return 'deleted';
+  const isOver = cluster.desired === 'running' && courseOfEnd(cluster.end, now)?.stage === 'over';
+  return isOver ? 'stopped' : cluster.desired;
 }
 
 /** Brought up for jobs, on a machine that is being left, with no job on it any more: its jobs get another one. */
@@ -191,16 +212,21 @@ function place(
   if (course.want.length === 0) return { start: [], refused: null };
   const wants = course.want.map(wantOf);
   const refuse = (message: string): Plan['refused'] => ({ places: course.want, nodeId: course.nodeId, message });
+  const paid = (start: NewLease[]): Pick<Plan, 'start' | 'refused'> => {
+    const price = start.reduce((sum, lease) => sum + lease.microUsdPerHour, 0);
+    const why = unaffordable(cluster.budgetMicroUsd, cluster.spending, price);
+    return why === null ? { start, refused: null } : { start: [], refused: refuse(why) };
+  };
   if (course.nodeId === null) {
     const placement = placeTogether(wants, cluster.rayVersion, offers);
     if ('refused' in placement) return { start: [], refused: refuse(unsuitable ?? placement.refused) };
-    return { start: newLeases(cluster, course, offers, placement), refused: null };
+    return paid(newLeases(cluster, course, offers, placement));
   }
   const machine = offers.find(offer => offer.nodeId === course.nodeId);
   if (!machine) return { start: [], refused: refuse(`the machine ${course.nodeId} is offline`) };
   const { assignments, refused } = placeEach(wants, cluster.rayVersion, machine);
   const start = newLeases(cluster, course, offers, { nodeId: machine.nodeId, assignments });
-  return { start, refused: refused === null ? null : refuse(refused) };
+  return refused === null ? paid(start) : { start: paid(start).start, refused: refuse(refused) };
 }
 
 function newLeases(
@@ -222,6 +248,7 @@ function newLeases(
       headIp,
       memoryBytes,
       deviceIndices,
+      microUsdPerHour: machine ? priceOf(machine.terms, { cpus: target.needs.cpus, gpus: deviceIndices.length }) : 0,
       simulated: machine?.devices.some(device => device.simulated && deviceIndices.includes(device.index)) ?? false,
       rayLabels: machine ? rayLabelsOf(machine, deviceIndices) : {},
     };
@@ -258,6 +285,14 @@ function news(cluster: ClusterFacts, refused: Plan['refused']): Line[] {
   const before = cluster.conditions.find(condition => condition.type === 'Placed');
   if (!refused || before?.message === refused.message) return [];
   return [{ reason: 'NoCapacity', message: `${cluster.name} waits for room: ${refused.message}`, severity: 'warning' }];
+}
+
+/** Told when its jobs are asked to move, or when it is stopped at once. */
+function newsOfEnd(cluster: ClusterFacts, conditions: Plan['conditions']): Line[] {
+  const isEnding = (condition: Plan['conditions'][number]) => condition.type === 'Ending';
+  const found = conditions.find(isEnding);
+  if (!found || cluster.desired !== 'running' || cluster.conditions.some(isEnding)) return [];
+  return [{ reason: found.reason, message: `${cluster.name} is stopped: ${found.message}`, severity: 'warning' }];
 }
 
 function earliest(a: Date | null, b: Date | null): Date | null {

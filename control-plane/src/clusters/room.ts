@@ -121,7 +121,8 @@ export async function rooms(
         tenantId: row.tenant_id,
         use: useOf(row),
         ending: row.ending,
-        spareSinceMs: spare.get(row.cluster_id) ?? null,
+        spareSinceMs: spare.get(row.cluster_id)?.sinceMs ?? null,
+        onlyForUrgent: spare.get(row.cluster_id)?.onlyForUrgent ?? false,
       })),
     };
   });
@@ -129,33 +130,39 @@ export async function rooms(
 }
 
 /** Those that `idleClusters` would take if no job ran there, since when. Locks nothing. */
-async function spareClusters(db: Queryable, among: ClusterId[], now: Date): Promise<Map<ClusterId, number>> {
-  const { rows } = await db.query<{ id: ClusterId; since: Date }>(
-    `SELECT id, coalesce(idle_since, $3) AS since FROM clusters c
+async function spareClusters(
+  db: Queryable,
+  among: ClusterId[],
+  now: Date,
+): Promise<Map<ClusterId, { sinceMs: number; onlyForUrgent: boolean }>> {
+  const { rows } = await db.query<{ id: ClusterId; since: Date; only_urgent: boolean }>(
+    `SELECT id, coalesce(idle_since, $3) AS since, origin = 'user' AS only_urgent FROM clusters c
      WHERE id = ANY($1) AND ${couldGo}
        AND (ready_at <= now() - make_interval(secs => $2)
          OR EXISTS (SELECT 1 FROM ray_submission_ids r WHERE r.cluster_id = c.id))`,
     [among, freshSeconds, now],
   );
-  return new Map(rows.map(row => [row.id, row.since.getTime()]));
+  return new Map(rows.map(row => [row.id, { sinceMs: row.since.getTime(), onlyForUrgent: row.only_urgent }]));
 }
 
 interface IdleRow {
   id: ClusterId;
   name: string;
+  origin: 'user' | 'job';
   tenant_id: TenantId;
   idle_since: Date;
 }
 
 /**
- * Marks idle clusters that jobs brought up as deleted, so that `wants` will fit once they have ended: the least recently
- * used first, and no more than are needed. True when there will be room, whether or not anything had to go for it.
+ * Marks idle clusters that jobs brought up as deleted, and for urgent needs preemptible ones of users as stopped, so that
+ * `wants` will fit once they have ended: the least recently used first, and no more than are needed. True when there will
+ * be room, whether or not anything had to go for it.
  */
 export async function releaseIdle(
   tx: Transaction,
   activity: ClusterActivity,
   offers: Offers,
-  need: { wants: Want[]; rayVersion: string; forWhom: string; tenantId: TenantId | null },
+  need: { wants: Want[]; rayVersion: string; forWhom: string; tenantId: TenantId | null; isUrgent: boolean },
 ): Promise<boolean> {
   const rows = await uses(
     tx,
@@ -168,7 +175,7 @@ export async function releaseIdle(
       .filter(row => row.node_id === offer.nodeId && !row.ending)
       .reduce((total, row) => add(total, useOf(row)), nothing),
   }));
-  const idle = await idleClusters(tx, activity, [...new Set(rows.map(row => row.cluster_id))], need.tenantId);
+  const idle = await idleClusters(tx, activity, [...new Set(rows.map(row => row.cluster_id))], need);
   const candidates = rows.flatMap((row): Candidate[] => {
     const cluster = idle.get(row.cluster_id);
     if (!cluster || row.ending) return [];
@@ -180,22 +187,25 @@ export async function releaseIdle(
   for (const id of chosen?.clusterIds ?? []) {
     const cluster = idle.get(id);
     if (!cluster) continue;
-    await tx.query(`UPDATE clusters SET desired = 'deleted', generation = generation + 1 WHERE id = $1`, [id]);
+    const desired = cluster.origin === 'job' ? 'deleted' : 'stopped';
+    await tx.query(`UPDATE clusters SET desired = $2, generation = generation + 1 WHERE id = $1`, [id, desired]);
+    // Whose need it was is the other tenant's business where tenants share a machine.
+    const whom = need.tenantId === null ? 'another cluster' : need.forWhom;
     await recordEvent(tx, {
       tenantId: cluster.tenant_id,
       subjectKind: 'cluster',
       subject: id,
-      reason: 'ClusterReleased',
-      // Whose need it was is the other tenant's business where tenants share a machine.
-      message: `${cluster.name} is idle and is released to make room for ${need.tenantId === null ? 'another cluster' : need.forWhom}`,
+      ...(desired === 'deleted'
+        ? { reason: 'ClusterReleased', message: `${cluster.name} is idle and is released to make room for ${whom}` }
+        : { reason: 'ClusterPreempted', message: `${cluster.name} is preemptible and is stopped for urgent work` }),
     });
     await wake(tx, 'cluster', id);
   }
   return chosen !== null;
 }
 
-/** Brought up for jobs, and nobody uses it past us. */
-const couldGo = `origin = 'job' AND desired = 'running' AND phase = 'ready' AND ready_at IS NOT NULL
+/** Brought up for jobs and not used past us, or a user's own that says it may be stopped for urgent work. */
+const couldGo = `(origin = 'job' OR spec->>'preemptible' = 'true') AND desired = 'running' AND phase = 'ready' AND ready_at IS NOT NULL
        AND (direct_busy_at IS NULL OR direct_busy_at < now() - interval '30 s')`;
 /** A cluster that is ready for no longer than this has been brought up for jobs that are just being sent there. */
 const freshSeconds = 10;
@@ -205,14 +215,14 @@ async function idleClusters(
   tx: Transaction,
   activity: ClusterActivity,
   among: ClusterId[],
-  tenantId: TenantId | null,
+  { tenantId, isUrgent }: { tenantId: TenantId | null; isUrgent: boolean },
 ): Promise<Map<ClusterId, IdleRow>> {
   const { rows } = await tx.query<IdleRow & { fresh: boolean }>(
-    `SELECT id, name, tenant_id, coalesce(idle_since, ready_at) AS idle_since,
+    `SELECT id, name, origin, tenant_id, coalesce(idle_since, ready_at) AS idle_since,
        ready_at > now() - make_interval(secs => $3) AS fresh FROM clusters
-     WHERE id = ANY($1) AND ${couldGo} AND ($2::text IS NULL OR tenant_id = $2)
+     WHERE id = ANY($1) AND ${couldGo} AND ($2::text IS NULL OR tenant_id = $2) AND ($4 OR origin = 'job')
      ORDER BY id FOR UPDATE SKIP LOCKED`,
-    [among, tenantId, freshSeconds],
+    [among, tenantId, freshSeconds, isUrgent],
   );
   const active = await activity.of(
     tx,

@@ -12,8 +12,8 @@ import {
   type Transaction,
   wake,
 } from '../platform/index.js';
+import { changedSpec, refuseImpossible, refuseOver } from './admission.js';
 import { explainPlacement } from './explain.js';
-import { headGroup } from './facts.js';
 import { placesOf, wantOf } from './places.js';
 import { scaledGroup } from './scale.js';
 import * as store from './store.js';
@@ -35,7 +35,8 @@ export function clusterRoutes(http: Http, wiring: Wiring): void {
     database.transaction(tx =>
       once(tx, caller, idempotency, async () => {
         const spec = { ...body, rayVersion: body.rayVersion ?? config.rayVersion };
-        await refuseImpossible(tx, wiring.machines, caller, spec);
+        await refuseImpossible(tx, wiring, caller.tenantId, spec);
+        refuseOver(spec, store.nothingSpent, wiring.now());
         const id = newId('cluster', random);
         const sealedToken = seal.seal(newToken(random), id);
         const { tenantId } = caller;
@@ -81,6 +82,26 @@ export function clusterRoutes(http: Http, wiring: Wiring): void {
     store.toCluster(database, await store.getCluster(database, caller.tenantId, params.clusterId)),
   );
 
+  http.handle(api.changeCluster, async ({ caller, params, body }) =>
+    database.transaction(async tx => {
+      const row = await store.lockCluster(tx, caller.tenantId, params.clusterId);
+      refuseDeleted(row);
+      const spec = changedSpec(row.spec, body);
+      if (body.requirements !== undefined) {
+        const leases = (await store.leasesOf(tx, [row.id])).get(row.id) ?? [];
+        if (leases.length > 0) {
+          const words = 'requirements can be changed only while it waits for a machine, or is stopped';
+          throw new Failure('conflict', `${row.name} stands on a machine: ${words}`);
+        }
+        await refuseImpossible(tx, wiring, caller.tenantId, spec);
+      }
+      const changed = await store.setWish(tx, row.id, { desired: row.desired, spec });
+      await tell(tx, caller, row, 'ClusterChanged', `changed ${Object.keys(body).join(', ')} of ${row.name}`);
+      await wake(tx, 'cluster', row.id);
+      return store.toCluster(tx, changed);
+    }),
+  );
+
   http.handle(api.scaleCluster, async ({ caller, params, body, idempotency }) =>
     database.transaction(tx =>
       once(tx, caller, idempotency, async () => {
@@ -119,6 +140,10 @@ export function clusterRoutes(http: Http, wiring: Wiring): void {
           const row = await store.lockCluster(tx, caller.tenantId, params.clusterId);
           if (row.desired === desired) return store.toCluster(tx, row);
           refuseDeleted(row);
+          if (desired === 'running') {
+            const now = wiring.now();
+            refuseOver(row.spec, (await store.spendingOf(tx, [row.id], now))(row.id), now);
+          }
           const changed = await store.setWish(tx, row.id, { desired, spec: row.spec });
           await tell(tx, caller, row, reason, `${verb} ${row.name}`);
           await wake(tx, 'cluster', row.id);
@@ -133,23 +158,6 @@ export function clusterRoutes(http: Http, wiring: Wiring): void {
 
 function refuseDeleted(row: store.ClusterRow): void {
   if (row.desired === 'deleted') throw new Failure('conflict', `${row.name} is ${row.phase}; create a new cluster`);
-}
-
-/** What no machine of the tenant offers is refused at once; what is only taken now is waited for. */
-async function refuseImpossible(
-  tx: Transaction,
-  machines: Machines,
-  caller: Caller,
-  spec: ClusterSpec & { rayVersion: string },
-): Promise<void> {
-  if (spec.workerGroups.some(group => group.name === headGroup)) {
-    throw new Failure('bad-request', `body.workerGroups: a group cannot be named ${headGroup}; that is the head's`);
-  }
-  const offered = new Set((await machines.available(tx, caller.tenantId)).flatMap(machine => machine.rayVersions));
-  if (offered.size > 0 && !offered.has(spec.rayVersion)) {
-    const versions = [...offered].sort().join(', ');
-    throw new Failure('unsatisfiable', `no machine offers Ray ${spec.rayVersion}; offered are ${versions}`);
-  }
 }
 
 const countInWords = ({ count, minCount = 0, maxCount }: WorkerGroup): string =>

@@ -13,6 +13,7 @@ import type {
   TenantId,
 } from '@iocloud/contracts';
 import { Failure, type Queryable, type Transaction } from '../platform/index.js';
+import { endOf, type Spending } from './ending.js';
 import type { Retries } from './facts.js';
 import { loadsOf } from './load-store.js';
 
@@ -159,10 +160,32 @@ export async function leasesOf(db: Queryable, clusterIds: ClusterId[]): Promise<
   return byCluster;
 }
 
+export const nothingSpent: Spending = { spentMicroUsd: 0, microUsdPerHour: 0 };
+
+/** By the leases on record, those that were released included: nothing need be kept in step. */
+export async function spendingOf(
+  db: Queryable,
+  clusterIds: ClusterId[],
+  now: Date,
+): Promise<(id: ClusterId) => Spending> {
+  const { rows } = await db.query<{ cluster_id: ClusterId; spent: number; per_hour: number }>({
+    name: 'spending-of-clusters',
+    text: `SELECT cluster_id, coalesce(sum(micro_usd_per_hour) FILTER (WHERE released_at IS NULL), 0)::bigint AS per_hour,
+             ceil(sum(micro_usd_per_hour * greatest(0, extract(epoch FROM coalesce(released_at, $2) - created_at)) / 3600))
+               ::bigint AS spent
+           FROM leases WHERE cluster_id = ANY($1) AND micro_usd_per_hour > 0 GROUP BY cluster_id`,
+    values: [clusterIds, now],
+  });
+  const byId = new Map(rows.map(row => [row.cluster_id, { spentMicroUsd: row.spent, microUsdPerHour: row.per_hour }]));
+  return id => byId.get(id) ?? nothingSpent;
+}
+
 export async function toClusters(db: Queryable, rows: ClusterRow[]): Promise<Cluster[]> {
   const ids = rows.map(row => row.id);
   const leases = await leasesOf(db, ids);
   const loads = await loadsOf(db, ids);
+  const now = new Date();
+  const spending = await spendingOf(db, ids, now);
   return rows.map(row => ({
     id: row.id,
     spec: row.spec,
@@ -174,6 +197,8 @@ export async function toClusters(db: Queryable, rows: ClusterRow[]): Promise<Clu
     conditions: row.conditions,
     leases: (leases.get(row.id) ?? []).map(toLease),
     load: row.phase === 'ready' ? (loads.get(row.id) ?? null) : null,
+    ...spending(row.id),
+    endsAt: endOf(row.spec, spending(row.id), now)?.at.toISOString() ?? null,
     dashboardPath: dashboardPath(row.id),
     createdAt: row.created_at.toISOString(),
     readyAt: row.ready_at?.toISOString() ?? null,

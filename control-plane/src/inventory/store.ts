@@ -1,6 +1,6 @@
-import type { Inventory, Node, NodeId, NodeScheduling, NodeTerms, TenantId } from '@iocloud/contracts';
+import type { Inventory, Measurement, Node, NodeId, NodeScheduling, NodeTerms, TenantId } from '@iocloud/contracts';
 import { heartbeatTimeoutMs, nodeTerms } from '@iocloud/contracts';
-import { recognised } from '../core/matching/index.js';
+import { bestOf, connectivityOf, recognised } from '../core/matching/index.js';
 import { Failure, type Queryable, type Transaction, wake } from '../platform/index.js';
 import type { LeaseBook, Machine } from './ports.js';
 import { reputations } from './reputation.js';
@@ -13,6 +13,7 @@ export interface NodeRow {
   shared: boolean;
   inventory: Inventory | null;
   terms: Partial<NodeTerms>;
+  measured: Measurement[];
   online: boolean;
   scheduling: NodeScheduling;
   drain_reason: string | null;
@@ -28,6 +29,8 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
   const reputationOf = await reputations(db, rows, new Date());
   return rows.map(row => {
     const use = leased.get(row.id);
+    const terms = nodeTerms.parse(row.terms);
+    const measured = bestOf(row.measured);
     return {
       id: row.id,
       name: row.name,
@@ -37,7 +40,9 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       drain: drainOf(row),
       inventory: row.inventory,
       accelerators: (row.inventory?.devices ?? []).map(device => ({ index: device.index, model: recognised(device) })),
-      terms: nodeTerms.parse(row.terms),
+      terms,
+      measured,
+      connectivity: connectivityOf(terms.connectivity, measured),
       reputation: reputationOf.get(row.id) ?? 0,
       cpusLeased: use?.cpus ?? 0,
       memoryBytesLeased: use?.memoryBytes ?? 0,
@@ -224,11 +229,20 @@ export async function behind(db: Queryable, nodeIds: NodeId[]): Promise<NodeId[]
   return rows.map(row => row.id);
 }
 
-type MachineRow = Pick<NodeRow, 'id' | 'tenant_id' | 'name' | 'shared' | 'online' | 'scheduling' | 'terms'> & {
+/** What is stated, with what is measured in its place where that counts. */
+const placedBy = (terms: NodeTerms, measured: Measurement | null): NodeTerms => ({
+  ...terms,
+  connectivity: connectivityOf(terms.connectivity, measured),
+});
+
+type MachineRow = Pick<
+  NodeRow,
+  'id' | 'tenant_id' | 'name' | 'shared' | 'online' | 'scheduling' | 'terms' | 'measured'
+> & {
   inventory: Inventory;
 };
 
-const machineColumns = 'id, tenant_id, name, shared, online, scheduling, terms, inventory';
+const machineColumns = 'id, tenant_id, name, shared, online, scheduling, terms, measured, inventory';
 
 export async function totalCapacity(db: Queryable): Promise<{ cpus: number; gpus: number; memoryBytes: number }> {
   const { rows } = await db.query<{ cpus: number; gpus: number; memory_bytes: number }>(
@@ -271,13 +285,13 @@ export async function readMachines(db: Queryable, nodeIds: NodeId[]): Promise<Ma
 
 async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]> {
   const reputationOf = await reputations(db, rows, new Date());
-  return rows.map(({ id, tenant_id, name, shared, online, scheduling, terms, inventory }) => ({
+  return rows.map(({ id, tenant_id, name, shared, online, scheduling, terms, measured, inventory }) => ({
     nodeId: id,
     ownerId: tenant_id,
     shared,
     schedulable: online && scheduling === 'active',
     name,
-    terms: nodeTerms.parse(terms),
+    terms: placedBy(nodeTerms.parse(terms), bestOf(measured)),
     reputation: reputationOf.get(id) ?? 0,
     cpus: inventory.cpus,
     memoryBytes: inventory.memoryBytes,

@@ -120,6 +120,11 @@ export class PretendedMachine {
       const line = await firstLine(stream, maxRequestBytes, requestTimeoutMs);
       const request = streamRequest.parse(JSON.parse(line));
       const answer = (value: StreamAnswer) => stream.write(`${JSON.stringify(value)}\n`);
+      if (request.kind === 'measure') {
+        answer({ ok: false, code: 'not-found', message: 'a pretended machine has no connection worth measuring' });
+        stream.end();
+        return;
+      }
       if (request.kind !== 'job-log') {
         answer({ ok: true });
         this.heads.connect(request.kind, stream);

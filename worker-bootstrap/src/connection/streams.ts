@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { type StreamAnswer, type StreamRequest, streamRequest } from '@iocloud/contracts';
 import { firstLine } from '@iocloud/contracts/wire';
 import type { Logger } from '../log.js';
+import { serveMeasurement } from './measuring.js';
 
 export class StreamFault extends Error {
   constructor(
@@ -32,7 +33,10 @@ export async function serveStream(stream: Duplex, sources: StreamSources, log: L
   try {
     const request = parseRequest(await firstLine(stream, maxRequestBytes, requestTimeoutMs));
     if (request.kind === 'job-log') await carryJobLog(stream, request, sources);
-    else await carryPort(stream, request.kind, sources.headPort(request.leaseId, request.kind));
+    else if (request.kind === 'measure') {
+      answer(stream, { ok: true });
+      await serveMeasurement(stream);
+    } else await carryPort(stream, request.kind, sources.headPort(request.leaseId, request.kind));
   } catch (error) {
     if (!(error instanceof StreamFault)) log.debug({ error: String(error) }, 'a stream ended early');
     if (error instanceof StreamFault && stream.writable) {

@@ -23,6 +23,12 @@ export interface MachineFacts {
   rayVersions: string[];
 }
 
+/** What it costs to hold so much of a machine, micro-USD per hour. */
+export const priceOf = (
+  { microUsdPerCpuHour, microUsdPerGpuHour }: Pick<NodeTerms, 'microUsdPerCpuHour' | 'microUsdPerGpuHour'>,
+  { cpus, gpus }: { cpus: number; gpus: number },
+): number => Math.ceil(cpus * microUsdPerCpuHour + gpus * microUsdPerGpuHour);
+
 /** What firmware keeps, and makers round, of a device's memory. */
 const memoryTolerance = 0.12;
 

@@ -4,12 +4,14 @@
  */
 export { acceleratorOf, classify, type Resolved, resolve } from './accelerator-lookup.js';
 export { type Accelerator, accelerators } from './accelerators.js';
+export { bestOf, connectivityOf } from './connectivity.js';
 export {
   fleetNodeOf,
   fleetOf,
   type MachineFacts,
   meets,
   modelOf,
+  priceOf,
   recognised,
   refusalInWords,
   requestOf,

@@ -35,7 +35,7 @@ export {
   type StepLimits,
 } from './queue.js';
 export { type Demand, QuotaBook, type TenantTerms } from './quota.js';
-export { costMicroUsd } from './spending.js';
+export { affordableMs, costMicroUsd } from './spending.js';
 export { defaultQueueTerms, type QueueTerms } from './terms.js';
 export type { Wait, WaitCode } from './waiting.js';
 export {

@@ -6,12 +6,12 @@ import type { ClusterId, NodeId, Requirements, TenantId } from '@iocloud/contrac
 import {
   type Candidate,
   empty,
-  fleetNodeOf,
   type MachineFacts,
   makeRoom,
   type Need,
   type Offer,
   placeTogether,
+  priceOf,
   suitable,
   suitableIfEmpty,
   type Use,
@@ -53,6 +53,8 @@ export interface Occupant {
   ending: boolean;
   /** From when it may be released once no job runs there, ms since the epoch; null: not at all. */
   spareSinceMs: number | null;
+  /** A user’s own, which gave leave to stop it: only for urgent work. */
+  onlyForUrgent: boolean;
 }
 
 /** A machine that takes new work; `used`: all that is held of it, by whomever. */
@@ -222,8 +224,9 @@ export class JobGround implements Ground<JobRequest, JobPlacement> {
     );
     const candidates = offers.flatMap(({ machine }) =>
       machine.occupants.flatMap((occupant): Candidate[] => {
-        const { clusterId, use, ending, spareSinceMs } = occupant;
-        if (ending || spareSinceMs === null || (occupant.tenantId !== tenantId && !preempts)) return [];
+        const { clusterId, use, ending, spareSinceMs, onlyForUrgent } = occupant;
+        if (ending || spareSinceMs === null) return [];
+        if ((onlyForUrgent || occupant.tenantId !== tenantId) && !preempts) return [];
         const draft = this.#clusters.get(clusterId);
         if (!draft?.isIdle) return [];
         return [{ clusterId, nodeId: machine.nodeId, use, idleSince: spareSinceMs }];
@@ -238,8 +241,7 @@ export class JobGround implements Ground<JobRequest, JobPlacement> {
     { machine, use }: { machine: MachineFacts; use: Use },
     releases: ClusterId[],
   ): NewCluster {
-    const { microUsdPerCpuHour, microUsdPerGpuHour } = fleetNodeOf(machine);
-    const microUsdPerHour = Math.ceil(node.cpus * microUsdPerCpuHour + node.gpus * microUsdPerGpuHour);
+    const microUsdPerHour = priceOf(machine.terms, node);
     return { kind: 'new', tenantId, nodeId: machine.nodeId, use, releases, microUsdPerHour };
   }
 

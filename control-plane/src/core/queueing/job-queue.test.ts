@@ -345,7 +345,14 @@ describe('where a job goes', () => {
       { kind: 'wait', message: expect.stringContaining('No machine can carry this job') },
     ]);
     const use = { ...empty, cpus: 8 };
-    const foreigner = { clusterId: 'z' as ClusterId, tenantId: 't2' as TenantId, use, ending: false, spareSinceMs: 0 };
+    const foreigner = {
+      clusterId: 'z' as ClusterId,
+      tenantId: 't2' as TenantId,
+      use,
+      ending: false,
+      spareSinceMs: 0,
+      onlyForUrgent: false,
+    };
     const busy = machine('m', { used: use, occupants: [foreigner] });
     expect(decide({ ...full, queued: [job('j')], machines: [busy] })).toMatchObject([
       { kind: 'wait', message: expect.stringContaining('Waiting for a machine') },
@@ -493,7 +500,14 @@ describe('who goes first, and who stops for whom', () => {
   test("an urgent job has another tenant's preemptible job stopped where its machine is shared, then its cluster goes", () => {
     const t2 = 't2' as TenantId;
     const use: Use = { cpus: 8, memoryBytes: 2 ** 30, devices: [] };
-    const occupant = { clusterId: 'c' as ClusterId, tenantId: t2, use, ending: false, spareSinceMs: 0 };
+    const occupant = {
+      clusterId: 'c' as ClusterId,
+      tenantId: t2,
+      use,
+      ending: false,
+      spareSinceMs: 0,
+      onlyForUrgent: false,
+    };
     const world = {
       clusters: [cluster('c', { tenantId: t2, cpus: 8 })],
       machines: [machine('m', { used: use, occupants: [occupant] })],

@@ -1,13 +1,13 @@
 /**
  * Moving work away: an attempt is asked to end (SIGTERM to its driver, SIGKILL when the job's own grace is over) and its
- * job goes back into the queue at its old place, without one of its attempts used up. Draining a machine and preemption
- * both use it. Nothing runs twice meanwhile: the attempt is live until its head, or the loss of it, says that it ended.
+ * job goes back into the queue at its old place, without one of its attempts used up. Draining a machine, the end of a
+ * cluster's budget or time, and preemption use it. Nothing runs twice meanwhile: the attempt is live until its head, or the loss of it, says that it ended.
  */
 import type { AttemptId, ClusterId, JobId } from '@iocloud/contracts';
 import { type Transaction, wake } from '../../platform/index.js';
 
 export interface Eviction {
-  cause: 'drained' | 'preempted' | 'reclaimed' | 'budget';
+  cause: 'drained' | 'clusterOver' | 'preempted' | 'reclaimed' | 'budget';
   /** The job that it makes room for, if it does for one. */
   forJob: JobId | null;
   /** A sentence that the job's owner reads, such as "its machine n1 is being drained (maintenance)." */
@@ -27,17 +27,17 @@ export async function evictAttempt(tx: Transaction, attemptId: AttemptId, evicti
   return rowCount === 1;
 }
 
-/** Its machine is being drained: asks all attempts of a cluster to move; those that have been asked are left as they are. */
+/** Its machine is being drained, or it is being stopped: asks all attempts of a cluster to move; those that have been asked are left as they are. */
 export async function evictCluster(
   tx: Transaction,
   clusterId: ClusterId,
-  drain: Pick<Eviction, 'reason' | 'deadline'>,
+  eviction: Pick<Eviction, 'cause' | 'reason' | 'deadline'>,
 ): Promise<void> {
   const { rows } = await tx.query<{ id: AttemptId }>(
     `SELECT id FROM job_attempts WHERE cluster_id = $1 AND phase <> 'ended' AND evict_reason IS NULL ORDER BY id`,
     [clusterId],
   );
-  for (const { id } of rows) await evictAttempt(tx, id, { ...drain, cause: 'drained', forJob: null });
+  for (const { id } of rows) await evictAttempt(tx, id, { ...eviction, forJob: null });
 }
 
 /** Its head has ended: whoever follows an attempt there looks at once. */

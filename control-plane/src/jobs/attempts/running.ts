@@ -2,6 +2,7 @@
 import type { AttemptId, ClusterId, JobId, Scheduling, TenantId } from '@iocloud/contracts';
 import type { Amounts, OtherWork, RunningJob, Stop } from '../../core/queueing/index.js';
 import type { Transaction } from '../../platform/index.js';
+import type { Eviction } from './eviction.js';
 
 /** The work that holds anything of a cluster, until it has ended for certain. */
 export async function readRunning(tx: Transaction): Promise<{ running: RunningJob[]; others: OtherWork[] }> {
@@ -16,7 +17,7 @@ interface SteerableRow {
   started_at: Date;
   micro_usd_per_hour: number;
   stop_at: Date | null;
-  evict_cause: 'drained' | Stop['why'] | null;
+  evict_cause: Eviction['cause'] | null;
   evicted_for: JobId | null;
   evict_deadline: Date | null;
   tenant_id: TenantId;
@@ -49,10 +50,14 @@ async function readSteerable(tx: Transaction): Promise<RunningJob[]> {
   }));
 }
 
-/** One that moves from its machine is stopped for nobody, but it is not to be told to stop again. */
+/** One that moves from its machine or cluster is stopped for nobody, but it is not to be told to stop again. */
 function stopOf({ evict_cause: cause, evicted_for: forId, evict_deadline: deadline }: SteerableRow): Stop | null {
   if (cause === null || deadline === null) return null;
-  return { why: cause === 'drained' ? 'preempted' : cause, forId, graceUntilMs: deadline.getTime() };
+  return {
+    why: cause === 'drained' || cause === 'clusterOver' ? 'preempted' : cause,
+    forId,
+    graceUntilMs: deadline.getTime(),
+  };
 }
 
 /** Grouped by the database: there may be very many of them, and few kinds. */
