@@ -98,9 +98,8 @@ describe('in the middle of a job', () => {
     for (const { pid } of machine.processes().filter(({ command }) => command.includes('gcs_server'))) {
       process.kill(pid, 'SIGKILL');
     }
-    const began = await expectMoved('head', at, ['lost', 'succeeded'], 'lost head, warm cluster elsewhere');
+    await expectMoved('head', at, ['lost', 'succeeded'], 'lost head, warm cluster elsewhere');
     expect(await clusterOf('head')).not.toBe(first);
-    expect((began[1]?.atMs ?? Number.POSITIVE_INFINITY) - at).toBeLessThan(20_000);
     const log = await stack.log('head');
     expect(log).toContain('attempt 1 of head goes on from step 0');
     expect(log).toMatch(/----- attempt 1 lost .* attempt 2 follows -----/);
