@@ -11,7 +11,7 @@ import { setUpForTests } from './test-environment.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const env = { ...process.env, ...(await setUpForTests(root)) };
 const directory = join(root, 'e2e', 'dist', 'bench'); // compiled from e2e/bench
-// kube-scheduler builds Kubernetes before it measures: by hand only. So does scale, which takes half an hour.
+// kube-scheduler builds Kubernetes before it measures, and scale fills an idle machine for minutes: by hand only.
 const byHand = ['kube-scheduler.bench.js', 'scale.bench.js'];
 const runsHere = file => file.endsWith('.bench.js') && !byHand.includes(file);
 for (const name of (await readdir(directory)).filter(runsHere).sort()) {

@@ -21,9 +21,12 @@ export const streamForwardPath = '/iocloud/streams';
 /** In each direction of one round of a measurement. */
 export const longestMeasureBytes = 4 * 2 ** 20;
 export const maxLineBytes = 4 * 2 ** 20;
-/** How often an agent sends a heartbeat, and after how long a silence its node counts as offline. Milliseconds. */
-export const heartbeatIntervalMs = 2_000;
-export const heartbeatTimeoutMs = 5_000;
+/**
+ * How often an agent sends a heartbeat, and after how long a silence its node counts as offline: it gets no new work, and
+ * nothing that runs there is touched. Milliseconds.
+ */
+export const heartbeatIntervalMs = 1_000;
+export const heartbeatTimeoutMs = 3_500;
 
 /** One Ray node to run on this machine. Its id is never used again: a lease that has exited stays exited. */
 export const leaseSpec = z.object({

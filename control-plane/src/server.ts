@@ -65,6 +65,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
       evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
       headLost: (tx, clusterId) => jobDomain.activity.headLost(tx, clusterId),
+      tell: (tx, clusterIds, news) => jobDomain.activity.tell(tx, clusterIds, news),
     },
   });
   const inventory = new Inventory({
@@ -106,12 +107,13 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   }
 
   const http = new Http(authenticator(database, signer), log);
+  // Routes are tried in the order in which they are bound: what is asked for most comes first.
+  jobDomain.routes(http);
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   clusterDomain.routes(http);
-  jobDomain.routes(http);
   pageRoutes(http, {
     config,
     signer,

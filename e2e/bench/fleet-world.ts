@@ -43,7 +43,7 @@ function zipf(count: number): (random: number) => number {
 const anyCountry = zipf(countryCount);
 const anyModel = zipf(modelCount);
 
-const pick = <T>(random: () => number, list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+export const pick = <T>(random: () => number, list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
 /** A model's usual price: 0.8 USD an hour for an A100's throughput, in proportion. */
 const usualPrice = (tflops: number | null) => 200_000 + ((tflops ?? 60) / 312) * 600_000;
 

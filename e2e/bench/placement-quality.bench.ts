@@ -4,9 +4,11 @@
  * of which must be placed; the weights count price alone.
  */
 import { createRequire } from 'node:module';
-import { Fleet, type FleetNode, type PlacementRequest } from '@iocloud/control-plane/core/matching';
-import { GiB, randomFrom, request } from './fleet-world.js';
+import { Fleet, type FleetNode, type PlacementRequest, type WorkerGroup } from '@iocloud/control-plane/core/matching';
+import { GiB, pick, randomFrom, request } from './fleet-world.js';
 import { percentile, report } from './measure.js';
+import { fits, priceOf, type Rule, SimpleFit } from './simple-fit.js';
+import { models, smallFleet } from './small-fleet.js';
 
 const cases = 400;
 // Its types describe an ES module, its package says CommonJS: imported, the two do not agree.
@@ -15,50 +17,11 @@ const load = createRequire(import.meta.url)('highs') as () => Promise<{
 }>;
 const highs = await load();
 const random = randomFrom(7);
-const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
-const models = ['a100-80-sxm', 'h100-sxm', 'l40s'];
-
-function smallFleet(): FleetNode[] {
-  return Array.from({ length: 10 + Math.floor(random() * 15) }, (_, at): FleetNode => {
-    const count = pick([1, 2, 4, 8]);
-    const inUse = random() < 0.2 ? Math.floor(random() * count) : 0;
-    const model = pick(models);
-    const usual = { 'a100-80-sxm': 800_000, 'h100-sxm': 1_900_000, l40s: 900_000 }[model] ?? 0;
-    return {
-      nodeId: `nd_${String(at).padStart(3, '0')}` as FleetNode['nodeId'],
-      ownerId: 'tn_owner' as FleetNode['ownerId'],
-      shared: true,
-      supplierId: `su_${at}`,
-      domain: `do_${at % 4}`,
-      country: pick(['DE', 'FR', 'US']),
-      region: '',
-      latitudeDeg: null,
-      longitudeDeg: null,
-      cpus: pick([8, 16, 32]) + count,
-      memoryBytes: 512 * GiB,
-      // Devices in use are not listed: all sides see the same free ones.
-      pools: [
-        {
-          model,
-          count: count - inUse,
-          indices: Array.from({ length: count - inUse }, (_, index) => index),
-          simulated: true,
-        },
-      ],
-      interconnect: 'nvlink',
-      network: 'ethernet',
-      connectivity: 'high',
-      compliance: [],
-      rayVersions: ['2.60.0'],
-      microUsdPerGpuHour: Math.round(usual * (0.7 + 0.6 * random())),
-      microUsdPerCpuHour: pick([0, 5_000, 20_000]),
-      reputation: 1,
-      stake: 1,
-      load: 0,
-      schedulable: true,
-    };
-  });
-}
+const anyOf = <T>(list: readonly T[]): T => pick(random, list);
+const nextFleet = () => {
+  const nodes = 10 + Math.floor(random() * 15);
+  return smallFleet({ nodes, inUse: (next, devices) => (next() < 0.2 ? Math.floor(next() * devices) : 0) }, random);
+};
 
 function twoGroups(): PlacementRequest {
   return request({
@@ -66,31 +29,26 @@ function twoGroups(): PlacementRequest {
       {
         name: 'train',
         workers: 1 + Math.floor(random() * 4),
-        cpus: pick([2, 4, 8]),
+        cpus: anyOf([2, 4, 8]),
         memoryBytes: 32 * GiB,
-        devices: pick([1, 2, 4]),
+        devices: anyOf([1, 2, 4]),
         accelerator: { models: random() < 0.5 ? ['a100-80-sxm', 'h100-sxm'] : ['a100-80-sxm'] },
       },
       {
         name: 'serve',
         workers: 1 + Math.floor(random() * 6),
-        cpus: pick([1, 2, 4]),
+        cpus: anyOf([1, 2, 4]),
         memoryBytes: 16 * GiB,
         devices: 1,
-        accelerator: random() < 0.5 ? { models } : { models: ['a100-80-sxm', 'l40s'] },
+        accelerator: random() < 0.5 ? { models: [...models] } : { models: ['a100-80-sxm', 'l40s'] },
       },
     ],
     weights: { price: 1, speed: 0, place: 0, reputation: 0, stake: 0, load: 0, fit: 0 },
   });
 }
 
-type Group = PlacementRequest['groups'][number];
-const fits = (node: FleetNode, group: Group) => group.accelerator?.models?.includes(node.pools[0]?.model ?? '') ?? true;
-const price = (node: FleetNode, group: Group) =>
-  group.devices * node.microUsdPerGpuHour + group.cpus * node.microUsdPerCpuHour;
-
 /** The least price of all workers; null when there is no room. */
-function optimum(nodes: FleetNode[], groups: Group[]): number | null {
+function optimum(nodes: FleetNode[], groups: WorkerGroup[]): number | null {
   const variables = groups.flatMap((group, g) =>
     nodes.flatMap((node, n) => (fits(node, group) ? [{ group, g, node, n, name: `x${g}_${n}` }] : [])),
   );
@@ -109,7 +67,7 @@ function optimum(nodes: FleetNode[], groups: Group[]): number | null {
   if (groups.some((_, g) => !variables.some(one => one.g === g))) return null;
   const problem = [
     'Minimize',
-    ` obj: ${sum(variables.map(one => `${price(one.node, one.group)} ${one.name}`))}`,
+    ` obj: ${sum(variables.map(one => `${priceOf(one.node, one.group)} ${one.name}`))}`,
     'Subject To',
     ...rows.map((row, at) => ` c${at}: ${row}`),
     'General',
@@ -122,20 +80,15 @@ function optimum(nodes: FleetNode[], groups: Group[]): number | null {
   throw new Error(`HiGHS: ${solved.Status}`);
 }
 
-/** Groups and workers in the request's order, each on the node that `better` puts first. */
-function simple(nodes: FleetNode[], groups: Group[], better: (a: number, b: number) => number): number | null {
-  const free = nodes.map(node => ({ devices: node.pools[0]?.count ?? 0, cpus: node.cpus }));
+/** The price of groups and workers in the request's order, each where the rule puts it; null when one finds no room. */
+function simple(nodes: FleetNode[], groups: WorkerGroup[], rule: Rule): number | null {
+  const fleet = new SimpleFit(nodes, rule);
   let total = 0;
   for (const group of groups) {
     for (let worker = 0; worker < group.workers; worker++) {
-      const room = nodes
-        .map((node, at) => ({ node, at, left: free[at] as { devices: number; cpus: number } }))
-        .filter(one => fits(one.node, group) && one.left.devices >= group.devices && one.left.cpus >= group.cpus)
-        .sort((a, b) => better(a.left.devices, b.left.devices) || a.at - b.at)[0];
-      if (!room) return null;
-      room.left.devices -= group.devices;
-      room.left.cpus -= group.cpus;
-      total += price(room.node, group);
+      const node = fleet.take(group);
+      if (!node) return null;
+      total += priceOf(node, group);
     }
   }
   return total;
@@ -146,7 +99,7 @@ const missed = { fleet: 0, firstFit: 0, bestFit: 0 };
 let possible = 0;
 let wrong = 0;
 for (let number = 0; number < cases; number++) {
-  const nodes = smallFleet();
+  const nodes = nextFleet();
   const asked = twoGroups();
   const least = optimum(nodes, asked.groups);
   const fleet = new Fleet();
@@ -159,8 +112,8 @@ for (let number = 0; number < cases; number++) {
   possible += 1;
   const paid = {
     fleet: 'refused' in answer ? null : answer.microUsdPerHour,
-    firstFit: simple(nodes, asked.groups, () => 0),
-    bestFit: simple(nodes, asked.groups, (a, b) => a - b),
+    firstFit: simple(nodes, asked.groups, 'firstFit'),
+    bestFit: simple(nodes, asked.groups, 'bestFit'),
   };
   for (const side of ['fleet', 'firstFit', 'bestFit'] as const) {
     const total = paid[side];

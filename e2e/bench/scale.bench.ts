@@ -4,10 +4,13 @@
  * plane's process, PostgreSQL, Redis, the agents' SSH protocol and every byte that goes over it. Pretended, in a second
  * process (scale/stand-in.ts): the machines and the Ray heads on them with their jobs.
  *
- * What does not run after `--bring-up-minutes` (15) is not waited for, and the rest is measured all the same.
+ * What is not submitted or does not run after `--bring-up-minutes` (6) is not waited for, and the rest is measured all the
+ * same.
  *
- * `--cpu-profile DIR` writes profiles of the control plane there. Ends by itself after `--minutes` (30) at most.
+ * `--hold-until FILE`: with all up, holds them until the file is there, so that the traffic can be given a quiet machine.
+ * `--cpu-profile DIR` writes profiles of the control plane there. Ends by itself after `--minutes` (12) at most.
  */
+import { existsSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Stack, until } from '../src/harness/index.js';
@@ -26,12 +29,13 @@ const { values } = parseArgs({
     tenants: { type: 'string', default: '8' },
     /** Log lines a second of all running jobs together. */
     lines: { type: 'string', default: '100' },
-    'bring-up-minutes': { type: 'string', default: '15' },
-    minutes: { type: 'string', default: '30' },
+    'bring-up-minutes': { type: 'string', default: '6' },
+    minutes: { type: 'string', default: '12' },
+    'hold-until': { type: 'string' },
     'cpu-profile': { type: 'string' },
   },
 });
-const number = (name: Exclude<keyof typeof values, 'cpu-profile'>) => Number(values[name]);
+const number = (name: Exclude<keyof typeof values, 'hold-until' | 'cpu-profile'>) => Number(values[name]);
 const [jobs, launching, rate, seconds] = [number('jobs'), number('launching'), number('rate'), number('seconds')];
 const submitters = 16;
 const bringUpMs = 60_000 * number('bring-up-minutes');
@@ -53,9 +57,14 @@ async function submit(stack: Stack, { apiKey }: BenchTenant, id: string): Promis
 async function bringUp(stack: Stack, world: World) {
   const startedMs = performance.now();
   const since = () => (performance.now() - startedMs) / 1_000;
-  await each(jobs, submitters, index => submit(stack, tenantOf(world, index), `job-${index}`));
+  let acknowledged = 0;
+  await each(jobs, submitters, async index => {
+    if (1_000 * since() > bringUpMs) return;
+    await submit(stack, tenantOf(world, index), `job-${index}`);
+    acknowledged += 1;
+  });
   const acknowledgedSeconds = since();
-  process.stderr.write(`${jobs} jobs acknowledged after ${acknowledgedSeconds.toFixed(1)} s\n`);
+  process.stderr.write(`${acknowledged} jobs acknowledged after ${acknowledgedSeconds.toFixed(1)} s\n`);
   let told = 0;
   const withinMs = () => Math.max(1_000, bringUpMs - 1_000 * since());
   const done = async (what: string, isTrue: () => Promise<boolean> | boolean, everyMs: number) =>
@@ -74,7 +83,7 @@ async function bringUp(stack: Stack, world: World) {
   const runningSeconds = await done(`${jobs} jobs run`, allRun, 500);
   const saysSo = async () => (await queuedOrLaunching(stack, world)) === 0;
   const toldSeconds = runningSeconds === null ? null : await done('the API says so of all', saysSo, 1_000);
-  return { acknowledgedSeconds, runningSeconds, toldSeconds };
+  return { acknowledged, acknowledgedSeconds, runningSeconds, toldSeconds };
 }
 
 const tenantOf = (world: World, index: number): BenchTenant => {
@@ -96,7 +105,7 @@ async function queuedOrLaunching(stack: Stack, world: World): Promise<number> {
 }
 
 /** Of a hundred calls some twenty read a page of jobs and some ten a log; the launching jobs are spread over all evenly. */
-function callAt(world: World, index: number): Call {
+function callAt(world: World, held: number, index: number): Call {
   const every = Math.max(1, Math.floor((rate * seconds) / Math.max(1, launching)));
   const launch = Math.floor(index / every);
   if (index % every === 0 && launch < launching) {
@@ -104,7 +113,7 @@ function callAt(world: World, index: number): Call {
     const { apiKey } = tenantOf(world, launch);
     return { kind: 'submit', method: 'POST', path: '/api/jobs/', apiKey, body: JSON.stringify(body) };
   }
-  const job = Math.floor(Math.random() * jobs);
+  const job = Math.floor(Math.random() * held);
   const { apiKey } = tenantOf(world, job);
   const chance = Math.random();
   if (chance < 0.1) return { kind: 'log', method: 'GET', path: `/api/jobs/job-${job}/logs`, apiKey };
@@ -129,8 +138,12 @@ async function most(stack: Stack, work: Promise<unknown>): Promise<Footprints> {
 }
 
 /** The traffic, and how soon the jobs that launched in it run once their environments are made. */
-async function underLoad(stack: Stack, world: World): Promise<{ traffic: TrafficResult; peak: Footprints }> {
-  const traffic = steadily(stack.address, rate, seconds, index => callAt(world, index));
+async function underLoad(
+  stack: Stack,
+  world: World,
+  held: number,
+): Promise<{ traffic: TrafficResult; peak: Footprints }> {
+  const traffic = steadily(stack.address, rate, seconds, index => callAt(world, held, index));
   const peak = await most(stack, traffic);
   return { traffic: await traffic, peak };
 }
@@ -160,12 +173,17 @@ try {
   const broughtUp = await during('bring-up', () => bringUp(stack, own));
   // Fresh jobs are looked at more often: the figures are those of jobs that have run for a while.
   await new Promise(resolve => setTimeout(resolve, 15_000));
+  const go = values['hold-until'];
+  if (go !== undefined) {
+    process.stderr.write(`holding ${world.report.running} running jobs until ${go} is there\n`);
+    await until(`${go} is there`, 60_000 * number('minutes'), () => existsSync(go), 500);
+  }
   const held = await footprints(stack);
   await during('holding', () => new Promise(resolve => setTimeout(resolve, holdingMs)));
   const before = await footprints(stack);
   const loadBefore = loadavg();
   const runningBeforeTraffic = world.report.running;
-  const { traffic, peak } = await during('under-load', () => underLoad(stack, own));
+  const { traffic, peak } = await during('under-load', () => underLoad(stack, own, broughtUp.acknowledged));
   const launchingAtTheEnd = await queuedOrLaunching(stack, world);
   const after = await footprints(stack);
   report('scale', {

@@ -160,6 +160,7 @@ export class Attempts<Request, Placement extends Priced> {
 
   /** Whether it waits again, or has ended. */
   #stands(record: JobRecord<Request, Placement>): void {
+    this.world.lastNewsMs = this.world.nowMs;
     if (this.world.queue.stateOf(record.job.workload.id) === 'queued') {
       this.world.waiting.add(record);
       return;

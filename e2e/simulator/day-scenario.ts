@@ -33,6 +33,12 @@ export const dayFaults: FaultRates = {
   priceHours: 1,
 };
 
+const dayMix = {
+  faults: () => dayFaults,
+  outageMs: { machine: 20 * minuteMs, partition: 2 * minuteMs, drain: 30 * minuteMs },
+  doubts: null,
+};
+
 export const dayTerms: QueueTerms = {
   ...defaultQueueTerms,
   priceLookMs: 1_800_000,
@@ -71,7 +77,7 @@ export function dayScenario(seed: number, size: DaySize): DayScenario {
   const gpus = machines.reduce((sum, machine) => sum + machine.gpus, 0);
   const tenants = tenantsOf(random, size.tenants, gpus);
   const models = mix.models.map(({ slug }) => slug);
-  const faults = faultsOf(random, { hours: size.hours, gpus }, dayFaults, size.nodes, models);
+  const faults = faultsOf(random, { hours: size.hours, gpus }, dayMix, size.nodes, models);
   const jobs = jobsOf(new Random(seed + 1), mix, size, gpus, tenants);
   return { seed, size: { hours: size.hours, gpus }, machines, gpus, nodes, tenants, jobs, faults };
 }

@@ -1,7 +1,7 @@
 /** One simulated day of a whole fleet, with its figures and what it took to compute them. */
 import { type DaySize, dayFaults, dayScenario, dayTerms } from './day-scenario.js';
 import { FleetGround } from './fleet-ground.js';
-import { type Run, run } from './simulate.js';
+import { type Outcome, run } from './simulate.js';
 import { World } from './world.js';
 
 export const worldSize: DaySize = { hours: 24, nodes: 125_000, tenants: 1_000, load: 0.92 };
@@ -16,7 +16,7 @@ export function simulateDay(
   size: DaySize,
   tell: (line: string) => void,
   maxWallSeconds = Number.POSITIVE_INFINITY,
-): Run & Record<string, unknown> {
+): Outcome & Record<string, unknown> {
   const startedMs = performance.now();
   const scenario = dayScenario(seed, size);
   const world = new World(scenario, new FleetGround(scenario.nodes), {

@@ -27,6 +27,10 @@ export class Failures<Request, Placement extends Priced> {
     return this.#downUntilMs > this.world.nowMs;
   }
 
+  get allIsWell(): boolean {
+    return !this.isDown && this.#silentSince.size === 0 && this.#draining.size === 0;
+  }
+
   isDead(machineId: string): boolean {
     return this.#dead.has(machineId);
   }
@@ -43,7 +47,7 @@ export class Failures<Request, Placement extends Priced> {
 
   strike(fault: Fault): void {
     const { world } = this;
-    world.tally.faults += 1;
+    world.tally.strikes(fault);
     world.lastNewsMs = world.nowMs;
     switch (fault.kind) {
       case 'machine':
@@ -65,7 +69,7 @@ export class Failures<Request, Placement extends Priced> {
         this.#groundChanged();
         break;
       case 'probes':
-        this.#badProbes(fault.each);
+        this.#badProbes(fault);
         break;
     }
   }
@@ -167,13 +171,15 @@ export class Failures<Request, Placement extends Priced> {
     this.whenUp(() => attempts.sighted(execution, 'headExited'));
   }
 
-  #badProbes(each: number): void {
+  #badProbes({ each, words }: Extract<Fault, { kind: 'probes' }>): void {
     const { world } = this;
     this.whenUp(() => {
       for (const execution of world.executions.all()) {
         for (let count = 0; count < each && execution.alive; count += 1) {
-          world.tally.badProbes += 1;
-          world.attempts.sighted(execution, world.random.pick(doubtful));
+          for (const word of words ?? [world.random.pick(doubtful)]) {
+            world.tally.badProbes += 1;
+            world.attempts.sighted(execution, word);
+          }
         }
       }
     });

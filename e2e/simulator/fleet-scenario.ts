@@ -2,21 +2,30 @@
 import type { FleetNode, PlacementRequest, WorkerGroup } from '@iocloud/control-plane/core/matching';
 import { GiB, type Mix, nodeMaker, smallMix, usualPrice } from './fleets.js';
 import { Random } from './random.js';
-import { arrivals, faultsOf, hourMs, jobOf, type Scenario, type Size, seedFaults, tenantsOf } from './scenario.js';
+import { arrivals, faultsOf, jobOf, type Mix as Makeup, type Scenario, type Size, tenantsOf } from './scenario.js';
 
 export interface FleetScenario extends Scenario<PlacementRequest> {
   nodes: FleetNode[];
 }
 
-const meanGpuMs = 2.6 * 0.7 * hourMs;
+const meanGpus = 2.6;
 
-export function fleetScenario(seed: number, size: Size): FleetScenario {
+const nothingParticular: Partial<PlacementRequest> = {
+  where: {},
+  compliance: [],
+  minConnectivity: null,
+  maxMicroUsdPerHour: null,
+  colocate: 'any',
+  spread: null,
+  cells: null,
+};
+
+export function fleetScenario(seed: number, size: Size, makeup: Makeup): FleetScenario {
   const random = new Random(seed);
-  const tenants = tenantsOf(random, size.gpus);
-  const mix = smallMix(
-    random,
-    tenants.map(({ tenantId }) => tenantId),
-  );
+  const tenants = tenantsOf(random, size.gpus, makeup);
+  const owners = tenants.map(({ tenantId }) => tenantId);
+  const usual = smallMix(random, owners);
+  const mix = { ...usual, devices: makeup.devices ?? usual.devices };
   const nodeOf = nodeMaker(mix);
   const nodes: FleetNode[] = [];
   let gpus = 0;
@@ -26,25 +35,28 @@ export function fleetScenario(seed: number, size: Size): FleetScenario {
     gpus += node.pools[0]?.count ?? 0;
   }
   const machines = nodes.map(({ nodeId, pools }) => ({ machineId: nodeId, gpus: pools[0]?.count ?? 0 }));
-  const jobs = arrivals(random, size, meanGpuMs).map((atMs, number) => {
-    const groups = groupsOf(random, mix);
-    const request = requestOf(random, mix, groups);
-    const job = jobOf(random, number, atMs, tenants, { request, ...askedFor(mix, groups), shape: '' });
+  const jobs = arrivals(random, size, makeup, meanGpus).map((atMs, number) => {
+    const isPlain = makeup.plain > 0 && random.chance(makeup.plain);
+    const wanted = groupsOf(random, mix, 2 * makeup.gangs);
+    const groups = isPlain ? wanted.map(group => ({ ...group, accelerator: null })) : wanted;
+    const particular = requestOf(random, mix, groups);
+    const request = isPlain ? { ...particular, ...nothingParticular } : particular;
+    const job = jobOf(random, number, atMs, tenants, makeup, { request, ...askedFor(mix, groups), shape: '' });
     const own = { ...request, tenantId: job.workload.tenantId as PlacementRequest['tenantId'] };
     return { ...job, workload: { ...job.workload, request: own, shape: JSON.stringify(own) } };
   });
   const models = mix.models.map(({ slug }) => slug);
-  const faults = faultsOf(random, size, seedFaults(size.gpus), nodes.length, models);
+  const faults = faultsOf(random, size, makeup, nodes.length, models);
   return { seed, size, machines, gpus, nodes, tenants, jobs, faults };
 }
 
-function groupsOf(random: Random, mix: Mix): WorkerGroup[] {
+function groupsOf(random: Random, mix: Mix, gangs: number): WorkerGroup[] {
   const one = (name: string): WorkerGroup => {
     const devices = random.pick([0.25, 0.5, 1, 1, 1, 1, 2, 4]);
     const model = random.pick(mix.models);
     return {
       name,
-      workers: random.chance(0.2) ? random.integer(2, 5) : 1,
+      workers: random.chance(gangs) ? random.integer(2, 5) : 1,
       cpus: random.pick([1, 4, 8]),
       memoryBytes: random.pick([4, 16, 64]) * GiB,
       devices,

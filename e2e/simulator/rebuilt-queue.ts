@@ -102,8 +102,7 @@ export class RebuiltQueue<Request, Placement extends Priced> implements AnyQueue
 
   #rebuild(nowMs: number): void {
     // Places that were kept go with the queue that kept them.
-    this.#queue.groundChanged();
-    for (const id of [...this.#records.keys(), ...this.#held]) {
+    for (const id of new Set([...this.#records.keys(), ...this.#held])) {
       this.ground.release(id);
       this.ground.release(`reservation of ${id}`);
     }

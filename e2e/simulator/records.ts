@@ -52,6 +52,10 @@ export class Executions<Request, Placement> {
     for (const machineId of execution.machines) this.#on.get(machineId)?.delete(execution);
   }
 
+  get size(): number {
+    return this.#all.size;
+  }
+
   all(): Execution<Request, Placement>[] {
     return [...this.#all];
   }

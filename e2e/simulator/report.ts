@@ -5,7 +5,7 @@ import {
   type QueueDecision,
   type Workload,
 } from '@iocloud/control-plane/core/queueing';
-import type { Scenario } from './scenario.js';
+import type { Fault, Scenario } from './scenario.js';
 
 const percentile = (sorted: number[], rank: number) =>
   sorted[Math.max(0, Math.ceil((rank / 100) * sorted.length) - 1)] ?? null;
@@ -49,8 +49,8 @@ export class Tally {
   #reclaims = 0;
   #budgetStops = 0;
   #paidMicroUsd = 0;
+  readonly #faults: Partial<Record<Fault['kind'], number>> = {};
   migrations = 0;
-  faults = 0;
   fenced = 0;
   badProbes = 0;
 
@@ -70,6 +70,10 @@ export class Tally {
   /** Before all that was to be counted has happened. */
   endsAt(nowMs: number): void {
     this.#untilMs = Math.min(this.#untilMs, nowMs);
+  }
+
+  strikes({ kind }: Fault): void {
+    this.#faults[kind] = (this.#faults[kind] ?? 0) + 1;
   }
 
   submitted(refused: boolean): void {
@@ -134,7 +138,8 @@ export class Tally {
       budgetStops: this.#budgetStops,
       migrations: this.migrations,
       paidUsd: this.#paidMicroUsd / 1e6,
-      faults: this.faults,
+      faults: Object.values(this.#faults).reduce((sum, count) => sum + count, 0),
+      faultsByKind: this.#faults,
       badProbes: this.badProbes,
       fencedWordsDropped: this.fenced,
     };

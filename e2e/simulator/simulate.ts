@@ -7,13 +7,19 @@ import { poolScenario } from './pool-scenario.js';
 import { ForgetfulPools, PoolsGround } from './pools-ground.js';
 import type { Bug } from './records.js';
 import type { Summary } from './report.js';
-import type { Size } from './scenario.js';
+import { evenMix, type Size } from './scenario.js';
+import { swarmOf } from './swarm.js';
 import { seedTerms, World } from './world.js';
 
-export interface Run {
+export interface Outcome {
   summary: Summary;
   checks: number;
   breach: Breach | null;
+}
+
+export interface Run extends Outcome {
+  ground: GroundKind;
+  isRebuilt: boolean;
 }
 
 /** `pools`: a few kinds of alike machines; `fleet`: the real matching core, with requirements. */
@@ -33,22 +39,27 @@ interface Options {
   rebuilds?: boolean;
 }
 
+/** Without a size, a world as the swarm has it: its size and what is in it follow from the seed. */
 export function simulate(
   seed: number,
-  size: Size,
+  given: Size | null,
   { bugs = new Set(), ground = groundOf(seed), rebuilds = rebuildsOf(seed) }: Options = {},
 ): Run {
   const forgets = bugs.has('shared-devices');
-  const terms = { ...seedTerms, bugs, rebuilds };
+  const even = given && { size: given, mix: evenMix(given.gpus), queue: seedTerms.queue };
+  const { size, mix, queue } = even ?? swarmOf(seed);
+  const terms = { ...seedTerms, queue, bugs, rebuilds };
   if (ground === 'pools') {
-    const scenario = poolScenario(seed, size);
-    return run(new World(scenario, new (forgets ? ForgetfulPools : PoolsGround)(scenario.pools), terms));
+    const scenario = poolScenario(seed, size, mix);
+    const pools = new (forgets ? ForgetfulPools : PoolsGround)(scenario.pools);
+    return { ground, isRebuilt: rebuilds, ...run(new World(scenario, pools, terms)) };
   }
-  const scenario = fleetScenario(seed, size);
-  return run(new World(scenario, new (forgets ? ForgetfulFleet : FleetGround)(scenario.nodes), terms));
+  const scenario = fleetScenario(seed, size, mix);
+  const fleet = new (forgets ? ForgetfulFleet : FleetGround)(scenario.nodes);
+  return { ground, isRebuilt: rebuilds, ...run(new World(scenario, fleet, terms)) };
 }
 
-export function run<Request, Placement extends Priced>(world: World<Request, Placement>): Run {
+export function run<Request, Placement extends Priced>(world: World<Request, Placement>): Outcome {
   let breach: Breach | null = null;
   try {
     world.run();

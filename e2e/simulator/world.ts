@@ -43,7 +43,7 @@ export const seedTerms: WorldTerms = {
   rebuilds: false,
 };
 
-/** No deadline is further away, nor any job longer (see `scenario.ts`). */
+/** A world that is not at rest by then has lost track of something. */
 const longestWaitMs = 24 * 3_600_000;
 
 export class World<Request, Placement extends Priced> {
@@ -58,7 +58,7 @@ export class World<Request, Placement extends Priced> {
   readonly tally: Tally;
   readonly attempts: Attempts<Request, Placement>;
   readonly failures: Failures<Request, Placement>;
-  /** When something last happened but a look at prices. */
+  /** When something last happened but that what waits was looked at again. */
   lastNewsMs = 0;
   /** Called when the control plane has decided. */
   onRound: () => void = () => undefined;
@@ -97,12 +97,24 @@ export class World<Request, Placement extends Priced> {
     return this.timeline.nowMs;
   }
 
-  /** Until nothing happens any more but that what waits for a price looks at it: longer than any deadline is ahead. */
+  /** Until nothing happens any more but that what waits for a price looks at it. */
   run(): void {
     const { hours } = this.scenario.size;
-    const untilMs = this.terms.endsEarly ? () => hours * 3_600_000 : () => this.lastNewsMs + longestWaitMs;
+    const untilMs = this.terms.endsEarly ? () => hours * 3_600_000 : () => this.#restsFromMs();
     while (!this.#stopped && this.timeline.step(untilMs));
     if (!this.#stopped && !this.terms.endsEarly) this.checks.atTheEnd();
+  }
+
+  /**
+   * While work arrives, anything runs or is broken, more will happen. After that only time makes a difference: the patience
+   * of those who wait for a loan, another look at prices, and the deadlines of those who wait for low ones.
+   */
+  #restsFromMs(): number {
+    if (this.executions.size > 0 || !this.failures.allIsWell) return this.lastNewsMs + longestWaitMs;
+    const { loanPatienceMs, priceLookMs } = this.terms.queue;
+    let forcedMs = Math.max(this.lastNewsMs, this.scenario.size.hours * 3_600_000);
+    for (const { job } of this.waiting) forcedMs = Math.max(forcedMs, job.workload.deadlineMs ?? 0);
+    return forcedMs + loanPatienceMs + 2 * priceLookMs;
   }
 
   /** After what happens just now. */
@@ -148,7 +160,8 @@ export class World<Request, Placement extends Priced> {
       const { decisions, settled } = this.queue.decide(this.nowMs, { maxTries: 20_000 });
       for (const decision of decisions) this.#carryOut(decision);
       if (decisions.length > 0) this.lastNewsMs = this.nowMs;
-      if (settled) break;
+      // What is ended by force is free at once: others may go there.
+      if (settled && decisions.every(({ kind }) => kind !== 'force')) break;
       if (round > 50) this.checks.broken('the queue settles', `not at ${this.nowMs} ms`);
     }
     this.checks.afterDecision();
@@ -176,6 +189,7 @@ export class World<Request, Placement extends Priced> {
   }
 
   groundChanged(): void {
+    this.lastNewsMs = this.nowMs;
     this.queue.groundChanged();
     this.decide();
   }

@@ -2,10 +2,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import {
   counting,
+  countingTask,
   type Machine,
   type Mark,
   marksOf as marks,
-  marksFile,
+  networkObstacle,
   processes,
   Stack,
   until,
@@ -13,13 +14,17 @@ import {
 
 jest.setTimeout(240_000);
 
+/** Why no machine's network can be cut here, or null. */
+const obstacle = networkObstacle();
 let stack: Stack;
 let machines: Machine[];
 const clusters: Record<string, string> = {};
 beforeAll(async () => {
   // The stack's own machine is too small for the clusters: they stand on the other two, one on each.
-  stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '1' } });
-  machines = [await stack.machine('left'), await stack.machine('right')];
+  const everywhere: Record<string, string> = obstacle === null ? { IOCLOUD_SSH_HOST: '0.0.0.0' } : {};
+  stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '1', ...everywhere } });
+  const ownNetwork = obstacle === null;
+  machines = [await stack.machine('left', { ownNetwork }), await stack.machine('right', { ownNetwork })];
   for (const name of ['alpha', 'beta']) {
     clusters[name] = (await stack.cluster(name, { head: { cpus: 3 } })).id;
   }
@@ -67,6 +72,24 @@ async function expectMoved(id: string, faultAtMs: number, outcomes: string[], fa
   return began;
 }
 
+/** That it cannot be reached is on record, with the machine, its cluster and its job, while nothing is given up yet. */
+async function expectNoticed(id: string, machine: Machine, faultAtMs: number, fault: string): Promise<void> {
+  const clusterId = await clusterOf(id);
+  const eventOf = async (subject: string, reason: string) => {
+    const { items } = (await stack.call('GET', `/v1/events?limit=1000&subject=${subject}`)).body;
+    return items.find((event: { at: string; reason: string }) => {
+      return event.reason === reason && Date.parse(event.at) > faultAtMs;
+    });
+  };
+  const offline = await until('it is noticed', 20_000, () => eventOf(machine.id, 'NodeOffline'));
+  expect((await machine.show()).state).toBe('offline');
+  expect(await eventOf(clusterId, 'MachineUnreachable')).toBeDefined();
+  expect(await eventOf(id, 'MachineUnreachable')).toBeDefined();
+  const { attempts } = (await stack.call('GET', `/v1/jobs/${id}`)).body;
+  expect(attempts.map((attempt: { outcome: string | null }) => attempt.outcome)).toEqual([null]);
+  process.stdout.write(`${fault}: known to be out of reach after ${(Date.parse(offline.at) - faultAtMs) / 1000} s\n`);
+}
+
 describe('in the middle of a job', () => {
   test('kill -9 of the head: the job goes on at another cluster, from its checkpoint', async () => {
     const machine = await start('head', 40);
@@ -105,8 +128,7 @@ describe('in the middle of a job', () => {
     const { reputation } = await machine.show();
     const at = Date.now();
     await machine.killAll();
-    await until('it takes no new work', 10_000, async () => (await machine.show()).state === 'offline');
-    process.stdout.write(`a dead machine: offline after ${(Date.now() - at) / 1000} s\n`);
+    await expectNoticed('machine', machine, at, 'a dead machine');
     await expectMoved('machine', at, ['lost', 'succeeded'], 'dead machine, warm cluster elsewhere');
     // An interrupted job and a lost head; nothing else that happens meanwhile weighs as much.
     await until('it is relied on less', 20_000, async () => (await machine.show()).reputation < 0.9 * reputation);
@@ -123,6 +145,22 @@ describe('in the middle of a job', () => {
     await machine.online();
     await expectMoved('partition', at, ['lost', 'succeeded'], 'partitioned machine');
   });
+
+  (obstacle === null ? test : test.skip)(
+    `a machine whose network is cut and healed${obstacle === null ? '' : ` (not here: ${obstacle})`}: the same`,
+    async () => {
+      const machine = await start('cut', 120);
+      const at = Date.now();
+      await machine.network?.cut();
+      await expectNoticed('cut', machine, at, 'a machine without its network');
+      await until('it runs again', 90_000, () => marksOf('cut').some(({ attempt }) => attempt === 2));
+      // Its agent lives and sees this, too, but cannot say it.
+      expect(machine.processes().filter(({ command }) => /gcs_server|raylet /.test(command))).toEqual([]);
+      await machine.network?.heal();
+      await machine.online();
+      await expectMoved('cut', at, ['lost', 'succeeded'], 'cut network');
+    },
+  );
 
   test('draining: the job writes its checkpoint, moves, and has used up no attempt', async () => {
     // Longer than Ray would wait by itself.
@@ -150,17 +188,7 @@ describe('in the middle of a job', () => {
     const workers = [{ name: 'w', cpus: 1, count: 1, resources: { there: 1 } }];
     const { id } = await stack.cluster('gamma', { head: { cpus: 2 }, workerGroups: workers });
     const machine = await machineOf(id);
-    const program = [
-      'import os, ray, time',
-      'ray.init()',
-      '@ray.remote(resources={"there": 1}, max_retries=-1)',
-      'def work(path):',
-      '    for n in range(20):',
-      '        open(path, "a").write("%d %s 1 %d\\n" % (time.time() * 1000, "stepped" if n else "began", n))',
-      '        time.sleep(0.25)',
-      `ray.get(work.remote("${marksFile(stack, 'worker')}"))`,
-    ].join('\n');
-    await stack.submit(`python -c '${program}'`, { submission_id: 'worker' });
+    await stack.submit(countingTask(stack, 'worker', 20), { submission_id: 'worker' });
     await until('the task steps', 60_000, () => marksOf('worker').some(({ step }) => step >= 4));
     const at = Date.now();
     const raylets = processes().filter(

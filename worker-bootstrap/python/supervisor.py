@@ -27,7 +27,7 @@ POLL_S = 0.05
 HEAD_WAIT_S = 120
 JOIN_TRIES = 3
 TAIL_BYTES = 3000
-FENCE_POLL_S = 0.25
+FENCE_POLL_S = 0.1
 FENCE_MARKER = "IOCLOUD_LEASE_ID"
 
 
@@ -127,16 +127,37 @@ class Supervisor:
     def probe(self, ray_pid):
         """Ready means: the dashboard answers (head), Ray says that the node has joined, and jobs can be started on it."""
         dashboard, agent = self.launch["dashboard"], self.launch["dashboardAgent"]
+        told = False
         while self.ray_pid == ray_pid:
+            told = told or self.tell_agent_port(agent[1])
             if (
                 (dashboard is None or answers_version(dashboard, self.launch["tokenFile"]))
                 and can_connect(agent)
                 and b"Ray runtime started" in read(self.path("ray.log"))
             ):
                 self.ready = True
-                write_json(self.path("status.json"), {"ready": True, "rayNodeId": ray_node_id(self.launch["nodeIp"])})
+                node_id = self.raylet().get("node_id")
+                write_json(self.path("status.json"), {"ready": True, "rayNodeId": node_id})
                 return
             time.sleep(POLL_S)
+
+    def raylet(self):
+        """The options of this lease's raylet: without a PID namespace, those of others with its address are seen, too."""
+        sessions = None if self.launch["sandbox"] else self.launch["sessionsDir"]
+        return raylet_options(self.launch["nodeIp"], sessions)
+
+    def tell_agent_port(self, port):
+        """Tells the raylet the port of its dashboard agent in the file in which the agent would: True once it is done.
+
+        The raylet joins the cluster only when it knows that, and the agent, a large Python program, says it seconds later.
+        `ray start` hands over the other ports of agents, but not this one.
+        """
+        raylet = self.raylet()
+        if "session_dir" not in raylet or "node_id" not in raylet:
+            return False
+        file = os.path.join(raylet["session_dir"], f"dashboard_agent_listen_port_{raylet['node_id']}")
+        write_text(file, str(port))
+        return True
 
 
 def uptime():
@@ -182,18 +203,22 @@ def answers_version(address, token_file):
         return False
 
 
-def ray_node_id(node_ip):
-    """As the raylet was told on its command line. None where processes cannot be read (macOS)."""
+def raylet_options(node_ip, sessions):
+    """What a raylet with this address was told on its command line; only one of the sessions in this directory, if given.
+
+    Empty before it runs, and where processes cannot be read (macOS).
+    """
     if not os.path.isdir("/proc/self"):
-        return None
+        return {}
     address = f"--node_ip_address={node_ip}".encode()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         arguments = read(f"/proc/{pid}/cmdline").split(b"\0")
         if arguments[0].endswith(b"/raylet") and address in arguments:
-            for argument in arguments:
-                if argument.startswith((b"--node_id=", b"--node-id=")):
-                    return argument.split(b"=", 1)[1].decode()
-    return None
+            options = [argument[2:].decode("utf-8", "replace").split("=", 1) for argument in arguments if b"=" in argument]
+            named = {name.replace("-", "_"): value for name, value in options}
+            if sessions is None or named.get("session_dir", "").startswith(sessions):
+                return named
+    return {}
 
 
 def read(path):
@@ -215,9 +240,14 @@ def describe(status):
 
 
 def write_json(path, value):
+    write_text(path, json.dumps(value))
+
+
+def write_text(path, text):
+    """Never seen half written."""
     temporary = f"{path}.{os.getpid()}.{threading.get_ident()}.new"
     with open(temporary, "w") as file:
-        json.dump(value, file)
+        file.write(text)
     os.rename(temporary, path)
 
 

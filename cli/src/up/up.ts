@@ -119,7 +119,8 @@ function controlPlane(
   return {
     name: 'control plane',
     command: process.execPath,
-    args: ['--enable-source-maps', join(repository, 'control-plane/dist/main.js')],
+    // What a busy one makes for a moment (rows, answers) is gone before it has to be moved: MiB, used only when needed.
+    args: ['--enable-source-maps', '--max-semi-space-size=32', join(repository, 'control-plane/dist/main.js')],
     ipc: true,
     env: {
       ...process.env,

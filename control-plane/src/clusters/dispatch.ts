@@ -44,20 +44,38 @@ interface Wiring extends LoopWiring {
 /** One whose machine is being left takes no new job: a user's own comes back elsewhere, one for jobs is given up. */
 export const live =
   (machines: Pick<Machines, 'draining' | 'silentSince'>): Clusters['live'] =>
-  async (db, tenantId) => {
-    const views = await everyLive(db, tenantId);
-    const draining = await machines.draining(db);
-    const silent = new Set(await machines.silentSince(db, heartbeatTimeoutMs / 1000));
-    return views.flatMap(({ view, nodeIds, headNodeId, endsSoon }) => {
-      const drain = nodeIds.map(id => draining.get(id)).find(one => one !== undefined);
-      if (drain && view.origin === 'job') return [];
-      if (drain) return [notReady(view, `its machine ${drain.name} is being drained`)];
-      if (endsSoon) return [notReady(view, `${view.name} is stopped: ${endsSoon}`)];
-      if (view.phase !== 'ready') return [view];
-      if (view.headLeaseId === null) return [notReady(view, 'its head has ended')];
-      return [headNodeId && silent.has(headNodeId) ? notReady(view, 'its head cannot be reached') : view];
+  async (db, tenantId) =>
+    takingJobs(db, machines, await everyLive(db, { tenantId }));
+
+/** Ending or deleting a cluster takes its row FOR UPDATE, which waits for this weaker lock. */
+export const hold =
+  (machines: Pick<Machines, 'draining' | 'silentSince'>): Clusters['hold'] =>
+  async (tx, clusterIds) => {
+    await tx.query({
+      name: 'hold-clusters',
+      text: 'SELECT 1 FROM clusters WHERE id = ANY($1) ORDER BY id FOR KEY SHARE',
+      values: [clusterIds],
     });
+    return takingJobs(tx, machines, await everyLive(tx, { clusterIds }));
   };
+
+async function takingJobs(
+  db: Queryable,
+  machines: Pick<Machines, 'draining' | 'silentSince'>,
+  views: LiveCluster[],
+): Promise<ClusterView[]> {
+  const draining = await machines.draining(db);
+  const silent = new Set(await machines.silentSince(db, heartbeatTimeoutMs / 1000));
+  return views.flatMap(({ view, nodeIds, headNodeId, endsSoon }) => {
+    const drain = nodeIds.map(id => draining.get(id)).find(one => one !== undefined);
+    if (drain && view.origin === 'job') return [];
+    if (drain) return [notReady(view, `its machine ${drain.name} is being drained`)];
+    if (endsSoon) return [notReady(view, `${view.name} is stopped: ${endsSoon}`)];
+    if (view.phase !== 'ready') return [view];
+    if (view.headLeaseId === null) return [notReady(view, 'its head has ended')];
+    return [headNodeId && silent.has(headNodeId) ? notReady(view, 'its head cannot be reached') : view];
+  });
+}
 
 function notReady(view: ClusterView, waitingFor: string): ClusterView {
   const phase = view.phase === 'ready' ? 'provisioning' : view.phase;
@@ -72,13 +90,21 @@ interface LiveCluster {
   endsSoon: string | undefined;
 }
 
-async function everyLive(db: Queryable, tenantId?: TenantId): Promise<LiveCluster[]> {
-  const { rows } = await db.query<ClusterRow>(
-    `SELECT * FROM clusters WHERE phase IN ('pending', 'provisioning', 'ready') AND desired = 'running'
-       AND ($1::text IS NULL OR tenant_id = $1) ORDER BY created_at, id`,
-    [tenantId ?? null],
-  );
-  const leases = await leasesOf(
+async function everyLive(
+  db: Queryable,
+  among: { tenantId?: TenantId | undefined; clusterIds?: ClusterId[] },
+): Promise<LiveCluster[]> {
+  const { rows } = await db.query<LiveRow>({
+    name: 'live-clusters',
+    // Every run of the scheduler reads all of them: no more than it looks at.
+    text: `SELECT id, tenant_id, name, origin, phase, spec, retries,
+             CASE WHEN phase = 'ready' THEN jsonb_path_query_array(conditions, '$[*] ? (@.type == "Ending")')
+               ELSE conditions END AS conditions
+           FROM clusters WHERE phase IN ('pending', 'provisioning', 'ready') AND desired = 'running'
+             AND ($1::text IS NULL OR tenant_id = $1) AND ($2::text[] IS NULL OR id = ANY($2)) ORDER BY created_at, id`,
+    values: [among.tenantId ?? null, among.clusterIds ?? null],
+  });
+  const leases = await standingLeases(
     db,
     rows.map(row => row.id),
   );
@@ -97,7 +123,25 @@ async function everyLive(db: Queryable, tenantId?: TenantId): Promise<LiveCluste
   });
 }
 
-function toView(row: ClusterRow, leases: LeaseRow[], load: ClusterLoad | undefined): ClusterView {
+type LiveRow = Pick<ClusterRow, 'id' | 'tenant_id' | 'name' | 'origin' | 'phase' | 'spec' | 'retries' | 'conditions'>;
+type StandingLease = Pick<
+  LeaseRow,
+  'id' | 'cluster_id' | 'node_id' | 'role' | 'group_name' | 'ordinal' | 'phase' | 'desired' | 'memory_bytes'
+>;
+
+async function standingLeases(db: Queryable, clusterIds: ClusterId[]): Promise<Map<ClusterId, StandingLease[]>> {
+  const { rows } = await db.query<StandingLease>({
+    name: 'standing-leases',
+    text: `SELECT id, cluster_id, node_id, role, group_name, ordinal, phase, desired, memory_bytes FROM leases
+           WHERE cluster_id = ANY($1) AND released_at IS NULL ORDER BY cluster_id, role, group_name, ordinal`,
+    values: [clusterIds],
+  });
+  const byCluster = new Map<ClusterId, StandingLease[]>(clusterIds.map(id => [id, []]));
+  for (const row of rows) byCluster.get(row.cluster_id)?.push(row);
+  return byCluster;
+}
+
+function toView(row: LiveRow, leases: StandingLease[], load: ClusterLoad | undefined): ClusterView {
   const standing = leases.map(({ id, group_name, ordinal, phase, desired }) => {
     return { id, group: group_name, ordinal, phase, desired };
   });
@@ -145,7 +189,7 @@ function capacityOf(places: Place[], memory: ReadonlyMap<string, number>): Capac
   };
 }
 
-function waitingFor(row: ClusterRow): string {
+function waitingFor(row: LiveRow): string {
   const unmet = row.conditions.find(condition => condition.status === 'False' && condition.type !== 'NetworkIsolated');
   return unmet ? `${row.name}: ${unmet.message}` : `${row.name} is being provisioned`;
 }

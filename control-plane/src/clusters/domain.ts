@@ -3,7 +3,7 @@ import type { Cluster, ClusterId, NodeId, TenantId } from '@iocloud/contracts';
 import type { LeaseBook, Machines, Reputation } from '../inventory/index.js';
 import type { Config, Database, Http, Logger, Seal, Signals, Signer, TopicHandler } from '../platform/index.js';
 import { dashboardRoutes } from './dashboard/index.js';
-import { explainForJob, groundsOf, live, provisionForJob } from './dispatch.js';
+import { explainForJob, groundsOf, hold, live, provisionForJob } from './dispatch.js';
 import { runsJobs } from './head-jobs.js';
 import { headState, machineOf } from './head-state.js';
 import { Heads } from './heads.js';
@@ -141,6 +141,7 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
     leaseBook: createLeaseBook({ ...wiring, told }),
     clusters: {
       live: live(machines),
+      hold: hold(machines),
       provisionForJob: provisionForJob({ ...loop, config, seal: wiring.seal }),
       headState: headState(wiring),
       machineOf,

@@ -1,10 +1,11 @@
 /** The leases as the machines' agents see them: what each shall run, and what each reports. */
 import type { ClusterId, LeaseId, LeaseObservation, LeasePhase, NodeId, TenantId } from '@iocloud/contracts';
-import { recordEvent } from '../events/index.js';
+import { recordEvent, recordEvents } from '../events/index.js';
 import type { LeaseBook, Reputation } from '../inventory/index.js';
 import { type Database, type Seal, type Transaction, wake } from '../platform/index.js';
 import { leasedWithLoad } from './load-store.js';
 import { wakeWaiting } from './loop.js';
+import type { ClusterActivity } from './ports.js';
 import type { LeaseRow, StoredLeaseSpec } from './store.js';
 
 /** What an observation may change: a lease only ever goes forward, and one that has exited stays exited. */
@@ -35,6 +36,7 @@ interface Wiring {
   database: Database;
   seal: Seal;
   reputation: Reputation;
+  activity: Pick<ClusterActivity, 'tell'>;
   now(): Date;
   told(tenantId: TenantId): void;
 }
@@ -82,6 +84,23 @@ export function createLeaseBook(wiring: Wiring): LeaseBook {
         [nodeId],
       );
       for (const row of rows) await wake(tx, 'cluster', row.cluster_id);
+    },
+
+    tellOfMachine: async (tx, nodeId, news) => {
+      const { rows } = await tx.query<{ cluster_id: ClusterId; tenant_id: TenantId }>(
+        'SELECT DISTINCT cluster_id, tenant_id FROM leases WHERE node_id = $1 AND released_at IS NULL',
+        [nodeId],
+      );
+      if (rows.length === 0) return;
+      await recordEvents(
+        tx,
+        rows.map(row => ({ tenantId: row.tenant_id, subjectKind: 'cluster', subject: row.cluster_id, ...news })),
+      );
+      await wiring.activity.tell(
+        tx,
+        rows.map(row => row.cluster_id),
+        news,
+      );
     },
 
     roomCame: wakeWaiting,

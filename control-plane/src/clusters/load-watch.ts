@@ -18,7 +18,7 @@ import type { ResourceState } from './ray-state/index.js';
 const tickMs = 500;
 const calmIntervalMs = 5_000;
 const keenIntervalMs = 2_000;
-const spacingMs = 20;
+const spacingMs = 30;
 const longestIntervalMs = (maxAgeMs * 2) / 3;
 /** A head that did not answer is asked again after so many intervals. */
 const patience = 3;

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import type {
   ClusterId,
   ClusterPhase,
+  Event,
   Explanation,
   LeaseId,
   NodeId,
@@ -64,6 +65,8 @@ export interface RoomsAsked {
 export interface Clusters {
   /** Live clusters of all tenants, or of one. One whose head has ended or cannot be reached is not `ready`. */
   live(db: Queryable, tenantId?: TenantId): Promise<ClusterView[]>;
+  /** Those of these that are live, as they are now. None of them can begin to end before the transaction does. */
+  hold(tx: Transaction, clusterIds: ClusterId[]): Promise<ClusterView[]>;
   /**
    * Provisions a cluster for a job that found no room: one head with at least `needs`, released after the idle time.
    * Returns the reason in words when no machine could carry it now; `ever` says whether any could if it were free.
@@ -127,4 +130,6 @@ export interface ClusterActivity {
   evict(tx: Transaction, clusterId: ClusterId, eviction: Eviction): Promise<void>;
   /** Its head has ended or is lost: its attempts are looked at, at once. */
   headLost(tx: Transaction, clusterId: ClusterId): Promise<void>;
+  /** What its machine is in is told to the jobs that run there. */
+  tell(tx: Transaction, clusterIds: ClusterId[], news: Pick<Event, 'reason' | 'message' | 'severity'>): Promise<void>;
 }

@@ -20,15 +20,23 @@ import { StreamRefused } from './ports.js';
 const streamAnswerTimeoutMs = 10_000;
 const maxAnswerBytes = 8_192;
 
+type Observed = Extract<AgentMessage, { type: 'observed' }>;
+
 export class AgentConnection {
   #control: ServerChannel | undefined;
   #forwarding = false;
+  /** What is observed is taken in one after the other; of what waits, the newest says it all. */
+  #observing = false;
+  #observed: Observed | undefined;
 
   constructor(
     readonly nodeId: NodeId,
     readonly connection: Connection,
     readonly log: Logger,
-    /** Handles one message; a rejection ends the connection, and the agent says all of it again on the next. */
+    /**
+     * Handles one message; a rejection ends the connection, and the agent says all of it again on the next. A heartbeat
+     * waits for no other message: a machine is not silent because what it observes takes long to be recorded.
+     */
     readonly onMessage: (message: AgentMessage, from: AgentConnection) => Promise<void>,
   ) {
     connection.on('session', accept => {
@@ -57,13 +65,39 @@ export class AgentConnection {
   async #read(channel: ServerChannel): Promise<void> {
     try {
       for await (const line of lines(channel, maxLineBytes)) {
-        await this.onMessage(agentMessage.parse(JSON.parse(line)), this);
+        const message = agentMessage.parse(JSON.parse(line));
+        if (message.type === 'hello') await this.onMessage(message, this);
+        else if (message.type === 'observed') this.#observe(message);
+        else this.onMessage(message, this).catch(error => this.#fail(error));
       }
     } catch (error) {
-      this.log.warn({ nodeId: this.nodeId, err: error }, 'an agent connection is ended');
+      this.#fail(error);
     } finally {
       this.end();
     }
+  }
+
+  #observe(message: Observed): void {
+    this.#observed = message;
+    if (this.#observing) return;
+    this.#observeAll().catch(error => this.#fail(error));
+  }
+
+  async #observeAll(): Promise<void> {
+    this.#observing = true;
+    try {
+      for (let message = this.#observed; message; message = this.#observed) {
+        this.#observed = undefined;
+        await this.onMessage(message, this);
+      }
+    } finally {
+      this.#observing = false;
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.log.warn({ nodeId: this.nodeId, err: error }, 'an agent connection is ended');
+    this.end();
   }
 
   send(message: ControlMessage): void {

@@ -8,9 +8,10 @@ import {
 } from '@iocloud/contracts';
 import type { Connection } from 'ssh2';
 import { recordEvent } from '../events/index.js';
-import { type Database, type Logger, type TopicHandler, wake } from '../platform/index.js';
+import { Batcher, type Database, type Logger, type TopicHandler, wake } from '../platform/index.js';
 import { AgentConnection } from './agent-connection.js';
 import { drainingNodes, finishDrain, unfinishedDrains } from './draining.js';
+import { Hearing, silenceLookMs } from './hearing.js';
 import { type LeaseBook, type Machines, StreamRefused } from './ports.js';
 import { SshServer } from './ssh-server.js';
 import * as store from './store.js';
@@ -24,10 +25,17 @@ interface Options {
   nodeLostSeconds: number;
 }
 
+/** Heartbeats of so many milliseconds are recorded together, at most so many. */
+const beatSpacingMs = 50;
+const mostBeats = 500;
+
 export class Inventory {
   readonly #agents = new Map<NodeId, AgentConnection>();
-  readonly #lastHeard = new Map<NodeId, number>();
+  readonly #hearing = new Hearing(() => performance.now());
   readonly #ssh: SshServer;
+  readonly #beats: Batcher<store.Beat, boolean>;
+  #watch: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
 
   constructor(readonly options: Options) {
     const { database, log, ssh } = options;
@@ -37,13 +45,26 @@ export class Inventory {
       enrolledKey: userName => store.enrolledKey(database, userName),
       onAgent: (nodeId, connection) => this.#onAgent(nodeId, connection),
     });
+    const record = async (beats: store.Beat[]) => {
+      const recorded = await store.touchEach(database, beats);
+      return beats.map(({ nodeId }) => recorded.has(nodeId));
+    };
+    this.#beats = new Batcher(record, mostBeats, undefined, beatSpacingMs);
   }
 
-  listen(): Promise<number> {
-    return this.#ssh.listen();
+  async listen(): Promise<number> {
+    const port = await this.#ssh.listen();
+    this.#watch = setInterval(() => {
+      this.#looking ??= this.#lookForSilent().finally(() => {
+        this.#looking = undefined;
+      });
+    }, silenceLookMs);
+    return port;
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#watch);
+    await this.#looking;
     await this.#ssh.close();
   }
 
@@ -53,7 +74,11 @@ export class Inventory {
     enrolled: store.enrolledMachines,
     read: store.readMachines,
     changeDesired: store.changeDesired,
-    silentSince: store.silentSince,
+    silentSince: async (db, seconds) => {
+      const silent = await store.silentSince(db, seconds);
+      // Of those that are heard here the record is late, or the database's clock has jumped.
+      return silent.filter(nodeId => !this.#hearing.hasHeardWithin(nodeId, seconds * 1_000));
+    },
     draining: drainingNodes,
     openStream: (nodeId, request) => {
       const agent = this.#agents.get(nodeId);
@@ -62,21 +87,19 @@ export class Inventory {
     },
   };
 
-  /** Topic 'node': tells a connected agent what to run; declares a silent node offline. */
+  /** Topic 'node': tells a connected agent what to run. */
   readonly node: TopicHandler = {
     handle: async nodeId => {
-      await this.#endSilent(nodeId as NodeId);
       await finishDrain(this.options.database, this.options.leaseBook, nodeId as NodeId);
       await this.#push(nodeId as NodeId);
     },
     sweep: async () => {
       const connected = [...this.#agents.keys()];
-      const [overdue, behind, draining] = await Promise.all([
-        store.overdueNodes(this.options.database),
+      const [behind, draining] = await Promise.all([
         store.behind(this.options.database, connected),
         unfinishedDrains(this.options.database),
       ]);
-      return [...new Set([...overdue, ...behind, ...draining])];
+      return [...new Set([...behind, ...draining])];
     },
   };
 
@@ -92,18 +115,21 @@ export class Inventory {
   }
 
   async #onMessage(nodeId: NodeId, from: AgentConnection, message: AgentMessage): Promise<void> {
-    this.#lastHeard.set(nodeId, Date.now());
+    this.#hearing.heard(nodeId);
     if (message.type !== 'hello' && this.#agents.get(nodeId) !== from) {
       throw new Error('an agent spoke before its hello, or after a newer connection of its own');
     }
     switch (message.type) {
       case 'hello':
         return this.#onHello(nodeId, from, message);
-      case 'heartbeat':
-        if (!(await store.touch(this.options.database, nodeId, message.diskFreeBytes))) {
+      case 'heartbeat': {
+        const beat = { nodeId, diskFreeBytes: message.diskFreeBytes };
+        if (!(await this.#beats.add(beat)) && !(await store.touch(this.options.database, beat))) {
+          this.#hearing.forget(nodeId);
           throw new Error('the node counts as offline: its agent must say hello again');
         }
         return this.#acknowledge(from, message.beat);
+      }
       case 'observed':
         await this.options.leaseBook.observed(nodeId, message.revision, message.leases);
         return store.setObservedRevision(this.options.database, nodeId, message.revision);
@@ -134,6 +160,11 @@ export class Inventory {
           reason: 'NodeOnline',
           message: `${node.name} is online: ${hello.inventory.cpus} CPUs, ${hello.inventory.devices.length} accelerators`,
         });
+        await this.options.leaseBook.tellOfMachine(tx, nodeId, {
+          reason: 'MachineReachable',
+          message: `the machine ${node.name} is heard of again`,
+          severity: 'info',
+        });
         await wake(tx, 'dispatch', 'all');
       }
       return true;
@@ -159,7 +190,22 @@ export class Inventory {
     agent.send({ type: 'desired', revision, leases });
   }
 
-  async #endSilent(nodeId: NodeId): Promise<void> {
+  /** Those that are silent are offline from now on: that much is known. Whether what runs there has ended is not. */
+  async #lookForSilent(): Promise<void> {
+    this.#hearing.look();
+    if (!this.#hearing.hasListenedFor(heartbeatTimeoutMs)) return;
+    try {
+      const overdue = await store.overdueNodes(this.options.database);
+      for (const nodeId of overdue) {
+        if (!this.#hearing.hasHeardWithin(nodeId, heartbeatTimeoutMs)) await this.#declareSilent(nodeId);
+      }
+    } catch (error) {
+      this.options.log.warn({ err: error }, 'silent machines could not be looked for; again soon');
+    }
+  }
+
+  async #declareSilent(nodeId: NodeId): Promise<void> {
+    const lostSeconds = this.options.nodeLostSeconds;
     await this.options.database.transaction(async tx => {
       const node = await store.markOffline(tx, nodeId);
       if (!node) return;
@@ -168,11 +214,15 @@ export class Inventory {
         subjectKind: 'node',
         subject: nodeId,
         reason: 'NodeOffline',
-        message: `${node.name} has been silent for more than ${heartbeatTimeoutMs / 1000} s`,
+        message: `${node.name} has been silent for more than ${heartbeatTimeoutMs / 1000} s: it cannot be reached and gets no new work`,
+        severity: 'warning',
+      });
+      await this.options.leaseBook.tellOfMachine(tx, nodeId, {
+        reason: 'MachineUnreachable',
+        message: `the machine ${node.name} cannot be reached; what runs there is left alone until it has been silent for ${lostSeconds} s`,
         severity: 'warning',
       });
     });
-    const heard = this.#lastHeard.get(nodeId);
-    if (heard !== undefined && Date.now() - heard > heartbeatTimeoutMs) this.#agents.get(nodeId)?.end();
+    this.#agents.get(nodeId)?.end();
   }
 }

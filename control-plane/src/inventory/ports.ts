@@ -1,6 +1,6 @@
 /** What inventory offers to clusters, and what it needs from them; main.ts joins the two. */
 import type { Duplex } from 'node:stream';
-import type { LeaseObservation, LeaseSpec, NodeId, NodeLoad, StreamRequest, TenantId } from '@iocloud/contracts';
+import type { Event, LeaseObservation, LeaseSpec, NodeId, NodeLoad, StreamRequest, TenantId } from '@iocloud/contracts';
 import type { Evidence, MachineFacts } from '../core/matching/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
 
@@ -41,7 +41,7 @@ export interface Machines {
    * wakes whoever holds its agent's connection.
    */
   changeDesired(tx: Transaction, nodeId: NodeId): Promise<number>;
-  /** Nodes that have been silent for at least so long, or that were removed. */
+  /** Nodes that have been silent for at least so long, on record and as far as this process hears, or that were removed. */
   silentSince(db: Queryable, seconds: number): Promise<NodeId[]>;
   /** Nodes that take no new work, drained ones included, with the time at which what is still there is ended. */
   draining(db: Queryable): Promise<ReadonlyMap<NodeId, Draining>>;
@@ -65,6 +65,8 @@ export interface LeaseBook {
   ): Promise<Map<NodeId, { cpus: number; memoryBytes: number; devices: number[]; load: NodeLoad }>>;
   /** The node is to be left: its clusters are looked at, and go. */
   leave(tx: Transaction, nodeId: NodeId): Promise<void>;
+  /** Tells those whose clusters or jobs are there what has become of the node. */
+  tellOfMachine(tx: Transaction, nodeId: NodeId, news: Pick<Event, 'reason' | 'message' | 'severity'>): Promise<void>;
   /** A machine takes work again: clusters that wait for room look again. */
   roomCame(tx: Transaction): Promise<void>;
   /** No lease holds anything of the node any more. */

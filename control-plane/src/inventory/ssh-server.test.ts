@@ -1,6 +1,12 @@
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { agentSubsystem, type NodeId, type StreamRequest, streamForwardPath } from '@iocloud/contracts';
+import {
+  type AgentMessage,
+  agentSubsystem,
+  type NodeId,
+  type StreamRequest,
+  streamForwardPath,
+} from '@iocloud/contracts';
 import { newSshKeyPair } from '@iocloud/contracts/wire';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
@@ -21,8 +27,12 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-async function startSshServer(onAgent: (agent: AgentConnection) => void = () => undefined) {
-  const heard: unknown[] = [];
+/** `handle`: what is made of a message once it is heard. */
+async function startSshServer(
+  onAgent: (agent: AgentConnection) => void = () => undefined,
+  handle: (message: AgentMessage) => Promise<void> = async () => undefined,
+) {
+  const heard: AgentMessage[] = [];
   const server = new SshServer({
     host: '127.0.0.1',
     port: 0,
@@ -33,6 +43,7 @@ async function startSshServer(onAgent: (agent: AgentConnection) => void = () => 
       onAgent(
         new AgentConnection(id, connection, log, async message => {
           heard.push(message);
+          await handle(message);
         }),
       ),
   });
@@ -51,6 +62,11 @@ function dial(port: number, options: { username?: string; privateKey?: string; p
   client.connect({ host: '127.0.0.1', port, username: nodeId, strictVendor: false, ...options });
   return { client, outcome };
 }
+
+const openControl = (client: ssh2.Client) =>
+  new Promise<Duplex>((resolve, reject) =>
+    client.subsys(agentSubsystem, (error, channel) => (error ? reject(error) : resolve(channel))),
+  );
 
 describe('the SSH server of the agents', () => {
   test('lets in a device that proves its enrolled key', async () => {
@@ -101,9 +117,7 @@ describe('the SSH server of the agents', () => {
       });
     });
     expect(await outcome).toBe('ready');
-    const control = await new Promise<Duplex>((resolve, reject) =>
-      client.subsys(agentSubsystem, (error, channel) => (error ? reject(error) : resolve(channel))),
-    );
+    const control = await openControl(client);
     await new Promise<void>((resolve, reject) =>
       client.openssh_forwardInStreamLocal(streamForwardPath, error => (error ? reject(error) : resolve())),
     );
@@ -122,14 +136,45 @@ describe('the SSH server of the agents', () => {
     expect(heard).toEqual([{ type: 'heartbeat', beat: 1, diskFreeBytes: 1, memoryAvailableBytes: 2, load1: 0.5 }]);
   });
 
+  test('hears heartbeats while an observation takes long to be recorded, and of those that wait the newest', async () => {
+    let recorded = (): void => undefined;
+    const slow = new Promise<void>(resolve => {
+      recorded = resolve;
+    });
+    let beats = 0;
+    const enough = { beat: (): void => undefined, last: (): void => undefined };
+    const beat = new Promise<void>(resolve => {
+      enough.beat = resolve;
+    });
+    const last = new Promise<void>(resolve => {
+      enough.last = resolve;
+    });
+    const { port, heard } = await startSshServer(undefined, async message => {
+      if (message.type === 'heartbeat' && ++beats === 2) enough.beat();
+      if (message.type !== 'observed') return;
+      if (message.revision === 3) enough.last();
+      await slow;
+    });
+    const { client, outcome } = dial(port, { privateKey: device.private });
+    expect(await outcome).toBe('ready');
+    const control = await openControl(client);
+    const observed = (revision: number) => `{"type":"observed","revision":${revision},"leases":[]}\n`;
+    const heartbeat = '{"type":"heartbeat","beat":1,"diskFreeBytes":1,"memoryAvailableBytes":2,"load1":0.5}\n';
+    control.write(observed(1) + heartbeat + observed(2) + observed(3) + heartbeat);
+    await beat;
+    expect(heard.map(({ type }) => type)).toEqual(['observed', 'heartbeat', 'heartbeat']);
+    recorded();
+    await last;
+    expect(heard.at(-1)).toEqual({ type: 'observed', revision: 3, leases: [] });
+    expect(heard).toHaveLength(4);
+  });
+
   test('an agent that talks nonsense is cut off', async () => {
     const { port, heard } = await startSshServer(() => undefined);
     const { client, outcome } = dial(port, { privateKey: device.private });
     expect(await outcome).toBe('ready');
     const closed = once(client, 'close');
-    const control = await new Promise<Duplex>((resolve, reject) =>
-      client.subsys(agentSubsystem, (error, channel) => (error ? reject(error) : resolve(channel))),
-    );
+    const control = await openControl(client);
     control.write('{"type":"observed","revision":"all of them"}\n');
     await closed;
     expect(heard).toEqual([]);

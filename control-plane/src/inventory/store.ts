@@ -153,13 +153,43 @@ export async function markOnline(
   return row ? { tenantId: row.tenant_id, name: row.name, cameOnline: !row.was_online } : null;
 }
 
+export interface Beat {
+  nodeId: NodeId;
+  diskFreeBytes: number;
+}
+
+/** A change of the free disk by less than this is not written: what is told each second need not be written each second. */
+const diskStepBytes = 64 * 2 ** 20;
+
+/**
+ * Records these heartbeats and returns the nodes of which it did. Left out are those that were removed or declared
+ * offline, and those that somebody is just changing, for whom the others shall not wait: `touch` tells which.
+ */
+export async function touchEach(db: Queryable, beats: Beat[]): Promise<Set<NodeId>> {
+  const { rows } = await db.query<{ id: NodeId }>({
+    name: 'touch-nodes',
+    text: `WITH free AS (
+             SELECT id FROM nodes WHERE id = ANY($1) AND online AND removed_at IS NULL FOR NO KEY UPDATE SKIP LOCKED)
+           UPDATE nodes n SET last_heartbeat_at = now(), inventory = ${withDisk}
+           FROM free, unnest($1::text[], $2::bigint[]) AS beat (id, disk)
+           WHERE n.id = free.id AND beat.id = free.id RETURNING n.id`,
+    values: [beats.map(beat => beat.nodeId), beats.map(beat => beat.diskFreeBytes)],
+  });
+  return new Set(rows.map(row => row.id));
+}
+
+const withDisk = `CASE WHEN abs((n.inventory->>'diskFreeBytes')::bigint - beat.disk) < ${diskStepBytes} THEN n.inventory
+             ELSE jsonb_set(n.inventory, '{diskFreeBytes}', to_jsonb(beat.disk)) END`;
+
 /** False when the node was removed, or declared offline: then its agent must say hello again. */
-export async function touch(db: Queryable, nodeId: NodeId, diskFreeBytes: number): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `UPDATE nodes SET last_heartbeat_at = now(), inventory = jsonb_set(inventory, '{diskFreeBytes}', to_jsonb($2::bigint))
-     WHERE id = $1 AND online AND removed_at IS NULL`,
-    [nodeId, diskFreeBytes],
-  );
+export async function touch(db: Queryable, { nodeId, diskFreeBytes }: Beat): Promise<boolean> {
+  const { rowCount } = await db.query({
+    name: 'touch-node',
+    text: `UPDATE nodes n SET last_heartbeat_at = now(), inventory = ${withDisk}
+           FROM (SELECT $1::text AS id, $2::bigint AS disk) beat
+           WHERE n.id = beat.id AND online AND removed_at IS NULL`,
+    values: [nodeId, diskFreeBytes],
+  });
   return rowCount === 1;
 }
 

@@ -1,6 +1,7 @@
 /** What clusters ask of jobs: is anything running there, since when is nothing; and what they tell them. */
-import type { ClusterId } from '@iocloud/contracts';
+import type { ClusterId, TenantId } from '@iocloud/contracts';
 import type { ClusterActivity } from '../clusters/ports.js';
+import { recordEvents } from '../events/index.js';
 import { evictCluster, wakeAttempts } from './attempts/index.js';
 
 /** The end of the last job is known even when the job itself has been deleted. */
@@ -17,4 +18,15 @@ export const clusterActivity: ClusterActivity = {
   },
   evict: evictCluster,
   headLost: wakeAttempts,
+  async tell(tx, clusterIds, news) {
+    const { rows } = await tx.query<{ tenant_id: TenantId; submission_id: string }>(
+      `SELECT j.tenant_id, j.submission_id FROM job_attempts a JOIN jobs j ON j.id = a.job_id
+       WHERE a.cluster_id = ANY($1) AND a.phase <> 'ended'`,
+      [clusterIds],
+    );
+    await recordEvents(
+      tx,
+      rows.map(row => ({ tenantId: row.tenant_id, subjectKind: 'job', subject: row.submission_id, ...news })),
+    );
+  },
 };

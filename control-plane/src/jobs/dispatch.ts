@@ -3,11 +3,11 @@
  * whom, is decided by core/queueing; here the decisions are made true, or not at all, in one transaction.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { type ClusterId, type JobId, newId, type Requirements } from '@iocloud/contracts';
-import type { ClusterView } from '../clusters/ports.js';
+import type { JobId, Requirements } from '@iocloud/contracts';
 import { type JobDecision, JobQueue, type QueuedJob, withCeiling } from '../core/queueing/index.js';
 import { type Database, type Logger, type TopicHandler, type Transaction, wake } from '../platform/index.js';
-import { evictAttempt, insertAttempt, takeRaySubmissionId } from './attempts/index.js';
+import { assign } from './assignment.js';
+import { evictAttempt } from './attempts/index.js';
 import { nodeFor } from './needs.js';
 import {
   type QueuedRow,
@@ -18,7 +18,7 @@ import {
   type SceneWiring,
   toQueued,
 } from './scene.js';
-import { changeJob, type JobRow, lockQueuedJobs, type RandomBytes, recordJobEvent } from './store.js';
+import { changeJobs, type JobRow, lockQueuedJobs, type RandomBytes, recordJobEvent } from './store.js';
 
 /** Any constant, the same for all replicas. */
 const schedulerLock = 7_265_010;
@@ -115,7 +115,7 @@ export class Dispatcher implements TopicHandler {
     const of = <Kind extends JobDecision['kind']>(kind: Kind) =>
       decisions.filter((decision): decision is Of<Kind> => decision.kind === kind);
     // Before any cluster is asked for: making room for it releases what is idle, and this is idle no more.
-    await this.#assign(tx, of('assign'), scene);
+    await assign(tx, this.wiring, of('assign'), scene);
     for (const decision of of('evict')) await this.#evict(tx, decision);
     const news = await this.#provision(tx, of('provision'), scene);
     await this.#sayWhy(tx, [...of('wait'), ...news], rows);
@@ -197,79 +197,6 @@ export class Dispatcher implements TopicHandler {
     }
   }
 
-  async #assign(tx: Transaction, decisions: Of<'assign'>[], { views, running, others }: ReadScene): Promise<void> {
-    if (decisions.length === 0) return;
-    const busy = new Set<ClusterId>([...running, ...others].map(({ clusterId }) => clusterId));
-    const held = new Set<ClusterId>();
-    // A job may have been stopped or deleted since it was read.
-    const queued = await lockQueuedJobs(
-      tx,
-      decisions.map(decision => decision.jobId),
-    );
-    for (const decision of decisions) {
-      const job = queued.get(decision.jobId);
-      const view = views.get(decision.clusterId);
-      if (!job || !view?.headLeaseId) continue;
-      await tx.query('SAVEPOINT assign');
-      const attempt = await this.#insertAttempt(tx, job, { ...view, headLeaseId: view.headLeaseId }, decision);
-      // The first insert holds the cluster's row against its deletion until we commit; was it being deleted before?
-      if (!held.has(view.id)) {
-        const still = (await this.wiring.clusters.live(tx, job.tenant_id)).find(({ id }) => id === view.id);
-        if (still?.headLeaseId !== view.headLeaseId) {
-          await tx.query('ROLLBACK TO SAVEPOINT assign');
-          await wake(tx, 'dispatch', 'all');
-          continue;
-        }
-        held.add(view.id);
-      }
-      await changeJob(tx, job, {
-        phase: 'assigned',
-        cluster_id: view.id,
-        attempt_count: attempt.number,
-        queue_memory: null,
-        message: `Starting on cluster ${view.name}.`,
-      });
-      await recordJobEvent(tx, job, 'JobAssigned', `attempt ${attempt.number} goes to cluster ${view.name}`);
-      await wake(tx, 'attempt', attempt.id);
-      // Its idle time is over.
-      if (!busy.has(view.id)) await wake(tx, 'cluster', view.id);
-      busy.add(view.id);
-    }
-  }
-
-  async #insertAttempt(
-    tx: Transaction,
-    job: JobRow,
-    cluster: ClusterView & { headLeaseId: NonNullable<ClusterView['headLeaseId']> },
-    { reserve, microUsdPerHour, stopAtMs }: Of<'assign'>,
-  ) {
-    const { preemptible, expectedSeconds } = job.scheduling;
-    const attempt = {
-      id: newId('attempt', this.wiring.random),
-      jobId: job.id,
-      number: job.attempt_count + 1,
-      clusterId: cluster.id,
-      headLeaseId: cluster.headLeaseId,
-      raySubmissionId: await this.#raySubmissionId(tx, job, cluster.id),
-      reserved: reserve,
-      microUsdPerHour,
-      stopAt: stopAtMs === null ? null : new Date(stopAtMs),
-      steerable: preemptible || expectedSeconds !== null || stopAtMs !== null,
-    };
-    await insertAttempt(tx, attempt);
-    return attempt;
-  }
-
-  /** The user's own id where it is free, so that it is found on the cluster's dashboard. */
-  async #raySubmissionId(tx: Transaction, job: JobRow, clusterId: ClusterId): Promise<string> {
-    const number = job.attempt_count + 1;
-    const plain = number === 1 ? job.submission_id : `${job.submission_id}.${number}`;
-    if (await takeRaySubmissionId(tx, clusterId, plain)) return plain;
-    const other = `${job.submission_id}.${number}-${this.wiring.random(4).toString('hex')}`;
-    if (await takeRaySubmissionId(tx, clusterId, other)) return other;
-    throw new Error(`no free submission id for job ${job.id} on cluster ${clusterId}`);
-  }
-
   /** Writes the reasons for which jobs wait, where they have changed. */
   async #sayWhy(tx: Transaction, waits: Of<'wait'>[], rows: QueuedRow[]): Promise<void> {
     const before = new Map(rows.map(row => [row.id, row]));
@@ -281,10 +208,14 @@ export class Dispatcher implements TopicHandler {
       }
     }
     if (news.size === 0) return;
-    for (const job of (await lockQueuedJobs(tx, [...news.keys()])).values()) {
-      const { message = job.message, memory = null } = news.get(job.id) ?? {};
-      await changeJob(tx, job, { message, queue_memory: memory });
-    }
+    const queued = [...(await lockQueuedJobs(tx, [...news.keys()])).values()];
+    await changeJobs(
+      tx,
+      queued.map(row => {
+        const { message = row.message, memory = null } = news.get(row.id) ?? {};
+        return { row, changes: { message, queue_memory: memory } };
+      }),
+    );
   }
 }
 

@@ -2,7 +2,7 @@
 import { type Attempt, api, type Job, type TenantId } from '@iocloud/contracts';
 import { type Database, Failure, type Http, type Queryable } from '../platform/index.js';
 import { rayStatus } from './ray-view.js';
-import { findJob, type JobRow, listJobs } from './store.js';
+import { findJob, type ListedJob, listJobs } from './store.js';
 
 interface AttemptRow {
   job_id: string;
@@ -47,13 +47,15 @@ function parseCursor(text: string): { submittedAt: Date; id: string } {
   return { submittedAt: new Date(Number(match[1])), id: match[2] };
 }
 
-export async function withAttempts(db: Queryable, tenantId: TenantId, rows: JobRow[]): Promise<Job[]> {
-  const { rows: attempts } = await db.query<AttemptRow>(
-    `SELECT a.job_id, a.id, a.number, a.cluster_id, a.phase, a.outcome, a.message, a.log_bytes, a.started_at, a.ended_at
-     FROM job_attempts a JOIN jobs j ON j.id = a.job_id
-     WHERE j.tenant_id = $1 AND a.job_id = ANY($2) ORDER BY a.job_id, a.number`,
-    [tenantId, rows.map(row => row.id)],
-  );
+export async function withAttempts(db: Queryable, tenantId: TenantId, rows: ListedJob[]): Promise<Job[]> {
+  const { rows: attempts } = await db.query<AttemptRow>({
+    name: 'attempts-of-jobs',
+    text: `SELECT a.job_id, a.id, a.number, a.cluster_id, a.phase, a.outcome, a.message, a.log_bytes, a.started_at,
+             a.ended_at
+           FROM job_attempts a JOIN jobs j ON j.id = a.job_id
+           WHERE j.tenant_id = $1 AND a.job_id = ANY($2) ORDER BY a.job_id, a.number`,
+    values: [tenantId, rows.map(row => row.id)],
+  });
   const byJob = new Map<string, Attempt[]>();
   for (const row of attempts) byJob.set(row.job_id, [...(byJob.get(row.job_id) ?? []), toAttempt(row)]);
   return rows.map(row => toJob(row, byJob.get(row.id) ?? []));
@@ -73,7 +75,7 @@ function toAttempt(row: AttemptRow): Attempt {
   };
 }
 
-function toJob(row: JobRow, attempts: Attempt[]): Job {
+function toJob(row: ListedJob, attempts: Attempt[]): Job {
   return {
     submissionId: row.submission_id,
     phase: row.phase,

@@ -7,6 +7,16 @@ export type RayFacts = Pick<
   'job_id' | 'driver_info' | 'driver_agent_http_address' | 'driver_node_id' | 'driver_exit_code'
 >;
 
+export function factsOf(details: RayJobDetails): RayFacts {
+  return {
+    job_id: details.job_id,
+    driver_info: details.driver_info,
+    driver_agent_http_address: details.driver_agent_http_address,
+    driver_node_id: details.driver_node_id,
+    driver_exit_code: details.driver_exit_code,
+  };
+}
+
 export interface ViewedJob {
   submissionId: string;
   phase: JobPhase;

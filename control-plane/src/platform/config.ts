@@ -1,6 +1,6 @@
 /** The configuration of a control plane process, read once at start from the environment. */
 import { resolve } from 'node:path';
-import { minNodeLostSeconds } from '@iocloud/contracts';
+import { defaultNodeLostSeconds, minNodeLostSeconds } from '@iocloud/contracts';
 import { z } from 'zod';
 
 const seconds = (fallback: number) => z.coerce.number().min(0).default(fallback);
@@ -46,7 +46,7 @@ const schema = z.object({
   IOCLOUD_NODE_LOST_SECONDS: z.coerce
     .number()
     .min(minNodeLostSeconds)
-    .default(16)
+    .default(defaultNodeLostSeconds)
     .describe('silence after which the leases of a node count as lost; it ends them itself before that'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { Queryable, Transaction } from './database.js';
-import { inOrderOf, lookUp } from './look-up.js';
+import { inOrderOf, lookUp, together } from './look-up.js';
 
 const query = () => Promise.reject(new Error('nothing here asks by itself'));
 /** As `Database`, which has a method of this name. */
@@ -31,4 +31,17 @@ test('a transaction and another pool read for themselves', async () => {
   const tx: Transaction = { query, transaction: true };
   await Promise.all([find(one, 'a'), find(tx, 'a'), find(other, 'a'), find(tx, 'b')]);
   expect(asked).toEqual([one, tx, other, tx]);
+});
+
+test('what comes while a write is under way is written together, pool by pool', async () => {
+  const written: string[][] = [];
+  const write = together<Queryable, string, string>(async (_db, items) => {
+    written.push(items);
+    await Promise.resolve();
+    return items.map(item => `${item} done`);
+  });
+  const [one, other] = [pool(), pool()];
+  const done = await Promise.all([write(one, 'a'), write(one, 'b'), write(other, 'c'), write(one, 'd')]);
+  expect(done).toEqual(['a done', 'b done', 'c done', 'd done']);
+  expect(written).toEqual([['a'], ['c'], ['b', 'd']]);
 });

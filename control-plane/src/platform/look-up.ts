@@ -1,5 +1,5 @@
 import { Batcher } from './batcher.js';
-import type { Queryable, Transaction } from './database.js';
+import { isRefusedStatement, type Queryable, type Transaction } from './database.js';
 
 /** More keys than this in one statement save nothing more. */
 const maxKeys = 500;
@@ -17,15 +17,27 @@ export function lookUp<Key, Row>(
   read: (db: Queryable, keys: Key[]) => Promise<(Row | null)[]>,
   spacingMs = usualSpacingMs,
 ): (db: Queryable, key: Key) => Promise<Row | null> {
-  const pools = new WeakMap<Queryable, Batcher<Key, Row | null>>();
-  return async (db, key) => {
-    if (isTransaction(db)) return (await read(db, [key]))[0] ?? null;
+  const onPool = together(read, spacingMs);
+  return async (db, key) => (isTransaction(db) ? ((await read(db, [key]))[0] ?? null) : onPool(db, key));
+}
+
+/**
+ * What many do at the same time, done together: calls on one pool that come while `work` is under way, or within `spacingMs`
+ * of its beginning, share the next. `work` gives one result for each item, in their order, and does all of them or none;
+ * an item that PostgreSQL refuses fails alone.
+ */
+export function together<Pool extends Queryable, Item, Result>(
+  work: (db: Pool, items: Item[]) => Promise<Result[]>,
+  spacingMs = 0,
+): (db: Pool, item: Item) => Promise<Result> {
+  const pools = new WeakMap<Pool, Batcher<Item, Result>>();
+  return (db, item) => {
     let batcher = pools.get(db);
     if (!batcher) {
-      batcher = new Batcher(keys => read(db, keys), maxKeys, undefined, spacingMs);
+      batcher = new Batcher(items => work(db, items), maxKeys, isRefusedStatement, spacingMs);
       pools.set(db, batcher);
     }
-    return batcher.add(key);
+    return batcher.add(item);
   };
 }
 

@@ -14,6 +14,7 @@ export class Signals {
   readonly #emitter = new EventEmitter().setMaxListeners(0);
   readonly #publisher: Redis;
   readonly #subscriber: Redis;
+  readonly #toPublish = new Set<Signal>();
 
   constructor(
     redisUrl: string,
@@ -27,8 +28,8 @@ export class Signals {
       connection.on('error', error => log.debug({ error: error.message }, 'signals: Redis does not answer'));
     }
     this.#subscriber.on('message', (_channel: string, message: string) => {
-      const [from, signal] = message.split(' ', 2);
-      if (signal !== undefined && from !== replicaId) this.#emitter.emit(signal);
+      const [from, ...signals] = message.split(' ');
+      if (from !== replicaId) for (const signal of signals) this.#emitter.emit(signal);
     });
     this.#subscriber
       .subscribe(channel)
@@ -37,10 +38,16 @@ export class Signals {
 
   send(signal: Signal): void {
     this.#emitter.emit(signal);
+    // What is sent in one turn goes in one message.
+    if (this.#toPublish.size === 0) setImmediate(() => this.#publish());
+    this.#toPublish.add(signal);
+  }
+
+  #publish(): void {
+    const message = [this.replicaId, ...this.#toPublish].join(' ');
+    this.#toPublish.clear();
     // Offline, a hint is dropped at once: the waiters' own timers are for that.
-    if (this.#publisher.status === 'ready') {
-      this.#publisher.publish(channel, `${this.replicaId} ${signal}`).catch(() => undefined);
-    }
+    if (this.#publisher.status === 'ready') this.#publisher.publish(channel, message).catch(() => undefined);
   }
 
   on(signal: Signal, listener: () => void): () => void {

@@ -13,8 +13,16 @@ import type { Logger } from './log.js';
 export type Topic = 'cluster' | 'node' | 'dispatch' | 'attempt';
 
 /** Asks for a look at `key` once the transaction has committed. */
-export async function wake(tx: Transaction, topic: Topic, key: string): Promise<void> {
-  await tx.query({ name: 'wake', text: 'INSERT INTO outbox (topic, key) VALUES ($1, $2)', values: [topic, key] });
+export const wake = (tx: Transaction, topic: Topic, key: string): Promise<void> => wakeAll(tx, topic, [key]);
+
+/** Asks for a look at each of the keys. */
+export async function wakeAll(tx: Transaction, topic: Topic, keys: readonly string[]): Promise<void> {
+  if (keys.length === 0) return;
+  await tx.query({
+    name: 'wake',
+    text: 'INSERT INTO outbox (topic, key) SELECT $1::text, unnest($2::text[])',
+    values: [topic, keys],
+  });
 }
 
 export interface TopicHandler {

@@ -4,12 +4,15 @@ import { once } from 'node:events';
 import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { newSshKeyPair } from '@iocloud/contracts/wire';
+import { MachineNetwork } from './network.js';
 import { type Process, processesNaming, until } from './processes.js';
 import { repository, type Stack } from './stack.js';
 
 export interface MachineOptions {
   cpus?: number;
   simulatedDevices?: { vendor: 'nvidia' | 'amd'; model: string; memoryBytes: number; count: number }[];
+  /** In a network of its own, whose link can be cut; the stack's SSH server must listen on all addresses. */
+  ownNetwork?: boolean;
 }
 
 export class Machine {
@@ -20,12 +23,13 @@ export class Machine {
     readonly name: string,
     readonly id: string,
     readonly directory: string,
+    readonly network: MachineNetwork | null,
   ) {}
 
   static async enrol(
     stack: Stack,
     name: string,
-    { cpus = 4, simulatedDevices = [] }: MachineOptions,
+    { cpus = 4, simulatedDevices = [], ownNetwork = false }: MachineOptions,
   ): Promise<Machine> {
     const directory = join(stack.home, 'machines', name);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -34,8 +38,11 @@ export class Machine {
     const { status, body } = await stack.call('POST', '/v1/nodes', { name, publicKey: key.public });
     if (status !== 201) throw new Error(`enrolment answered ${status}: ${JSON.stringify(body)}`);
     const own = JSON.parse(readFileSync(join(stack.home, 'agent.json'), 'utf8'));
+    const network = ownNetwork ? await MachineNetwork.up(directory) : null;
+    const host = network?.hostAddress ?? own.controlPlane.host;
     const config = {
       ...own,
+      controlPlane: { ...own.controlPlane, host },
       nodeId: body.id,
       deviceKeyFile: join(directory, 'key'),
       stateDir: join(directory, 'state'),
@@ -43,13 +50,14 @@ export class Machine {
       simulatedDevices,
     };
     writeFileSync(join(directory, 'agent.json'), JSON.stringify(config));
-    return new Machine(stack, name, body.id, directory);
+    return new Machine(stack, name, body.id, directory, network);
   }
 
   start(): void {
     const log = openSync(join(this.stack.home, 'logs', `machine-${this.name}.log`), 'a');
-    const program = join(repository, 'worker-bootstrap/dist/main.js');
-    this.#agent = spawn(process.execPath, [program, '--config', join(this.directory, 'agent.json')], {
+    const args = [join(repository, 'worker-bootstrap/dist/main.js'), '--config', join(this.directory, 'agent.json')];
+    const [program, all] = this.network?.command(process.execPath, args) ?? [process.execPath, args];
+    this.#agent = spawn(program, all, {
       stdio: ['ignore', log, log],
       env: { ...process.env, NODE_OPTIONS: '', PYTHONDONTWRITEBYTECODE: undefined },
     });
@@ -73,8 +81,12 @@ export class Machine {
     this.#agent?.kill(signal);
   }
 
+  get agentLives(): boolean {
+    return this.#agent !== undefined && this.#agent.exitCode === null && this.#agent.signalCode === null;
+  }
+
   async killAgent(): Promise<void> {
-    if (!this.#agent || this.#agent.exitCode !== null || this.#agent.signalCode !== null) return;
+    if (!this.#agent || !this.agentLives) return;
     const gone = once(this.#agent, 'exit');
     this.#agent.kill('SIGKILL');
     await gone;
@@ -89,10 +101,12 @@ export class Machine {
 
   async stop(): Promise<void> {
     const agent = this.#agent;
-    if (!agent || agent.exitCode !== null || agent.signalCode !== null) return;
-    const gone = once(agent, 'exit');
-    agent.kill('SIGCONT');
-    agent.kill('SIGTERM');
-    await gone;
+    if (agent && this.agentLives) {
+      const gone = once(agent, 'exit');
+      agent.kill('SIGCONT');
+      agent.kill('SIGTERM');
+      await gone;
+    }
+    await this.network?.remove();
   }
 }

@@ -2,7 +2,7 @@
 
 const firstMs = 250;
 /** Well below the time after which the machine's Ray nodes end themselves (contracts/src/fencing.ts). */
-const lastMs = 4_000;
+const lastMs = 1_000;
 /** After a refusal by the control plane, which only a person can lift. */
 export const refusedDelayMs = 60_000;
 

@@ -24,9 +24,11 @@ export interface ConnectionEvents {
   onStream(stream: Duplex): void;
 }
 
-const readyTimeoutMs = 15_000;
-const keepaliveIntervalMs = 5_000;
-const keepaliveMisses = 3;
+/** What becomes of a connection must be known, and another one be made, before the fence (contracts/src/fencing.ts). */
+const readyTimeoutMs = 10_000;
+/** After more than so many unanswered questions in a row the connection is dead. */
+const keepaliveIntervalMs = 2_000;
+const keepaliveMisses = 2;
 
 export class Connection {
   readonly #client = new ssh2.Client();

@@ -102,7 +102,14 @@ describe('what is launched for a lease', () => {
 });
 
 test('nodes of a cluster that share a network have agent ports of their own, outside the range of outgoing ones', () => {
-  const ports = Array.from({ length: 1000 }, (_, n) => portsInNamespace(`127.0.${n >> 8}.${n & 255}`).dashboardAgent);
-  expect(new Set(ports).size).toBe(1000);
+  const ports = Array.from({ length: 1000 }, (_, n) => portsInNamespace(`127.0.${n >> 8}.${n & 255}`)).flatMap(
+    ({ dashboardAgent, dashboardAgentGrpc, runtimeEnvAgent, metricsExport }) => [
+      dashboardAgent,
+      dashboardAgentGrpc,
+      runtimeEnvAgent,
+      metricsExport,
+    ],
+  );
+  expect(new Set(ports).size).toBe(4_000);
   expect(Math.max(...ports)).toBeLessThan(32_768);
 });

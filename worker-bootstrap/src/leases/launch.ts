@@ -23,11 +23,18 @@ export interface Launch {
   sessionsDir: string;
 }
 
+/**
+ * The last three are given although nobody here asks for them: a raylet that does not know a port of its agents' joins
+ * the cluster only when these have started, two Python programs that take seconds where processors are busy.
+ */
 export interface Ports {
   gcs: number;
   dashboard: number;
-  dashboardAgent: number;
   client: number;
+  dashboardAgent: number;
+  dashboardAgentGrpc: number;
+  runtimeEnvAgent: number;
+  metricsExport: number;
 }
 
 export interface Surroundings {
@@ -59,11 +66,22 @@ const stopTimeoutSeconds = 8;
 const passedOn =
   /^(HOME|USER|LANG|LC_\w+|TZ|LD_LIBRARY_PATH|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|PIP_\w+|UV_\w+|\w+_PROXY)$/i;
 
-/** Inside a cluster's own network every port is free; a node's own agent port comes from its address. */
+const portsOfANode = 4;
+
+/** Inside a cluster's own network every port is free; those of a node's own agents come from its address. */
 export function portsInNamespace(nodeIp: string): Ports {
   const [, , high = 0, low = 0] = nodeIp.split('.').map(Number);
   // Below the range that Linux gives to outgoing connections (32768 and up).
-  return { gcs: 6379, dashboard: 8265, client: 10_001, dashboardAgent: 20_000 + ((high * 256 + low) % 12_000) };
+  const first = 20_000 + ((high * 256 + low) % 3_000) * portsOfANode;
+  return {
+    gcs: 6379,
+    dashboard: 8265,
+    client: 10_001,
+    dashboardAgent: first,
+    dashboardAgentGrpc: first + 1,
+    runtimeEnvAgent: first + 2,
+    metricsExport: first + 3,
+  };
 }
 
 export function launchOf(spec: LeaseSpec, around: Surroundings): Launch {
@@ -107,6 +125,9 @@ function rayArguments(spec: LeaseSpec, { ports, memoryBytes, tempDir }: Surround
     ...role,
     `--node-ip-address=${spec.nodeIp}`,
     `--dashboard-agent-listen-port=${ports.dashboardAgent}`,
+    `--dashboard-agent-grpc-port=${ports.dashboardAgentGrpc}`,
+    `--runtime-env-agent-port=${ports.runtimeEnvAgent}`,
+    `--metrics-export-port=${ports.metricsExport}`,
     // Any free port: several nodes of a cluster may share a network, and a fixed range would make them race.
     '--min-worker-port=0',
     '--max-worker-port=0',

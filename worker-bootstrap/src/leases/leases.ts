@@ -140,15 +140,17 @@ export class Leases {
 
   /** Without a network of its own a cluster shares the machine's ports: its head takes free ones, its workers ask the head. */
   async #portsOnHost(spec: LeaseSpec): Promise<Ports> {
-    const [gcs = 0, dashboard = 0, client = 0, dashboardAgent = 0] = await freePorts(4);
-    if (spec.role === 'head') return { gcs, dashboard, client, dashboardAgent };
+    const [gcs = 0, dashboard = 0, client = 0, ...ofAgents] = await freePorts(7);
+    const [dashboardAgent = 0, dashboardAgentGrpc = 0, runtimeEnvAgent = 0, metricsExport = 0] = ofAgents;
+    const own = { dashboard, client, dashboardAgent, dashboardAgentGrpc, runtimeEnvAgent, metricsExport };
+    if (spec.role === 'head') return { ...own, gcs };
     for (const deadline = Date.now() + headWaitMs; Date.now() < deadline; ) {
       const head = [...this.#leases.values()].find(
         lease => lease.spec.clusterId === spec.clusterId && lease.spec.role === 'head',
       );
       if (head?.phase === 'exited') throw new Error('the head of the cluster has ended');
       const port = head?.launch?.argv.find(argument => argument.startsWith('--port='))?.slice('--port='.length);
-      if (port) return { gcs: Number(port), dashboard, client, dashboardAgent };
+      if (port) return { ...own, gcs: Number(port) };
       await new Promise(resolve => setTimeout(resolve, busyIntervalMs));
     }
     throw new Error('the head of the cluster does not run on this machine');

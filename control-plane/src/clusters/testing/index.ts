@@ -73,6 +73,8 @@ export class Trial {
   readonly activity = new Map<ClusterId, { live: number; lastEndedAt: Date | null }>();
   readonly evicted = new Map<ClusterId, string>();
   readonly headLost = new Set<ClusterId>();
+  /** What the jobs of clusters were told of their machines. */
+  readonly told: string[] = [];
   readonly seal = new Seal(randomBytes(32));
   now = () => new Date();
   readonly domain: ClusterDomain;
@@ -104,6 +106,7 @@ export class Trial {
         of: async () => this.activity,
         evict: async (_tx, id, { reason }) => void this.evicted.set(id, reason),
         headLost: async (_tx, id) => void this.headLost.add(id),
+        tell: async (_tx, ids, { reason }) => void this.told.push(...ids.map(id => `${reason} ${id}`)),
       },
       reputation: { record: recordEvidence },
       signals: { send: () => undefined },

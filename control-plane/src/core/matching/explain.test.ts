@@ -98,7 +98,7 @@ describe('explaining', () => {
     expect(answer.candidates.map(candidate => candidate.nodeId)).toEqual(['b', 'a']);
     const { parts, score } = answer.candidates[0] as (typeof answer.candidates)[0];
     expect(parts).toEqual({ price: 0.5, speed: 0.5, place: 1, reputation: 1, stake: 1, load: 1, fit: 0.25 });
-    expect(score).toBeCloseTo((0.5 + 0.5 + 1 + 1 + 1 + 1 + 0.5 * 0.25) / 6.5, 12);
+    expect(score).toBeCloseTo((0.5 + 0.5 + 1 + 1 + 1 + 1 + 2 * 0.25) / 8, 12);
     expect(answer.placement?.score).toBe(score);
   });
 

@@ -4,34 +4,33 @@ import type { NodeId } from '@iocloud/contracts';
 import { type Explanation, explain } from './explain.js';
 import { decide } from './fleet/decide.js';
 import { describe } from './fleet/describe.js';
-import { type Ground, shareOf } from './fleet/gang.js';
+import { shareOf } from './fleet/gang.js';
 import { Latencies } from './fleet/geography.js';
 import { Holds } from './fleet/holds.js';
 import { Inventory } from './fleet/inventory.js';
 import { check, compile, type GroupQuery } from './fleet/query.js';
-import { Search } from './fleet/search.js';
+import { type Ground, Search } from './fleet/search.js';
 import { Stocks } from './fleet/stocks.js';
-import { Occupancy, type Put } from './fleet/trial.js';
+import type { Put } from './fleet/trial.js';
 import type { FleetCandidate, FleetNode, FleetPlacement, PlacementRefusal, PlacementRequest } from './fleet/types.js';
-import { Zones } from './fleet/zones.js';
 
 /**
  * Deterministic: the same nodes and holds give the same answers, in whatever order they came; ties go to the smaller node
- * id. Nothing here scans the fleet but `explain`.
+ * id. Nothing here scans the fleet but `explain`. With n nodes, a change of a node or of what is held on it costs O(log n);
+ * a decision O(log n) for each zone that must be opened: the fewer nodes that score better lack what is asked in ways that
+ * bounds do not show (a certificate that many nodes have, but not the best), the fewer are opened. In the worst case, where
+ * such are almost all, that is O(n).
  */
 export class Fleet {
   readonly #ground: Ground;
-  readonly #occupancy: Occupancy;
   readonly #holds: Holds;
   #latencies: Latencies | null = null;
 
   constructor() {
     const inventory = new Inventory();
-    const zones = new Zones(inventory);
-    const stocks = new Stocks(inventory, zones);
-    this.#ground = { inventory, zones, stocks };
-    this.#occupancy = new Occupancy(inventory, stocks);
-    this.#holds = new Holds(inventory, this.#occupancy);
+    const stocks = new Stocks(inventory);
+    this.#ground = { inventory, stocks, frontiers: [] };
+    this.#holds = new Holds(inventory, stocks);
   }
 
   /** Nodes that are in the fleet, schedulable or not. */
@@ -41,21 +40,22 @@ export class Fleet {
 
   /** Adds the node, or writes what has changed of it. What is held there stays held. Throws a RangeError for figures that no node can have. */
   upsert(node: FleetNode): void {
-    const { inventory } = this.#ground;
+    const { inventory, stocks } = this.#ground;
     Inventory.check(node);
     const slot = inventory.slotFor(node.nodeId);
-    this.#unlist(slot);
-    const isNewLayout = inventory.write(slot, node);
+    const isNewLayout = !inventory.hasLayout(slot, node);
+    if (isNewLayout) stocks.drop(slot);
+    inventory.write(slot, node);
     if (isNewLayout && (inventory.holds[slot] as number) > 0) this.#holds.mark(slot);
-    this.#list(slot);
+    stocks.changed(slot);
   }
 
   /** Takes the node out. What is held there stays known until it is released, also if the node comes back. */
   remove(nodeId: NodeId): void {
-    const { inventory } = this.#ground;
+    const { inventory, stocks } = this.#ground;
     const slot = inventory.find(nodeId);
     if (slot === -1) return;
-    this.#unlist(slot);
+    stocks.drop(slot);
     inventory.leave(slot);
   }
 
@@ -81,7 +81,7 @@ export class Fleet {
     check(request);
     const queries = this.#compile(request);
     if (queries === null) return { refused: 'group', group: request.groups[0]?.name ?? null, certain: true };
-    return decide(this.#ground, this.#occupancy, request, queries, (puts, price) => this.#placement(puts, price));
+    return decide(this.#ground, request, queries, (puts, price) => this.#placement(puts, price));
   }
 
   /** Holds all that the placement has, on top of what the holder has already. Throws when anything of it is not free, and then holds nothing of it. */
@@ -102,11 +102,13 @@ export class Fleet {
   /** For each group, the best `limit` pools for one worker as the fleet is now, the best first. */
   candidates(request: PlacementRequest, limit: number): FleetCandidate[] {
     check(request);
-    const { inventory, stocks, zones } = this.#ground;
+    const ground = this.#ground;
     return (this.#compile(request) ?? []).flatMap(query => {
-      const search = new Search(inventory, stocks, zones, [query], { first: limit === 1 });
+      const search = new Search(ground, [query], { first: limit === 1 });
       const found: FleetCandidate[] = [];
-      while (found.length < limit && search.next()) found.push(describe(inventory, query, search.pool, search.score));
+      while (found.length < limit && search.next())
+        found.push(describe(ground.inventory, query, search.pool, search.score));
+      search.end();
       return found;
     });
   }
@@ -128,28 +130,14 @@ export class Fleet {
     return this.#latencies;
   }
 
-  #list(slot: number): void {
-    const { inventory, stocks } = this.#ground;
-    for (let pool = inventory.firstPool[slot] as number; pool !== -1; pool = inventory.pools.next[pool] as number) {
-      stocks.add(pool);
-    }
-  }
-
-  #unlist(slot: number): void {
-    const { inventory, stocks } = this.#ground;
-    for (let pool = inventory.firstPool[slot] as number; pool !== -1; pool = inventory.pools.next[pool] as number) {
-      stocks.drop(pool);
-    }
-  }
-
   #placement(puts: Put[], price: number): FleetPlacement {
     const { ids, pools, models } = this.#ground.inventory;
     const sorted = [...puts].sort((a, b) => a.query.position - b.query.position || a.ordinal - b.ordinal);
     const workers = sorted.map(put => ({
       group: put.query.group.name,
       ordinal: put.ordinal,
-      nodeId: ids[pools.node[put.pool] as number] as NodeId,
-      model: models.slug(pools.model[put.pool] as number),
+      nodeId: ids[pools.node(put.pool)] as NodeId,
+      model: models.slug(pools.model(put.pool)),
       deviceIndices: put.devices.map(device => pools.deviceIndex[device] as number),
       share: shareOf(put.query),
       cpus: put.query.group.cpus,

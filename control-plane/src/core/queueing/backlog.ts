@@ -5,6 +5,7 @@
  */
 import { type Entry, ranksBefore } from './entry.js';
 import { OrderedHeap } from './ordered-heap.js';
+import type { Demand } from './quota.js';
 
 export interface Lane<Request, Placement> {
   readonly tenant: TenantLanes<Request, Placement>;
@@ -32,7 +33,14 @@ interface TenantLanes<Request, Placement> {
 /** Workloads of one signature get the same answers but for price and time. */
 function signatureOf<Request, Placement>({ workload }: Entry<Request, Placement>): string {
   const { shape, priorityClass, preemptible, expectedDurationMs, demand } = workload;
-  return JSON.stringify([shape, priorityClass, preemptible, expectedDurationMs, demand]);
+  return `${priorityClass} ${preemptible} ${expectedDurationMs} ${inWords(demand)}${shape}`;
+}
+
+/** Of no two unlike demands the same, whatever resources are called. */
+function inWords(demand: Demand): string {
+  let words = '';
+  for (const name in demand) words += `${name.length} ${name} ${demand[name]}, `;
+  return words;
 }
 
 const first = <Item>(heap: OrderedHeap<Item>): Item => {
@@ -60,7 +68,7 @@ export class Backlog<Request, Placement> {
       signature,
       items: new OrderedHeap<Entry<Request, Placement>>(ranksBefore),
       parkedIn: null,
-      quotaKey: JSON.stringify([tenant.tenantId, entry.workload.demand, entry.workload.preemptible]),
+      quotaKey: `${entry.workload.preemptible} ${inWords(entry.workload.demand)}${tenant.tenantId}`,
       wokenFor: null,
     };
     tenant.lanes.set(signature, lane);

@@ -34,7 +34,7 @@ interface Machine extends PoolMachine {
 export class DevicePools implements Ground<PoolRequest, PoolPlacement> {
   readonly #machines = new Map<string, Machine>();
   /** By kind, then by how many of its devices are free. */
-  readonly #kinds = new Map<string, Map<number, Set<Machine>>>();
+  readonly #kinds = new Map<string, Set<Machine>[]>();
   readonly #held = new Map<string, { machine: Machine; devices: number[] }[]>();
 
   /** A machine that comes back still has what is held of it. */
@@ -69,17 +69,14 @@ export class DevicePools implements Ground<PoolRequest, PoolPlacement> {
     const parts: PoolPlacement['parts'] = [];
     let microUsdPerHour = 0;
     // The fullest machines first, so that whole ones stay free for gangs.
-    const fullest = [...shelves.keys()].filter(free => free >= devicesEach).sort((one, other) => one - other);
-    for (const free of fullest) {
-      for (const machine of shelves.get(free) ?? []) {
-        const devices = machine.holders.flatMap((holder, index) => (holder === null ? [index] : []));
-        for (let at = 0; at + devicesEach <= devices.length && parts.length < workers; at += devicesEach) {
-          parts.push({ machineId: machine.machineId, devices: devices.slice(at, at + devicesEach) });
+    for (let free = devicesEach; free < shelves.length && parts.length < workers; free += 1) {
+      for (const machine of shelves[free] ?? []) {
+        for (const devices of freeOf(machine, devicesEach, workers - parts.length)) {
+          parts.push({ machineId: machine.machineId, devices });
           microUsdPerHour += devicesEach * machine.microUsdPerDeviceHour;
         }
         if (parts.length === workers) break;
       }
-      if (parts.length === workers) break;
     }
     if (parts.length < workers) {
       return { refused: `${workers} times ${devicesEach} free ${kind} are wanted, there is room for ${parts.length}` };
@@ -130,11 +127,13 @@ export class DevicePools implements Ground<PoolRequest, PoolPlacement> {
   }
 
   #hold(holder: string, parts: PoolPlacement['parts']): void {
-    const held = parts.flatMap(({ machineId, devices }) => {
+    const held: { machine: Machine; devices: number[] }[] = [];
+    for (const { machineId, devices } of parts) {
       const machine = this.#machines.get(machineId);
-      return machine ? [{ machine, devices }] : [];
-    });
-    for (const { machine, devices } of held) this.#set(machine, devices, holder);
+      if (!machine) continue;
+      held.push({ machine, devices });
+      this.#set(machine, devices, holder);
+    }
     this.#held.set(holder, held);
   }
 
@@ -146,10 +145,23 @@ export class DevicePools implements Ground<PoolRequest, PoolPlacement> {
   }
 
   #shelf({ kind, free }: Machine): Set<Machine> {
-    const shelves = this.#kinds.get(kind) ?? new Map<number, Set<Machine>>();
+    const shelves = this.#kinds.get(kind) ?? [];
     this.#kinds.set(kind, shelves);
-    const shelf = shelves.get(free) ?? new Set<Machine>();
-    shelves.set(free, shelf);
-    return shelf;
+    shelves[free] ??= new Set<Machine>();
+    return shelves[free];
   }
+}
+
+/** Of the machine's free devices, the first ones in groups of `each`, at most so many. */
+function freeOf({ holders }: Machine, each: number, most: number): number[][] {
+  const groups: number[][] = [];
+  let group: number[] = [];
+  for (let device = 0; device < holders.length && groups.length < most; device += 1) {
+    if (holders[device] !== null) continue;
+    group.push(device);
+    if (group.length < each) continue;
+    groups.push(group);
+    group = [];
+  }
+  return groups;
 }

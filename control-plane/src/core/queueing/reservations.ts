@@ -56,6 +56,7 @@ export class Reservations<Request, Placement extends { microUsdPerHour: number }
 
   /** Does `work` as if these were not there. */
   without<T>(some: Reservation<Request, Placement>[], work: () => T): T {
+    if (some.length === 0) return work();
     for (const reservation of some) this.#lift(reservation);
     try {
       return work();

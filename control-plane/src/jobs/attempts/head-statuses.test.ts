@@ -22,6 +22,7 @@ function trial(followed: number, held = followed) {
       },
     },
     followedOn: () => world.followed,
+    heard: () => undefined,
     now: () => world.nowMs,
   });
   const askAll = () => Promise.all(names.map(id => statuses.of(cluster, id, 1_000)));

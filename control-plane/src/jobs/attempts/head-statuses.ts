@@ -20,6 +20,8 @@ interface Wiring {
   heads: Pick<Heads, 'job' | 'jobs'>;
   /** How many attempts this process follows on a cluster. */
   followedOn(clusterId: ClusterId): number;
+  /** A list has come: those that wait to ask need not wait on where it tells something new. */
+  heard(clusterId: ClusterId, jobs: ReadonlyMap<string, RayJobDetails>): void;
   now(): number;
 }
 
@@ -63,11 +65,13 @@ export class HeadStatuses {
   }
 
   async #ask(clusterId: ClusterId): Promise<ReadonlyMap<string, RayJobDetails>> {
-    const { heads, followedOn, now } = this.wiring;
+    const { heads, followedOn, heard, now } = this.wiring;
     const jobs = await heads.jobs(clusterId);
     if (jobs.length > mostForEach * followedOn(clusterId)) {
       this.#tooLongUntilMs.set(clusterId, now() + forgetLongListMs);
     } else this.#tooLongUntilMs.delete(clusterId);
-    return new Map(jobs.flatMap(job => (job.submission_id === null ? [] : [[job.submission_id, job]])));
+    const byId = new Map(jobs.flatMap(job => (job.submission_id === null ? [] : [[job.submission_id, job]])));
+    heard(clusterId, byId);
+    return byId;
   }
 }

@@ -2,4 +2,4 @@
 export { type Eviction, evictAttempt, evictCluster, wakeAttempts } from './eviction.js';
 export { AttemptMonitors } from './monitors.js';
 export { readRunning } from './running.js';
-export { insertAttempt, takeRaySubmissionId } from './store.js';
+export { insertAttempts, type NewAttempt, takeRaySubmissionIds } from './store.js';

@@ -11,22 +11,15 @@ import type { Checkpoints } from '../checkpoints.js';
 import { type Heads, HeadTrouble } from '../head.js';
 import { LogCopier } from '../logs/index.js';
 import { handOver, type PackageStore } from '../packages/index.js';
-import { type JobRow, loadJob, type RandomBytes } from '../store.js';
+import type { JobRow, RandomBytes } from '../store.js';
+import { advanceAttempt } from './advance.js';
 import { asEviction, endOf } from './ends.js';
 import { withEnvironment } from './environment.js';
 import { noteEvidence } from './evidence.js';
 import type { HeadStatuses } from './head-statuses.js';
 import { pollIntervalMs } from './polling.js';
-import {
-  type AttemptEnd,
-  type AttemptRow,
-  advanceAttempt,
-  endAttempt,
-  loadAttempt,
-  markSent,
-  renameAttempt,
-  reportEnd,
-} from './store.js';
+import { AttemptRecord } from './record.js';
+import { type AttemptEnd, type AttemptRow, endAttempt, markSent, renameAttempt, reportEnd } from './store.js';
 
 export interface MonitorWiring {
   database: Database;
@@ -43,7 +36,9 @@ export interface MonitorWiring {
   statuses: HeadStatuses;
   /** How many attempts this process follows on a cluster. */
   followedOn(clusterId: ClusterId): number;
-  /** One more is followed there. */
+  /** On how many clusters it follows any. */
+  clustersFollowed(): number;
+  /** This one, too, is followed there. */
   joined(clusterId: ClusterId): void;
 }
 
@@ -51,8 +46,6 @@ const attemptKey = 'io.attempt';
 const troubleIntervalMs = 500;
 const unreachableIntervalMs = 1_000;
 const stopIntervalMs = 3_000;
-/** What is on record of an attempt is read again after so long, and at once when there is news. */
-const recordLastsMs = 1_000;
 /** A head that has not taken the job's packages after so long, though it is up, is given up. */
 const startLimitMs = 120_000;
 /** So many answers "no such job" in a row before it is believed. */
@@ -62,13 +55,6 @@ const maxRestTries = 6;
 /** Ray writes the reason of some failures into the log just after it has reported them. */
 const lateWordMs = 400;
 
-interface OnRecord {
-  attempt: AttemptRow;
-  job: JobRow;
-  head: Awaited<ReturnType<Clusters['headState']>>;
-  readAtMs: number;
-}
-
 /** `wait`: look again after so long; `done`: the attempt has ended. */
 type Step = { wait: number } | 'done';
 
@@ -77,7 +63,7 @@ export class AttemptMonitor {
   #copier: LogCopier | undefined;
   #stopped = false;
   #poked = false;
-  #record: OnRecord | undefined;
+  readonly #record: AttemptRecord;
   #wakeUp: () => void = () => undefined;
   #startedAtMs: number;
   #statusSinceMs: number;
@@ -85,11 +71,14 @@ export class AttemptMonitor {
   #missing = 0;
   #restTries = 0;
   #seen = '';
+  /** What the head said last. */
+  #status: RayJobDetails['status'] | undefined;
 
   constructor(
     readonly wiring: MonitorWiring,
     readonly id: AttemptId,
   ) {
+    this.#record = new AttemptRecord(wiring, id);
     this.#startedAtMs = wiring.now();
     this.#statusSinceMs = wiring.now();
   }
@@ -105,7 +94,7 @@ export class AttemptMonitor {
         if (error instanceof HeadTrouble)
           log.debug({ attempt: this.id, error: error.message }, 'the head is in trouble');
         else log.warn({ attempt: this.id, err: error }, 'an attempt could not be followed and will be tried again');
-        this.#record = undefined;
+        this.#record.forget();
         step = { wait: troubleIntervalMs };
       }
       if (step === 'done') break;
@@ -117,7 +106,15 @@ export class AttemptMonitor {
   /** There is news: look at once. */
   poke(): void {
     this.#poked = true;
-    this.#record = undefined;
+    this.#record.forget();
+    this.#wakeUp();
+  }
+
+  /** A list of the head's has come: if it says of this job what the last answer did not, it is looked at at once. */
+  hear(jobs: ReadonlyMap<string, RayJobDetails>): void {
+    const status = jobs.get(this.#record.kept?.attempt.ray_submission_id ?? '')?.status;
+    if (status === undefined || status === this.#status) return;
+    this.#poked = true;
     this.#wakeUp();
   }
 
@@ -127,9 +124,14 @@ export class AttemptMonitor {
   }
 
   async #step(): Promise<Step> {
-    const onRecord = await this.#onRecord();
+    this.#poked = false;
+    const onRecord = await this.#record.read();
     if (!onRecord) return 'done';
     const { attempt, job, head } = onRecord;
+    if (this.clusterId === undefined) {
+      this.clusterId = attempt.cluster_id;
+      this.wiring.joined(attempt.cluster_id);
+    }
     if (attempt.reported) return this.#finish(attempt, endOf(attempt.reported), null);
     if (head === 'gone' || head === 'lost') {
       const message = head === 'gone' ? 'the head of its cluster has ended.' : 'its machine is lost.';
@@ -139,33 +141,14 @@ export class AttemptMonitor {
     if (attempt.phase === 'assigned') return this.#start(attempt, job);
     this.#copierOf(attempt).follow();
     if (job.phase === 'stopping' || attempt.evict_reason !== null) await this.#askToStop(attempt);
-    const maxAgeMs = this.#intervalMs(attempt) / 2;
+    const maxAgeMs = this.#intervalMs(attempt);
     const details = await this.wiring.statuses.of(attempt.cluster_id, attempt.ray_submission_id, maxAgeMs);
     return details ? this.#heard(attempt, job, details) : this.#unknown(attempt);
   }
 
-  /** Null when the attempt has ended, or its job is gone. */
-  async #onRecord(): Promise<OnRecord | null> {
-    const { database, clusters, now } = this.wiring;
-    if (this.#record && now() - this.#record.readAtMs < recordLastsMs) return this.#record;
-    const readAtMs = now();
-    // A poke while this is read asks for it to be read again.
-    this.#poked = false;
-    const attempt = await loadAttempt(database, this.id);
-    const job = attempt && attempt.phase !== 'ended' ? await loadJob(database, attempt.job_id) : null;
-    if (!attempt || !job) return null;
-    if (this.clusterId === undefined) {
-      this.clusterId = attempt.cluster_id;
-      this.wiring.joined(attempt.cluster_id);
-    }
-    const head = await clusters.headState(database, attempt.head_lease_id);
-    const onRecord = { attempt, job, head, readAtMs };
-    this.#record = this.#poked ? undefined : onRecord;
-    return onRecord;
-  }
-
   #intervalMs({ cluster_id: clusterId }: AttemptRow): number {
-    return pollIntervalMs(this.wiring.now() - this.#statusSinceMs, this.wiring.followedOn(clusterId));
+    const { now, followedOn, clustersFollowed } = this.wiring;
+    return pollIntervalMs(now() - this.#statusSinceMs, followedOn(clusterId), clustersFollowed());
   }
 
   async #start(attempt: AttemptRow, job: JobRow): Promise<Step> {
@@ -202,13 +185,13 @@ export class AttemptMonitor {
     const known = await heads.job(attempt.cluster_id, attempt.ray_submission_id);
     if (known?.metadata?.[attemptKey] === attempt.id) return this.#accepted(attempt);
     await renameAttempt(database, attempt, `${job.submission_id}.${attempt.number}-${random(4).toString('hex')}`);
-    this.#record = undefined;
+    this.#record.forget();
     return { wait: 0 };
   }
 
   async #accepted(attempt: AttemptRow): Promise<Step> {
     await advanceAttempt(this.wiring.database, attempt, 'accepted', null, this.#date());
-    this.#record = undefined;
+    this.#record.forget();
     this.#statusSinceMs = this.wiring.now();
     return { wait: 0 };
   }
@@ -221,14 +204,16 @@ export class AttemptMonitor {
 
   async #heard(attempt: AttemptRow, job: JobRow, details: RayJobDetails): Promise<Step> {
     this.#missing = 0;
+    this.#status = details.status;
     if (details.status === 'SUCCEEDED' || details.status === 'FAILED' || details.status === 'STOPPED') {
       await reportEnd(this.wiring.database, attempt.id, details);
+      this.#record.forget();
       return this.#finish(attempt, endOf(details), null);
     }
     const seen = JSON.stringify([details.status, details.job_id, details.driver_info, details.driver_node_id]);
     if (details.status === 'RUNNING' && (attempt.phase !== 'running' || seen !== this.#seen)) {
       await advanceAttempt(this.wiring.database, attempt, 'started', details, this.#date());
-      this.#record = undefined;
+      this.#record.forget();
       this.#seen = seen;
       this.#tell(job);
     }
@@ -236,6 +221,8 @@ export class AttemptMonitor {
   }
 
   async #unknown(attempt: AttemptRow): Promise<Step> {
+    // Perhaps it was another head that was asked.
+    this.#record.forget();
     this.#missing += 1;
     if (this.#missing < maxMissing) return { wait: troubleIntervalMs };
     const message = 'the head of its cluster no longer knows it.';

@@ -64,10 +64,10 @@ function stopOf({ evict_cause: cause, evicted_for: forId, evict_deadline: deadli
 async function readOthers(tx: Transaction): Promise<OtherWork[]> {
   const { rows } = await tx.query<{ cluster_id: ClusterId; tenant_id: TenantId; reserved: Amounts; jobs: number }>({
     name: 'read-other-attempts',
-    text: `SELECT a.cluster_id, c.tenant_id, a.reserved, count(*)::int AS jobs
-           FROM job_attempts a JOIN clusters c ON c.id = a.cluster_id
-           WHERE a.phase <> 'ended' AND NOT a.steerable
-           GROUP BY a.cluster_id, c.tenant_id, a.reserved ORDER BY a.cluster_id, a.reserved`,
+    text: `SELECT a.cluster_id, c.tenant_id, a.reserved, a.jobs
+           FROM (SELECT cluster_id, reserved, count(*)::int AS jobs FROM job_attempts
+             WHERE phase <> 'ended' AND NOT steerable GROUP BY cluster_id, reserved) a
+           JOIN clusters c ON c.id = a.cluster_id ORDER BY a.cluster_id, a.reserved`,
   });
   return rows.map(row => ({
     tenantId: row.tenant_id,

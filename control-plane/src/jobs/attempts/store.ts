@@ -11,9 +11,17 @@ import {
   retryPolicyOf,
 } from '@iocloud/contracts';
 import { type Amounts, costMicroUsd, defaultQueueTerms } from '../../core/queueing/index.js';
-import { type Database, inOrderOf, lookUp, type Queryable, type Transaction, wake } from '../../platform/index.js';
-import type { RayFacts } from '../ray-view.js';
-import { type JobEvent, nextAttemptPhase, nextJobPhase } from '../states.js';
+import {
+  type Database,
+  inOrderOf,
+  lookUp,
+  type Queryable,
+  type Transaction,
+  together,
+  wake,
+} from '../../platform/index.js';
+import { factsOf } from '../ray-view.js';
+import { type JobEvent, nextJobPhase } from '../states.js';
 import { changeJob, type JobRow, lockJob, recordJobEvent, withoutNul } from '../store.js';
 import type { Eviction } from './eviction.js';
 
@@ -51,56 +59,105 @@ export interface NewAttempt {
   steerable: boolean;
 }
 
-export async function insertAttempt(tx: Transaction, attempt: NewAttempt): Promise<void> {
+export async function insertAttempts(tx: Transaction, attempts: NewAttempt[]): Promise<void> {
   await tx.query({
-    name: 'insert-attempt',
+    name: 'insert-attempts',
     text: `INSERT INTO job_attempts (id, job_id, number, cluster_id, head_lease_id, ray_submission_id, phase, reserved,
              micro_usd_per_hour, stop_at, steerable)
-           VALUES ($1, $2, $3, $4, $5, $6, 'assigned', $7, $8, $9, $10)`,
+           SELECT id, job_id, number, cluster_id, head_lease_id, ray_submission_id, 'assigned', reserved,
+             micro_usd_per_hour, stop_at, steerable
+           FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::bigint[],
+             $9::timestamptz[], $10::boolean[]) AS new (id, job_id, number, cluster_id, head_lease_id,
+             ray_submission_id, reserved, micro_usd_per_hour, stop_at, steerable)`,
     values: [
-      attempt.id,
-      attempt.jobId,
-      attempt.number,
-      attempt.clusterId,
-      attempt.headLeaseId,
-      attempt.raySubmissionId,
-      JSON.stringify(attempt.reserved),
-      attempt.microUsdPerHour,
-      attempt.stopAt,
-      attempt.steerable,
+      attempts.map(attempt => attempt.id),
+      attempts.map(attempt => attempt.jobId),
+      attempts.map(attempt => attempt.number),
+      attempts.map(attempt => attempt.clusterId),
+      attempts.map(attempt => attempt.headLeaseId),
+      attempts.map(attempt => attempt.raySubmissionId),
+      attempts.map(attempt => JSON.stringify(attempt.reserved)),
+      attempts.map(attempt => attempt.microUsdPerHour),
+      attempts.map(attempt => attempt.stopAt),
+      attempts.map(attempt => attempt.steerable),
     ],
   });
 }
 
-/** Reserves an id on a cluster for good. False when it has been used there. */
-export async function takeRaySubmissionId(tx: Transaction, clusterId: ClusterId, id: string): Promise<boolean> {
-  const { rowCount } = await tx.query({
-    name: 'take-ray-submission-id',
-    text: `INSERT INTO ray_submission_ids (cluster_id, ray_submission_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
-    values: [clusterId, id],
-  });
-  return rowCount === 1;
+interface SubmissionId {
+  clusterId: ClusterId;
+  id: string;
 }
+
+/** Reserves ids on clusters for good. For each whether it could: it has been used there otherwise. */
+export async function takeRaySubmissionIds(tx: Transaction, wanted: SubmissionId[]): Promise<boolean[]> {
+  const { rows } = await tx.query<{ cluster_id: ClusterId; ray_submission_id: string }>({
+    name: 'take-ray-submission-ids',
+    text: `INSERT INTO ray_submission_ids (cluster_id, ray_submission_id) SELECT * FROM unnest($1::text[], $2::text[])
+           ON CONFLICT DO NOTHING RETURNING cluster_id, ray_submission_id`,
+    values: [wanted.map(({ clusterId }) => clusterId), wanted.map(({ id }) => id)],
+  });
+  const taken = new Set(rows.map(row => `${row.cluster_id} ${row.ray_submission_id}`));
+  // Of two that want the same one, the first has it.
+  return wanted.map(({ clusterId, id }) => taken.delete(`${clusterId} ${id}`));
+}
+
+const columns = `id, job_id, number, cluster_id, head_lease_id, ray_submission_id, phase, reported, evict_reason, evict_cause,
+  sent_at, started_at, micro_usd_per_hour, stop_at`;
 
 export const loadAttempt = lookUp<AttemptId, AttemptRow>(async (db, ids) => {
   const { rows } = await db.query<AttemptRow>({
     name: 'load-attempts',
-    text: `SELECT id, job_id, number, cluster_id, head_lease_id, ray_submission_id, phase, reported, evict_reason,
-             evict_cause, sent_at, started_at, micro_usd_per_hour, stop_at FROM job_attempts WHERE id = ANY($1)`,
+    text: `SELECT ${columns} FROM job_attempts WHERE id = ANY($1)`,
     values: [ids],
   });
   return inOrderOf(ids, rows, row => row.id);
 });
 
+/** Whoever locks several does so in one order, after their jobs where it locks those. */
+export async function lockAttempts(tx: Transaction, ids: AttemptId[]): Promise<Map<AttemptId, AttemptRow>> {
+  const { rows } = await tx.query<AttemptRow>({
+    name: 'lock-attempts',
+    text: `SELECT ${columns} FROM job_attempts WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`,
+    values: [ids],
+  });
+  return new Map(rows.map(row => [row.id, row]));
+}
+
 export async function liveAttempts(db: Queryable): Promise<AttemptId[]> {
-  const { rows } = await db.query<{ id: AttemptId }>(`SELECT id FROM job_attempts WHERE phase <> 'ended'`);
+  const { rows } = await db.query<{ id: AttemptId }>({
+    name: 'live-attempts',
+    text: `SELECT id FROM job_attempts WHERE phase <> 'ended'`,
+  });
   return rows.map(row => row.id);
+}
+
+/** Of live attempts, those that began in the last seconds, and those that are to stop, to move or to be ended. */
+export async function attemptsWithNews(
+  db: Queryable,
+  seconds: number,
+): Promise<{ begun: AttemptId[]; told: AttemptId[] }> {
+  const { rows } = await db.query<{ id: AttemptId; told: boolean }>({
+    name: 'attempts-with-news',
+    text: `SELECT id, false AS told FROM job_attempts
+           WHERE phase <> 'ended' AND started_at > now() - make_interval(secs => $1)
+           UNION ALL
+           SELECT id, true FROM job_attempts
+           WHERE phase <> 'ended' AND (evict_reason IS NOT NULL OR reported IS NOT NULL)
+           UNION ALL
+           SELECT a.id, true FROM jobs j JOIN job_attempts a ON a.job_id = j.id AND a.phase <> 'ended'
+           WHERE j.phase = 'stopping'`,
+    values: [seconds],
+  });
+  const ids = (told: boolean) => rows.filter(row => row.told === told).map(row => row.id);
+  return { begun: ids(false), told: ids(true) };
 }
 
 /** Another id for an attempt whose own is taken on the head by a job that is not ours. */
 export async function renameAttempt(db: Database, attempt: AttemptRow, raySubmissionId: string): Promise<boolean> {
   return db.transaction(async tx => {
-    if (!(await takeRaySubmissionId(tx, attempt.cluster_id, raySubmissionId))) return false;
+    const [free] = await takeRaySubmissionIds(tx, [{ clusterId: attempt.cluster_id, id: raySubmissionId }]);
+    if (!free) return false;
     const { rowCount } = await tx.query(
       `UPDATE job_attempts SET ray_submission_id = $2 WHERE id = $1 AND phase = 'assigned'`,
       [attempt.id, raySubmissionId],
@@ -110,14 +167,17 @@ export async function renameAttempt(db: Database, attempt: AttemptRow, raySubmis
 }
 
 /** To be called before the job is handed to its head. False when the attempt has ended: then it must not be. */
-export async function markSent(db: Queryable, id: AttemptId): Promise<boolean> {
-  const { rowCount } = await db.query({
-    name: 'mark-attempt-sent',
-    text: `UPDATE job_attempts SET sent_at = coalesce(sent_at, now()) WHERE id = $1 AND phase <> 'ended'`,
-    values: [id],
+export const markSent = together(async (db: Queryable, ids: AttemptId[]) => {
+  const { rows } = await db.query<{ id: AttemptId }>({
+    name: 'mark-attempts-sent',
+    text: `UPDATE job_attempts SET sent_at = coalesce(sent_at, now())
+           WHERE id IN (SELECT id FROM job_attempts WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE) AND phase <> 'ended'
+           RETURNING id`,
+    values: [ids],
   });
-  return rowCount === 1;
-}
+  const marked = new Set(rows.map(row => row.id));
+  return ids.map(id => marked.has(id));
+});
 
 /** The head's last word; it outlives this process and the head while the log is still being read. */
 export async function reportEnd(db: Queryable, id: AttemptId, details: RayJobDetails): Promise<void> {
@@ -125,35 +185,6 @@ export async function reportEnd(db: Queryable, id: AttemptId, details: RayJobDet
     id,
     JSON.stringify(details),
   ]);
-}
-
-/** The head has the job, and perhaps runs it. False when the attempt has ended meanwhile. */
-export async function advanceAttempt(
-  db: Database,
-  attempt: AttemptRow,
-  event: 'accepted' | 'started',
-  details: RayJobDetails | null,
-  now: Date,
-): Promise<boolean> {
-  return db.transaction(async tx => {
-    const job = await lockJob(tx, attempt.job_id);
-    const current = await loadAttempt(tx, attempt.id);
-    const phase = current ? nextAttemptPhase(current.phase, event) : null;
-    if (!job || !current || phase === null) return false;
-    await tx.query('UPDATE job_attempts SET phase = $2 WHERE id = $1', [attempt.id, phase]);
-    const facts = details ? factsOf(details) : job.ray_facts;
-    const jobPhase = event === 'started' ? nextJobPhase(job.phase, 'start') : job.phase;
-    const begins = event === 'started' && job.phase === 'assigned' && jobPhase === 'running';
-    await changeJob(tx, job, {
-      phase: jobPhase ?? job.phase,
-      ray_facts: facts,
-      ray_job_id: facts?.job_id ?? job.ray_job_id,
-      ...(details?.message && job.phase !== 'stopping' ? { message: details.message } : {}),
-      ...(event === 'started' ? { started_at: job.started_at ?? now } : {}),
-    });
-    if (begins) await recordJobEvent(tx, job, 'JobStarted', `attempt ${attempt.number} runs on ${attempt.cluster_id}`);
-    return true;
-  });
 }
 
 export interface AttemptEnd {
@@ -252,14 +283,4 @@ function messageOf(phase: JobRow['phase'], end: AttemptEnd, job: JobRow, retryAt
     return phase === 'queued' ? `${what} The job runs again from ${retryAt.toISOString()} on.` : what;
   }
   return end.message;
-}
-
-function factsOf(details: RayJobDetails): RayFacts {
-  return {
-    job_id: details.job_id,
-    driver_info: details.driver_info,
-    driver_agent_http_address: details.driver_agent_http_address,
-    driver_node_id: details.driver_node_id,
-    driver_exit_code: details.driver_exit_code,
-  };
 }

@@ -167,7 +167,7 @@ export class LogCopier {
         const line = `\n[the log is cut here: ${maxBytes} bytes of one attempt are kept, what follows is dropped]\n`;
         piece = Buffer.concat([piece.subarray(0, Math.max(0, maxBytes - offset)), Buffer.from(line)]);
       }
-      if (!(await appendChunk(database, attemptId, offset, piece, last))) throw new Outrun();
+      if (!(await appendChunk(database, { attemptId, fromByte: offset, data: piece, last }))) throw new Outrun();
       offset += piece.length;
       onAppended();
       if (last) throw new Outrun();

@@ -1,7 +1,7 @@
 /** Reads the log of a job, all attempts in order, as text, a piece at a time. */
 import type { JobId } from '@iocloud/contracts';
 import type { Queryable } from '../../platform/index.js';
-import { type LoggedAttempt, loggedAttempts, readChunks } from './chunks.js';
+import { type LoggedAttempt, type LoggedJob, loggedJob, readChunks } from './chunks.js';
 
 /** A chunk has 256 KiB at most: so much is in memory for each reader. */
 const chunksAtATime = 2;
@@ -14,6 +14,9 @@ export class JobLogReader {
   #offset = 0;
   #decoder = new TextDecoder();
   #lastCharacter = '\n';
+  /** Read before what is kept was: so what it calls complete has been read to its end when no more is found. */
+  #seen: LoggedJob | null = null;
+  #allRead = false;
 
   constructor(
     readonly db: Queryable,
@@ -21,23 +24,28 @@ export class JobLogReader {
   ) {}
 
   async next(): Promise<Piece> {
-    const kept = await this.#readKept();
-    if (kept.length > 0) return { text: kept };
-    const seen = await loggedAttempts(this.db, this.jobId, this.#attempt?.number ?? 1);
-    if (!seen) return 'end';
-    if (this.#attempt === null) {
-      const [first] = seen.attempts;
-      if (!first) return seen.jobEnded ? 'end' : 'idle';
-      this.#attempt = first;
-      return this.next();
+    if (!this.#allRead) {
+      this.#seen ??= await loggedJob(this.db, this.jobId, this.#attempt?.number ?? 1);
+      if (!this.#seen) return 'end';
+      this.#attempt ??= this.#seen.attempts[0] ?? null;
+      const kept = await this.#readKept();
+      if (kept.length > 0) return { text: kept };
     }
-    const [current, following] = seen.attempts;
-    // The attempt was read before its state: what came in between is read first.
-    const late = await this.#readKept();
-    if (late.length > 0) return { text: late };
+    return this.#atEnd(this.#seen);
+  }
+
+  /** All that was kept when `seen` was read has been read. */
+  #atEnd(seen: LoggedJob | null): Piece {
+    const [current, following, ...later] = seen?.attempts ?? [];
+    this.#seen = null;
+    this.#allRead = false;
     if (current && !current.logComplete) return 'idle';
-    if (following) return { text: this.#moveTo(current ?? this.#attempt, following) };
-    if (!seen.jobEnded) return 'idle';
+    if (this.#attempt && following) {
+      // More attempts than were seen may follow the last of them.
+      if (seen && later.length > 0) this.#seen = { ...seen, attempts: [following, ...later] };
+      return { text: this.#moveTo(current ?? this.#attempt, following) };
+    }
+    if (!seen?.jobEnded) return 'idle';
     const rest = this.#decoder.decode();
     return rest === '' ? 'end' : { text: [rest] };
   }
@@ -45,6 +53,7 @@ export class JobLogReader {
   async #readKept(): Promise<string[]> {
     if (this.#attempt === null) return [];
     const chunks = await readChunks(this.db, this.#attempt.id, this.#offset, chunksAtATime);
+    this.#allRead = chunks.length < chunksAtATime;
     const texts: string[] = [];
     for (const { startByte, data } of chunks) {
       this.#offset = startByte + data.length;

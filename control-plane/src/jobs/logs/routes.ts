@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { api, type JobId, type TenantId } from '@iocloud/contracts';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Database, Failure, type Http, type Logger, type Signals } from '../../platform/index.js';
-import { findJob } from '../store.js';
+import { findJobId } from '../store.js';
 import { JobLogReader } from './reader.js';
 
 /** A signal can be lost: a follower looks by itself so often. */
@@ -88,9 +88,9 @@ export class LogTails {
   }
 
   async #jobId(tenantId: TenantId, id: string): Promise<JobId> {
-    const job = await findJob(this.database, tenantId, id);
-    if (!job) throw new Failure('not-found', `Job ${id} does not exist`);
-    return job.id;
+    const jobId = await findJobId(this.database, tenantId, id);
+    if (!jobId) throw new Failure('not-found', `Job ${id} does not exist`);
+    return jobId;
   }
 
   /** Cuts the followers off without a close frame: a clean close would tell them that the job has ended. */

@@ -106,6 +106,10 @@ export class TestClusters implements Clusters {
       .filter(view => tenantId === undefined || view.tenantId === tenantId);
   }
 
+  async hold(tx: Transaction, clusterIds: ClusterId[]): Promise<ClusterView[]> {
+    return (await this.live(tx)).filter(({ id }) => clusterIds.includes(id));
+  }
+
   async provisionForJob(tx: Transaction, tenantId: TenantId, needs: NodeResources) {
     this.provisioned.push({ tenantId, needs });
     return this.onProvision(tx, tenantId);

@@ -1,5 +1,6 @@
 /** The constraints of a request one by one, and which of them each node fails. */
 import { interconnectTrait } from './features.js';
+import { cpuPriceAt, gpuPriceAt } from './figures.js';
 import type { Latencies } from './geography.js';
 import { cpuUnitsOf, type Inventory, open } from './inventory.js';
 import { modelMatches } from './models.js';
@@ -102,13 +103,13 @@ export function failures(
   const places = inventory.geography.placeCountry.map((_, place) => allows(inventory, request, place));
   const fits = (slot: number, feature: ReturnType<typeof wanted>) =>
     feature !== null &&
-    ((inventory.traits[slot] as number) & feature.traits) === feature.traits &&
-    ((inventory.rays[slot] as number) & feature.rays) === feature.rays &&
+    (inventory.figures.traits(slot) & feature.traits) === feature.traits &&
+    (inventory.figures.rays(slot) & feature.rays) === feature.rays &&
     (feature.names.length === 0 || inventory.has(slot, feature.names));
   const meets: Record<Part, (slot: number) => boolean> = {
     visible: slot => inventory.audience[slot] === 0 || inventory.audience[slot] === 1 + owner,
     accelerator: slot => somePool(inventory, group, slot, () => true),
-    interconnect: slot => ((inventory.traits[slot] as number) & linkTrait) === linkTrait,
+    interconnect: slot => (inventory.figures.traits(slot) & linkTrait) === linkTrait,
     size: slot =>
       (inventory.cpuUnits[slot] as number) >= cpuUnits &&
       (inventory.memory[slot] as number) >= group.memoryBytes &&
@@ -116,7 +117,7 @@ export function failures(
         inventory,
         { ...group, accelerator: null },
         slot,
-        pool => (inventory.pools.devices[pool] as number) >= group.devices,
+        pool => inventory.pools.devices(pool) >= group.devices,
       ),
     country: slot => places[inventory.place[slot] as number] === true,
     latency: slot =>
@@ -135,7 +136,7 @@ export function failures(
           somePool(inventory, { ...group, accelerator: null }, slot, pool => hasFree(inventory, group, pool)))),
     price: slot =>
       Math.ceil(
-        (units * (inventory.gpuPrice[slot] as number) + cpuUnits * (inventory.cpuPrice[slot] as number)) /
+        (units * inventory.figures.get(slot, gpuPriceAt) + cpuUnits * inventory.figures.get(slot, cpuPriceAt)) /
           unitsPerDevice,
       ) <= ceiling,
   };
@@ -172,8 +173,8 @@ function allows(inventory: Inventory, { where }: PlacementRequest, place: number
 function somePool(inventory: Inventory, group: WorkerGroup, slot: number, holds: (pool: number) => boolean): boolean {
   const { pools, models } = inventory;
   if (group.devices === 0) return true;
-  for (let pool = inventory.firstPool[slot] as number; pool !== -1; pool = pools.next[pool] as number) {
-    const model = pools.model[pool] as number;
+  for (let pool = inventory.firstPool[slot] as number; pool !== -1; pool = pools.next(pool)) {
+    const model = pools.model(pool);
     const known = models.list[model];
     if (model !== noModel && known && modelMatches(known, group.accelerator) && holds(pool)) return true;
   }
@@ -181,7 +182,7 @@ function somePool(inventory: Inventory, group: WorkerGroup, slot: number, holds:
 }
 
 function hasFree({ pools }: Inventory, group: WorkerGroup, pool: number): boolean {
-  const whole = pools.whole[pool] as number;
+  const whole = pools.whole(pool);
   if (group.devices >= 1) return whole >= group.devices;
-  return whole >= 1 || (pools.partial[pool] as number) >= Math.round(group.devices * unitsPerDevice);
+  return whole >= 1 || pools.partial(pool) >= Math.round(group.devices * unitsPerDevice);
 }

@@ -1,8 +1,8 @@
 /** From a request to the workers' places, or to the reason why there are none: what is tried, and in which order. */
 import { tryAll } from './exhaustive.js';
-import { type Batch, cutIntoCells, type Ground, placeAnywhere, placeCells, placeTogether } from './gang.js';
+import { type Batch, cutIntoCells, placeAnywhere, placeCells, placeTogether } from './gang.js';
 import { chainOf, type GroupQuery, priceAlone } from './query.js';
-import type { Occupancy } from './trial.js';
+import type { Ground } from './search.js';
 import { type Put, Trial } from './trial.js';
 import type { PlacementRefusal, PlacementRequest, ScoreParts } from './types.js';
 
@@ -20,17 +20,16 @@ const maxPermuted = 3;
  */
 export function decide<T>(
   ground: Ground,
-  occupancy: Occupancy,
   request: PlacementRequest,
   queries: GroupQuery[],
   keep: (puts: Put[], price: number) => T,
 ): T | PlacementRefusal {
-  const trial = new Trial(ground.inventory, occupancy);
+  const trial = new Trial(ground.inventory, ground.stocks);
   try {
     const refusal = new Decision(ground, trial, request, queries).run();
     return refusal ?? keep(trial.puts, trial.price);
   } finally {
-    trial.undoTo(0);
+    trial.end();
   }
 }
 

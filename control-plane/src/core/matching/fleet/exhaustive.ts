@@ -1,8 +1,9 @@
 /** For few workers on few nodes: every way there is, until one is found. Greedy may miss it where unlike groups compete. */
-import { type Batch, capacity, type Ground } from './gang.js';
+import { cpuPriceAt, gpuPriceAt } from './figures.js';
+import { type Batch, capacity } from './gang.js';
 import type { GroupQuery } from './query.js';
 import { workerPrice } from './query.js';
-import { evaluate, Search } from './search.js';
+import { evaluate, type Ground, Search } from './search.js';
 import type { Trial } from './trial.js';
 
 const maxWorkers = 8;
@@ -24,6 +25,7 @@ export function tryAll(
   const workers = batches.flatMap(batch => Array.from({ length: Math.min(batch.count, maxWorkers + 1) }, () => batch));
   if (workers.length > maxWorkers) return 'unknown';
   const choices = new Map<GroupQuery, Choice[]>();
+  trial.settle();
   for (const { query } of batches) {
     const some = poolsFor(ground, query);
     if (some === null) return 'unknown';
@@ -57,7 +59,7 @@ export function tryAll(
     return 'none';
   };
   const keyOf = (pool: number) => {
-    const slot = inventory.pools.node[pool] as number;
+    const slot = inventory.pools.node(pool);
     return options.colocate === 'any' ? -1 : options.colocate === 'node' ? slot : (inventory.domain[slot] as number);
   };
   /** Shares of unlike groups may have to be combined: each device that differs in what is free of it is a way. */
@@ -65,8 +67,8 @@ export function tryAll(
     if (!query.isShare) return [undefined];
     const { pools } = inventory;
     const byUnits = new Map<number, number>();
-    const first = pools.firstDevice[pool] as number;
-    for (let device = first; device < first + (pools.devices[pool] as number); device++) {
+    const first = pools.firstDevice(pool);
+    for (let device = first; device < first + pools.devices(pool); device++) {
       const free = pools.deviceUnits[device] as number;
       if (free >= query.units && !byUnits.has(free)) byUnits.set(free, device);
     }
@@ -81,12 +83,12 @@ export function tryAll(
 /** All pools that can carry one worker of the group, the best first; null when they are too many. */
 function poolsFor(ground: Ground, query: GroupQuery): Choice[] | null {
   const { inventory } = ground;
-  const search = new Search(inventory, ground.stocks, ground.zones, [query], { first: false });
+  const search = new Search(ground, [query], { first: false });
   const choices: Choice[] = [];
   while (search.next()) {
     if (choices.length === maxPools) return null;
-    const slot = inventory.pools.node[search.pool] as number;
-    const price = workerPrice(query, inventory.gpuPrice[slot] as number, inventory.cpuPrice[slot] as number);
+    const slot = inventory.pools.node(search.pool);
+    const price = workerPrice(query, inventory.figures.get(slot, gpuPriceAt), inventory.figures.get(slot, cpuPriceAt));
     if (capacity(inventory, query, search.pool) > 0) choices.push({ pool: search.pool, price });
   }
   return choices;

@@ -1,20 +1,19 @@
 /** What a search has seen and not yet opened, the best first. */
+import type { Forest } from './forest.js';
 import type { Inventory } from './inventory.js';
 
 /** In this order among equals: what is to be opened comes before the pools that it may hold. */
-export const stockEntry = 0;
-export const blockEntry = 1;
-export const poolEntry = 2;
+export const zoneEntry = 0;
+export const poolEntry = 1;
 
 /** A binary heap. Entries of one score come by their node's id, then by kind, model and group: no tie is left to chance. */
 export class Frontier {
   readonly #inventory: Inventory;
+  #forest: Forest;
   readonly #score: number[] = [];
   readonly #kind: number[] = [];
   readonly #ref: number[] = [];
   readonly #group: number[] = [];
-  /** The node, of a block the one with the smallest id; -1: before all nodes. */
-  readonly #node: number[] = [];
   #size = 0;
 
   /** What `pop` took. */
@@ -23,23 +22,27 @@ export class Frontier {
   ref = 0;
   group = 0;
 
-  constructor(inventory: Inventory) {
+  /** `forest`: where the zones are. */
+  constructor(inventory: Inventory, forest: Forest) {
     this.#inventory = inventory;
+    this.#forest = forest;
   }
 
-  clear(): void {
+  /** Empty, for another search. */
+  restart(forest: Forest): void {
+    this.#forest = forest;
     this.#size = 0;
   }
 
-  push(score: number, kind: number, ref: number, group: number, node: number): void {
+  push(score: number, kind: number, ref: number, group: number): void {
     let at = this.#size++;
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if (!this.#before(score, kind, ref, group, node, parent)) break;
+      if (!this.#before(score, kind, ref, group, parent)) break;
       this.#move(parent, at);
       at = parent;
     }
-    this.#set(at, score, kind, ref, group, node);
+    this.#set(at, score, kind, ref, group);
   }
 
   /** False when it is empty. */
@@ -55,26 +58,24 @@ export class Frontier {
     const kind = this.#kind[last] as number;
     const ref = this.#ref[last] as number;
     const group = this.#group[last] as number;
-    const node = this.#node[last] as number;
     let at = 0;
     for (;;) {
       let child = at * 2 + 1;
       if (child >= last) break;
       if (child + 1 < last && this.#entryBefore(child + 1, child)) child += 1;
-      if (this.#before(score, kind, ref, group, node, child)) break;
+      if (this.#before(score, kind, ref, group, child)) break;
       this.#move(child, at);
       at = child;
     }
-    this.#set(at, score, kind, ref, group, node);
+    this.#set(at, score, kind, ref, group);
     return true;
   }
 
-  #set(at: number, score: number, kind: number, ref: number, group: number, node: number): void {
+  #set(at: number, score: number, kind: number, ref: number, group: number): void {
     this.#score[at] = score;
     this.#kind[at] = kind;
     this.#ref[at] = ref;
     this.#group[at] = group;
-    this.#node[at] = node;
   }
 
   #move(from: number, to: number): void {
@@ -82,7 +83,6 @@ export class Frontier {
     this.#kind[to] = this.#kind[from] as number;
     this.#ref[to] = this.#ref[from] as number;
     this.#group[to] = this.#group[from] as number;
-    this.#node[to] = this.#node[from] as number;
   }
 
   #entryBefore(a: number, b: number): boolean {
@@ -91,33 +91,36 @@ export class Frontier {
       this.#kind[a] as number,
       this.#ref[a] as number,
       this.#group[a] as number,
-      this.#node[a] as number,
       b,
     );
   }
 
-  #before(score: number, kind: number, ref: number, group: number, node: number, other: number): boolean {
+  #before(score: number, kind: number, ref: number, group: number, other: number): boolean {
     const theirs = this.#score[other] as number;
     if (score !== theirs) return score > theirs;
-    const theirNode = this.#node[other] as number;
-    if (node !== theirNode) {
-      if (node === -1 || theirNode === -1) return node === -1;
-      return (this.#inventory.ids[node] as string) < (this.#inventory.ids[theirNode] as string);
-    }
     const theirKind = this.#kind[other] as number;
+    const theirRef = this.#ref[other] as number;
+    const node = this.#nodeOf(kind, ref);
+    const theirNode = this.#nodeOf(theirKind, theirRef);
+    if (node !== theirNode) return (this.#inventory.ids[node] as string) < (this.#inventory.ids[theirNode] as string);
     if (kind !== theirKind) return kind < theirKind;
     if (kind === poolEntry) {
-      const order = this.#compareModels(ref, this.#ref[other] as number);
+      const order = this.#compareModels(ref, theirRef);
       if (order !== 0) return order < 0;
     }
     return group < (this.#group[other] as number);
   }
 
+  /** Of a zone the one with the smallest id. */
+  #nodeOf(kind: number, ref: number): number {
+    return kind === zoneEntry ? this.#forest.first(ref) : this.#inventory.pools.node(ref);
+  }
+
   #compareModels(a: number, b: number): number {
     if (a === b) return 0;
     const { pools, models } = this.#inventory;
-    const one = models.list[pools.model[a] as number];
-    const two = models.list[pools.model[b] as number];
+    const one = models.list[pools.model(a)];
+    const two = models.list[pools.model(b)];
     if (!one || !two) return 0;
     if (one.slug !== two.slug) return one.slug < two.slug ? -1 : 1;
     return one.memoryBytes - two.memoryBytes || a - b;

@@ -2,23 +2,15 @@
 import { Frontier, poolEntry } from './frontier.js';
 import type { Inventory } from './inventory.js';
 import type { GroupQuery } from './query.js';
-import { evaluate, Search } from './search.js';
-import type { Stocks } from './stocks.js';
+import { evaluate, type Ground, Search } from './search.js';
 import type { Trial } from './trial.js';
 import { unitsPerDevice } from './types.js';
-import type { Zones } from './zones.js';
 
 /** Workers `from` … `from + count − 1` of a group. */
 export interface Batch {
   query: GroupQuery;
   from: number;
   count: number;
-}
-
-export interface Ground {
-  inventory: Inventory;
-  stocks: Stocks;
-  zones: Zones;
 }
 
 /** For so few workers it is cheaper to look for each anew than to keep all that was seen on the way. */
@@ -30,23 +22,26 @@ export function placeAnywhere(ground: Ground, trial: Trial, batches: Batch[]): b
 }
 
 function fill(ground: Ground, trial: Trial, { query, from, count }: Batch): boolean {
-  const search = () =>
-    new Search(ground.inventory, ground.stocks, ground.zones, [query], { first: count <= fewWorkers });
   if (count <= fewWorkers) {
     for (let ordinal = from; ordinal < from + count; ordinal++) {
-      const one = search();
-      if (!one.next()) return false;
-      trial.put(query, ordinal, 0, one.pool);
+      trial.settle();
+      const one = new Search(ground, [query], { first: true });
+      const found = one.next();
+      if (found) trial.put(query, ordinal, 0, one.pool);
+      one.end();
+      if (!found) return false;
     }
     return true;
   }
-  const all = search();
-  for (let ordinal = from; ordinal < from + count; ordinal++) {
-    if (!all.next()) return false;
+  trial.settle();
+  const all = new Search(ground, [query], { first: false });
+  let ordinal = from;
+  for (; ordinal < from + count && all.next(); ordinal++) {
     trial.put(query, ordinal, 0, all.pool);
     all.again();
   }
-  return true;
+  all.end();
+  return ordinal === from + count;
 }
 
 /**
@@ -64,13 +59,14 @@ export function placeTogether(
   const { inventory } = ground;
   const keyOf = (slot: number) => (options.by === 'node' ? slot : (inventory.domain[slot] as number));
   const queries = batches.map(batch => batch.query);
-  const search = new Search(inventory, ground.stocks, ground.zones, queries, { first: false });
+  trial.settle();
+  const search = new Search(ground, queries, { first: false });
   const missing = new Map<number, number[]>();
   const start = trial.puts.length;
   let cheapest: { key: number; price: number } | null = null;
   const before = trial.price;
   while (search.next()) {
-    const slot = inventory.pools.node[search.pool] as number;
+    const slot = inventory.pools.node(search.pool);
     const key = keyOf(slot);
     let counts = missing.get(key);
     if (counts === undefined) {
@@ -96,15 +92,15 @@ export function placeTogether(
 /** How many workers of the group the pool can carry as it is now, were there no anti-affinity. */
 export function capacity(inventory: Inventory, query: GroupQuery, pool: number): number {
   const { pools } = inventory;
-  const slot = pools.node[pool] as number;
+  const slot = pools.node(pool);
   let most = Number.MAX_SAFE_INTEGER;
   if (query.cpuUnits > 0) most = Math.min(most, Math.floor(inventory.freeCpuUnits(slot) / query.cpuUnits));
   if (query.memory > 0) most = Math.min(most, Math.floor(inventory.freeMemory(slot) / query.memory));
-  if (query.whole > 0) return Math.min(most, Math.floor((pools.whole[pool] as number) / query.whole));
+  if (query.whole > 0) return Math.min(most, Math.floor(pools.whole(pool) / query.whole));
   if (!query.isShare) return most;
   let shares = 0;
-  const first = pools.firstDevice[pool] as number;
-  const end = first + (pools.devices[pool] as number);
+  const first = pools.firstDevice(pool);
+  const end = first + pools.devices(pool);
   for (let device = first; device < end; device++) {
     shares += Math.floor((pools.deviceUnits[device] as number) / query.units);
   }
@@ -120,15 +116,15 @@ function fillKey(
 ): boolean {
   const { inventory } = ground;
   for (const { query, from, count } of batches) {
-    const frontier = new Frontier(inventory);
+    const frontier = new Frontier(inventory, ground.stocks.anywhere);
     const see = (pool: number) => {
       const score = evaluate(inventory, query, pool);
-      if (score >= 0) frontier.push(score, poolEntry, pool, 0, inventory.pools.node[pool] as number);
+      if (score >= 0) frontier.push(score, poolEntry, pool, 0);
     };
     const seeNode = (slot: number) => {
       if (!query.audiences.includes(inventory.audience[slot] as number)) return;
-      for (let pool = inventory.firstPool[slot] as number; pool !== -1; pool = inventory.pools.next[pool] as number) {
-        if (query.models.includes(inventory.pools.model[pool] as number)) see(pool);
+      for (let pool = inventory.firstPool[slot] as number; pool !== -1; pool = inventory.pools.next(pool)) {
+        if (query.models.includes(inventory.pools.model(pool))) see(pool);
       }
     };
     if (by === 'node') seeNode(key);

@@ -1,7 +1,7 @@
 /** Who holds what. A device is held in parts of 1/10,000 that add up to one at most: that is what `take` refuses to break. */
 import type { Inventory } from './inventory.js';
 import { cpuUnitsOf } from './inventory.js';
-import type { Occupancy } from './trial.js';
+import type { Stocks } from './stocks.js';
 import { type FleetPlacement, type PlacedWorker, unitsPerDevice } from './types.js';
 
 /** Of one node: slot, CPU units, bytes, number of devices, then index and units of each. Flat, for there are many. */
@@ -9,12 +9,12 @@ type Piece = number[];
 
 export class Holds {
   readonly #inventory: Inventory;
-  readonly #occupancy: Occupancy;
+  readonly #stocks: Stocks;
   readonly #pieces = new Map<string, Piece[]>();
 
-  constructor(inventory: Inventory, occupancy: Occupancy) {
+  constructor(inventory: Inventory, stocks: Stocks) {
     this.#inventory = inventory;
-    this.#occupancy = occupancy;
+    this.#stocks = stocks;
   }
 
   take(holder: string, placement: FleetPlacement, mode: 'all' | 'free'): void {
@@ -23,12 +23,14 @@ export class Holds {
       const piece = mode === 'all' ? this.#whole(worker) : this.#free(worker);
       if (typeof piece === 'string') {
         for (const one of taken.reverse()) this.#apply(-1, one);
+        this.#tell(taken);
         throw new Error(`${holder} cannot have ${worker.group}/${worker.ordinal} on ${worker.nodeId}: ${piece}`);
       }
       if (piece === null) continue;
       this.#apply(1, piece);
       taken.push(piece);
     }
+    this.#tell(taken);
     const held = this.#pieces.get(holder);
     if (held === undefined) this.#pieces.set(holder, taken);
     else for (const piece of taken) held.push(piece);
@@ -39,6 +41,7 @@ export class Holds {
     if (pieces === undefined) return;
     this.#pieces.delete(holder);
     for (const piece of pieces) this.#apply(-1, piece);
+    this.#tell(pieces);
   }
 
   /** After a node's devices have become others, all of them free: marks those that are held, where they still exist. */
@@ -95,8 +98,14 @@ export class Holds {
   #apply(sign: 1 | -1, piece: Piece): void {
     const [slot, cpuUnits, memory] = piece as [number, number, number];
     this.#applyDevices(sign, piece);
-    this.#occupancy.changeNode(sign, slot, cpuUnits, memory);
+    this.#inventory.use(sign, slot, cpuUnits, memory);
     this.#inventory.held(slot, sign);
+  }
+
+  /** Once for each node, however much of it has changed. */
+  #tell(pieces: Piece[]): void {
+    if (pieces.length === 1) this.#stocks.freeChanged((pieces[0] as Piece)[0] as number);
+    else for (const slot of new Set(pieces.map(piece => piece[0] as number))) this.#stocks.freeChanged(slot);
   }
 
   /** Devices that the node no longer has are left out. */
@@ -106,7 +115,7 @@ export class Holds {
     for (let at = 0; at < count; at++) {
       const found = this.#inventory.device(slot, piece[4 + 2 * at] as number);
       if (found === null) continue;
-      this.#occupancy.changeDevice(sign, found.device, piece[5 + 2 * at] as number);
+      pools.use(sign, found.device, piece[5 + 2 * at] as number);
       pools.recount(found.pool);
     }
   }

@@ -2,6 +2,16 @@
 import { pricePart, priceReferenceMicroUsdPerCpuHour, priceReferenceMicroUsdPerDeviceHour } from '../score.js';
 import { grown, roomFor, Slots } from './columns.js';
 import { FeatureBits } from './features.js';
+import {
+  cpuPriceAt,
+  Figures,
+  freeMemoryAt,
+  gpuPriceAt,
+  loadAt,
+  offeredCpuAt,
+  reputationAt,
+  stakeAt,
+} from './figures.js';
 import { Geography } from './geography.js';
 import { Models } from './models.js';
 import { Names } from './names.js';
@@ -14,6 +24,12 @@ const schedulable = 2;
 export const open = present | schedulable;
 
 export const cpuUnitsOf = (cpus: number): number => Math.round(cpus * unitsPerDevice);
+
+/** The price part of the score before CPUs are added to devices: at least what it is with them. */
+export const basePricePart = (hasDevices: boolean, gpuPrice: number, cpuPrice: number): number =>
+  hasDevices
+    ? pricePart(gpuPrice, priceReferenceMicroUsdPerDeviceHour)
+    : pricePart(cpuPrice, priceReferenceMicroUsdPerCpuHour);
 
 export class Inventory {
   readonly ids: string[] = [];
@@ -37,17 +53,11 @@ export class Inventory {
   country = new Int32Array(0);
   place = new Int32Array(0);
   site = new Int32Array(0);
-  traits = new Int32Array(0);
-  rays = new Int32Array(0);
+  readonly figures = new Figures();
   cpuUnits = new Int32Array(0);
   cpuUnitsUsed = new Int32Array(0);
   memory = new Float64Array(0);
   memoryUsed = new Float64Array(0);
-  gpuPrice = new Float64Array(0);
-  cpuPrice = new Float64Array(0);
-  reputation = new Float64Array(0);
-  stake = new Float64Array(0);
-  load = new Float64Array(0);
   firstPool = new Int32Array(0);
   /** How many holds there are on the node. */
   holds = new Int32Array(0);
@@ -87,36 +97,40 @@ export class Inventory {
     return slot;
   }
 
-  /** Writes what is known of the node. True: its devices are others than before, and all of them stand as free. */
-  write(slot: number, node: FleetNode): boolean {
+  /** Writes what is known of the node. Where `hasLayout` is not true of it, all its devices stand as free. */
+  write(slot: number, node: FleetNode): void {
     if (((this.state[slot] as number) & present) === 0) this.size += 1;
     this.state[slot] = present | (node.schedulable ? schedulable : 0);
     this.audience[slot] = node.shared ? 0 : 1 + this.owners.id(node.ownerId);
     this.supplier[slot] = this.suppliers.id(node.supplierId);
-    const place = this.geography.place(node.country, node.region);
+    const { latitudeDeg, longitudeDeg } = node;
+    const at = latitudeDeg === null || longitudeDeg === null ? null : { latitudeDeg, longitudeDeg };
+    const place = this.geography.place(node.country, node.region, at);
     this.place[slot] = place;
     this.country[slot] = this.geography.placeCountry[place] as number;
-    this.site[slot] = this.geography.site(place, node.latitudeDeg, node.longitudeDeg);
+    this.site[slot] = this.geography.site(place, at);
     const features = this.features.of(node);
-    this.traits[slot] = features.traits;
-    this.rays[slot] = features.rays;
+    const { figures } = this;
+    figures.setWords(slot, features.traits, features.rays);
     if (features.names.length > 0) this.#named.set(slot, features.names);
     else this.#named.delete(slot);
     this.cpuUnits[slot] = cpuUnitsOf(node.cpus);
     this.memory[slot] = node.memoryBytes;
-    this.gpuPrice[slot] = node.microUsdPerGpuHour;
-    this.cpuPrice[slot] = node.microUsdPerCpuHour;
-    this.reputation[slot] = node.reputation;
-    this.stake[slot] = node.stake;
-    this.load[slot] = node.load;
+    figures.set(slot, gpuPriceAt, node.microUsdPerGpuHour);
+    figures.set(slot, cpuPriceAt, node.microUsdPerCpuHour);
+    figures.set(slot, reputationAt, node.reputation);
+    figures.set(slot, stakeAt, node.stake);
+    figures.set(slot, loadAt, node.load);
+    this.#offer(slot);
     this.#moveToDomain(slot, this.domains.id(node.domain));
-    return this.#layOut(slot, node);
+    if (!this.hasLayout(slot, node)) this.#layOut(slot, node);
   }
 
   /** Takes the node out; its slot stays while anything is held there. */
   leave(slot: number): void {
     if (((this.state[slot] as number) & present) !== 0) this.size -= 1;
     this.state[slot] = 0;
+    this.#offer(slot);
     this.#leaveDomain(slot);
     if (this.holds[slot] === 0) this.#forget(slot);
   }
@@ -124,6 +138,13 @@ export class Inventory {
   held(slot: number, change: 1 | -1): void {
     this.holds[slot] = (this.holds[slot] as number) + change;
     if (this.holds[slot] === 0 && this.state[slot] === 0) this.#forget(slot);
+  }
+
+  /** Takes (`sign` 1) or gives back (−1) CPUs and memory. */
+  use(sign: 1 | -1, slot: number, cpuUnits: number, memory: number): void {
+    this.cpuUnitsUsed[slot] = (this.cpuUnitsUsed[slot] as number) + sign * cpuUnits;
+    this.memoryUsed[slot] = (this.memoryUsed[slot] as number) + sign * memory;
+    this.#offer(slot);
   }
 
   has(slot: number, names: string[]): boolean {
@@ -141,70 +162,75 @@ export class Inventory {
   }
 
   freeMemory(slot: number): number {
-    return (this.memory[slot] as number) - (this.memoryUsed[slot] as number);
+    return this.figures.get(slot, freeMemoryAt);
   }
 
   /** May work be placed on the pool's node, and is anything of the pool free? */
   available(pool: number): boolean {
     const pools = this.pools;
-    return (
-      this.state[pools.node[pool] as number] === open &&
-      (pools.model[pool] === noModel || (pools.units[pool] as number) > 0)
-    );
+    return this.state[pools.node(pool)] === open && (pools.model(pool) === noModel || pools.units(pool) > 0);
   }
 
-  /** The price part of the score before CPUs are added to devices: at least what it is with them. */
-  basePricePart(slot: number, hasDevices: boolean): number {
-    return hasDevices
-      ? pricePart(this.gpuPrice[slot] as number, priceReferenceMicroUsdPerDeviceHour)
-      : pricePart(this.cpuPrice[slot] as number, priceReferenceMicroUsdPerCpuHour);
+  hasFreeDevices(slot: number): boolean {
+    const { pools } = this;
+    for (let pool = this.firstPool[slot] as number; pool !== -1; pool = pools.next(pool)) {
+      if (pools.units(pool) > 0) return true;
+    }
+    return false;
   }
 
   /** Pool and device by the device's index on the node; null when the node has none such now. */
   device(slot: number, index: number): { pool: number; device: number } | null {
-    for (let pool = this.firstPool[slot] as number; pool !== -1; pool = this.pools.next[pool] as number) {
+    for (let pool = this.firstPool[slot] as number; pool !== -1; pool = this.pools.next(pool)) {
       const device = this.pools.find(pool, index);
       if (device !== -1) return { pool, device };
     }
     return null;
   }
 
-  #layOut(slot: number, node: FleetNode): boolean {
+  /** Are the node's devices those that are known of it? */
+  hasLayout(slot: number, node: FleetNode): boolean {
+    const pools = this.pools;
+    let pool = this.firstPool[slot] as number;
+    if (pool === -1) return false;
+    for (const { model, indices } of this.#layout(node)) {
+      pool = pools.next(pool);
+      if (pool === -1 || pools.model(pool) !== model || pools.devices(pool) !== indices.length) return false;
+      const first = pools.firstDevice(pool);
+      if (indices.some((index, offset) => pools.deviceIndex[first + offset] !== index)) return false;
+    }
+    return pools.next(pool) === -1;
+  }
+
+  #offer(slot: number): void {
+    this.figures.set(slot, offeredCpuAt, this.state[slot] === open ? this.freeCpuUnits(slot) : -1);
+    this.figures.set(slot, freeMemoryAt, (this.memory[slot] as number) - (this.memoryUsed[slot] as number));
+  }
+
+  #layOut(slot: number, node: FleetNode): void {
+    this.#freePools(slot);
+    let last = this.pools.create(slot, noModel, []);
+    this.firstPool[slot] = last;
+    for (const { model, indices } of this.#layout(node)) {
+      const pool = this.pools.create(slot, model, indices);
+      this.pools.setNext(last, pool);
+      last = pool;
+    }
+  }
+
+  #layout(node: FleetNode): { model: number; indices: number[] }[] {
     const indicesOf = new Map<number, number[]>();
     for (const pool of node.pools) {
       if (pool.count === 0) continue;
       const model = this.models.id(pool.model, pool.memoryBytes);
       indicesOf.set(model, [...(indicesOf.get(model) ?? []), ...pool.indices]);
     }
-    const wanted = [...indicesOf].map(([model, indices]) => ({ model, indices }));
-    if (this.#hasPools(slot, wanted)) return false;
-    this.#freePools(slot);
-    let last = this.pools.create(slot, noModel, []);
-    this.firstPool[slot] = last;
-    for (const { model, indices } of wanted) {
-      const pool = this.pools.create(slot, model, indices);
-      this.pools.next[last] = pool;
-      last = pool;
-    }
-    return true;
-  }
-
-  #hasPools(slot: number, wanted: { model: number; indices: number[] }[]): boolean {
-    const pools = this.pools;
-    let pool = this.firstPool[slot] as number;
-    if (pool === -1) return false;
-    for (const { model, indices } of wanted) {
-      pool = pools.next[pool] as number;
-      if (pool === -1 || pools.model[pool] !== model || pools.devices[pool] !== indices.length) return false;
-      const first = pools.firstDevice[pool] as number;
-      if (indices.some((index, offset) => pools.deviceIndex[first + offset] !== index)) return false;
-    }
-    return pools.next[pool] === -1;
+    return [...indicesOf].map(([model, indices]) => ({ model, indices }));
   }
 
   #freePools(slot: number): void {
     for (let pool = this.firstPool[slot] as number; pool !== -1; ) {
-      const next = this.pools.next[pool] as number;
+      const next = this.pools.next(pool);
       this.pools.free(pool);
       pool = next;
     }
@@ -249,17 +275,11 @@ export class Inventory {
     this.country = grown(this.country, length);
     this.place = grown(this.place, length);
     this.site = grown(this.site, length);
-    this.traits = grown(this.traits, length);
-    this.rays = grown(this.rays, length);
+    this.figures.grow(length);
     this.cpuUnits = grown(this.cpuUnits, length);
     this.cpuUnitsUsed = grown(this.cpuUnitsUsed, length);
     this.memory = grown(this.memory, length);
     this.memoryUsed = grown(this.memoryUsed, length);
-    this.gpuPrice = grown(this.gpuPrice, length);
-    this.cpuPrice = grown(this.cpuPrice, length);
-    this.reputation = grown(this.reputation, length);
-    this.stake = grown(this.stake, length);
-    this.load = grown(this.load, length);
     this.firstPool = grown(this.firstPool, length);
     this.holds = grown(this.holds, length);
     this.nextInDomain = grown(this.nextInDomain, length);

@@ -8,23 +8,21 @@ import { unitsPerDevice } from './types.js';
 /** The model of the pool without devices. */
 export const noModel = 0;
 
+// One record of 32 bytes for each pool: a search looks at pools that lie anywhere in memory.
+const recordSize = 8;
+const nodeAt = 0;
+const modelAt = 1;
+const nextAt = 2;
+const firstDeviceAt = 3;
+const devicesAt = 4;
+const wholeAt = 5;
+const partialAt = 6;
+const unitsAt = 7;
+
 export class Pools {
-  node = new Int32Array(0);
-  model = new Int32Array(0);
-  /** Next pool of the same node, or -1. */
-  next = new Int32Array(0);
-  firstDevice = new Int32Array(0);
-  devices = new Uint8Array(0);
-  /** Devices that are wholly free. */
-  whole = new Uint8Array(0);
-  /** Most units that are free of a device that is not wholly free. */
-  partial = new Uint16Array(0);
-  /** Free units of all its devices. */
-  units = new Int32Array(0);
-  /** Where the index has it; see `Stocks`. */
+  #records = new Int32Array(0);
+  /** Where the index has it, or -1; see `Stocks`. */
   stock = new Int32Array(0);
-  block = new Int32Array(0);
-  placeBlock = new Int32Array(0);
 
   /** By device: its index on the node, and its free units. */
   deviceIndex = new Int32Array(0);
@@ -34,22 +32,57 @@ export class Pools {
   #deviceEnd = 0;
   readonly #freeRanges = new Map<number, number[]>();
 
-  get end(): number {
-    return this.#slots.end;
+  node(pool: number): number {
+    return this.#records[pool * recordSize + nodeAt] as number;
+  }
+
+  model(pool: number): number {
+    return this.#records[pool * recordSize + modelAt] as number;
+  }
+
+  /** Next pool of the same node, or -1. */
+  next(pool: number): number {
+    return this.#records[pool * recordSize + nextAt] as number;
+  }
+
+  setNext(pool: number, next: number): void {
+    this.#records[pool * recordSize + nextAt] = next;
+  }
+
+  firstDevice(pool: number): number {
+    return this.#records[pool * recordSize + firstDeviceAt] as number;
+  }
+
+  devices(pool: number): number {
+    return this.#records[pool * recordSize + devicesAt] as number;
+  }
+
+  /** Devices that are wholly free. */
+  whole(pool: number): number {
+    return this.#records[pool * recordSize + wholeAt] as number;
+  }
+
+  /** Most units that are free of a device that is not wholly free. */
+  partial(pool: number): number {
+    return this.#records[pool * recordSize + partialAt] as number;
+  }
+
+  /** Free units of all its devices. */
+  units(pool: number): number {
+    return this.#records[pool * recordSize + unitsAt] as number;
   }
 
   create(node: number, model: number, indices: number[]): number {
     const pool = this.#slots.take();
-    if (pool >= this.node.length) this.#grow(roomFor(pool + 1));
+    if (pool >= this.stock.length) this.#grow(roomFor(pool + 1));
     const first = this.#range(indices.length);
-    this.node[pool] = node;
-    this.model[pool] = model;
-    this.next[pool] = -1;
-    this.firstDevice[pool] = first;
-    this.devices[pool] = indices.length;
+    const record = pool * recordSize;
+    this.#records[record + nodeAt] = node;
+    this.#records[record + modelAt] = model;
+    this.#records[record + nextAt] = -1;
+    this.#records[record + firstDeviceAt] = first;
+    this.#records[record + devicesAt] = indices.length;
     this.stock[pool] = -1;
-    this.block[pool] = -1;
-    this.placeBlock[pool] = -1;
     for (const [offset, index] of indices.entries()) {
       this.deviceIndex[first + offset] = index;
       this.deviceUnits[first + offset] = unitsPerDevice;
@@ -59,12 +92,19 @@ export class Pools {
   }
 
   free(pool: number): void {
-    const size = this.devices[pool] as number;
+    const size = this.devices(pool);
     const ranges = this.#freeRanges.get(size) ?? [];
-    if (size > 0) ranges.push(this.firstDevice[pool] as number);
+    if (size > 0) ranges.push(this.firstDevice(pool));
     this.#freeRanges.set(size, ranges);
-    this.node[pool] = -1;
+    this.#records[pool * recordSize + nodeAt] = -1;
     this.#slots.giveBack(pool);
+  }
+
+  /** Takes (`sign` 1) or gives back (−1) units of the device; `recount` must follow. */
+  use(sign: 1 | -1, device: number, units: number): void {
+    const left = (this.deviceUnits[device] as number) - sign * units;
+    if (left < 0 || left > unitsPerDevice) throw new Error(`Device ${device} would have ${left} units free`);
+    this.deviceUnits[device] = left;
   }
 
   /** After a device's units have changed. */
@@ -72,31 +112,32 @@ export class Pools {
     let whole = 0;
     let partial = 0;
     let units = 0;
-    const first = this.firstDevice[pool] as number;
-    const end = first + (this.devices[pool] as number);
+    const first = this.firstDevice(pool);
+    const end = first + this.devices(pool);
     for (let device = first; device < end; device++) {
       const free = this.deviceUnits[device] as number;
       units += free;
       if (free === unitsPerDevice) whole += 1;
       else if (free > partial) partial = free;
     }
-    this.whole[pool] = whole;
-    this.partial[pool] = partial;
-    this.units[pool] = units;
+    const record = pool * recordSize;
+    this.#records[record + wholeAt] = whole;
+    this.#records[record + partialAt] = partial;
+    this.#records[record + unitsAt] = units;
   }
 
   /** The device with this index, or -1. */
   find(pool: number, index: number): number {
-    const first = this.firstDevice[pool] as number;
-    const end = first + (this.devices[pool] as number);
+    const first = this.firstDevice(pool);
+    const end = first + this.devices(pool);
     for (let device = first; device < end; device++) if (this.deviceIndex[device] === index) return device;
     return -1;
   }
 
   /** The devices for one worker, which must have room: whole ones from the first; a share where it leaves least over. */
   choose(pool: number, whole: number, units: number): number[] {
-    const first = this.firstDevice[pool] as number;
-    const end = first + (this.devices[pool] as number);
+    const first = this.firstDevice(pool);
+    const end = first + this.devices(pool);
     const chosen: number[] = [];
     if (whole > 0) {
       for (let device = first; device < end && chosen.length < whole; device++) {
@@ -127,16 +168,7 @@ export class Pools {
   }
 
   #grow(length: number): void {
-    this.node = grown(this.node, length);
-    this.model = grown(this.model, length);
-    this.next = grown(this.next, length);
-    this.firstDevice = grown(this.firstDevice, length);
-    this.devices = grown(this.devices, length);
-    this.whole = grown(this.whole, length);
-    this.partial = grown(this.partial, length);
-    this.units = grown(this.units, length);
+    this.#records = grown(this.#records, length * recordSize);
     this.stock = grown(this.stock, length);
-    this.block = grown(this.block, length);
-    this.placeBlock = grown(this.placeBlock, length);
   }
 }

@@ -1,5 +1,6 @@
 /** A request, made ready to be held against pools: names as numbers, amounts in units, weights as shares. */
-import { placePart, priceReferenceMicroUsdPerCpuHour, priceReferenceMicroUsdPerDeviceHour, shares } from '../score.js';
+import { priceReferenceMicroUsdPerCpuHour, priceReferenceMicroUsdPerDeviceHour, shares } from '../score.js';
+import { type Area, areaOf } from './area.js';
 import { interconnectTrait } from './features.js';
 import type { Latencies } from './geography.js';
 import { cpuUnitsOf, type Inventory } from './inventory.js';
@@ -13,7 +14,7 @@ export interface Caps {
   counts: Map<number, number>;
 }
 
-/** Weights of price (1), reputation (2), stake (4) and load (8) as a chain of growing sets; see `zones.ts`. */
+/** Weights of price (1), reputation (2), stake (4) and load (8) as a chain of growing sets; see `bounds.ts`. */
 export interface Chain {
   set1: number;
   weight1: number;
@@ -43,6 +44,8 @@ export interface GroupQuery {
   /** No worker may cost more, in micro-USD an hour. */
   ceiling: number;
   priceReference: number;
+  /** So much may a worker's price part be above what CPUs alone cost there: amounts are rounded to units. */
+  priceSlack: number;
   /** What pools are compared by. */
   share: ScoreParts;
   /** Of `share`. */
@@ -50,16 +53,7 @@ export interface GroupQuery {
   /** What the renter asked to compare by; `share` is another while a cheaper placement is looked for. */
   preference: ScoreParts;
   packs: boolean;
-  /** By place: 1 where the request may go; null where it may go anywhere. */
-  allowed: Uint8Array | null;
-  /** The places that may be looked up one by one, or null where going through all nodes is better. */
-  places: number[] | null;
-  latencies: Latencies | null;
-  maxLatencyMs: number;
-  /** Best place part of any node. */
-  bestPlace: number;
-  /** By place; empty without `latencies`. */
-  placeBounds: Float64Array;
+  area: Area;
   caps: Caps | null;
 }
 
@@ -80,8 +74,8 @@ export function compile(
   if (features === null) return null;
   const owner = inventory.owners.find(request.tenantId);
   const audiences = owner === -1 ? [0] : [0, 1 + owner];
-  const where = area(request, inventory, latenciesFrom);
   const share = shares(request.weights);
+  const area = areaOf(request.where, share.place > 0, inventory.geography, latenciesFrom);
   const chain = chainOf(share);
   const caps = request.spread === null ? null : capsOf(request.spread, inventory);
   return request.groups.map((group, position) => {
@@ -105,11 +99,12 @@ export function compile(
         units > 0
           ? (priceReferenceMicroUsdPerDeviceHour * units) / unitsPerDevice
           : priceReferenceMicroUsdPerCpuHour * group.cpus,
+      priceSlack: units > 0 ? 0 : slackOf(group.cpus),
       share,
       chain,
       preference: share,
       packs: request.pack === 'pack',
-      ...where,
+      area,
       caps,
     };
   });
@@ -134,58 +129,10 @@ export function chainOf(share: ScoreParts): Chain {
 }
 type Link = { set: number; weight: number };
 
-function area(
-  request: PlacementRequest,
-  inventory: Inventory,
-  latenciesFrom: (point: { latitudeDeg: number; longitudeDeg: number }) => Latencies,
-): Pick<GroupQuery, 'allowed' | 'places' | 'latencies' | 'maxLatencyMs' | 'bestPlace' | 'placeBounds'> {
-  const { near } = request.where;
-  const allowed = allowedPlaces(request.where, inventory);
-  const count = inventory.geography.placeCount;
-  const list: number[] = [];
-  if (allowed !== null) for (let place = 0; place < count; place++) if (allowed[place] === 1) list.push(place);
-  if (near === undefined) {
-    return {
-      allowed,
-      places: allowed !== null && list.length * 2 <= count ? list : null,
-      latencies: null,
-      maxLatencyMs: Number.POSITIVE_INFINITY,
-      bestPlace: 1,
-      placeBounds: new Float64Array(0),
-    };
-  }
-  const maxLatencyMs = request.where.maxLatencyMs ?? Number.POSITIVE_INFINITY;
-  const placeBounds = new Float64Array(count);
-  const within: number[] = [];
-  let bestPlace = 0;
-  for (let place = 0; place < count; place++) {
-    if (allowed !== null && allowed[place] === 0) continue;
-    const least = inventory.geography.leastLatencyMs(place, near);
-    if (least > maxLatencyMs) continue;
-    const part = placePart(least);
-    placeBounds[place] = part;
-    if (part > bestPlace) bestPlace = part;
-    within.push(place);
-  }
-  return { allowed, places: within, latencies: latenciesFrom(near), maxLatencyMs, bestPlace, placeBounds };
-}
-
-function allowedPlaces(where: PlacementRequest['where'], inventory: Inventory): Uint8Array | null {
-  const { countries, excludeCountries, regions } = where;
-  if (countries === undefined && regions === undefined && !excludeCountries?.length) return null;
-  const { geography } = inventory;
-  const allowed = new Uint8Array(geography.placeCount);
-  const placesOf = (country: string) => geography.placesOfCountry[geography.countries.find(country)] ?? [];
-  if (countries === undefined) allowed.fill(1);
-  else for (const country of countries) for (const place of placesOf(country)) allowed[place] = 1;
-  for (const country of excludeCountries ?? []) for (const place of placesOf(country)) allowed[place] = 0;
-  if (regions !== undefined) {
-    for (let place = 0; place < allowed.length; place++) {
-      if (!regions.includes(geography.placeRegion[place] as string)) allowed[place] = 0;
-    }
-  }
-  return allowed;
-}
+const slackOf = (cpus: number): number => {
+  const units = cpuUnitsOf(cpus);
+  return units === 0 ? 1 : Math.max(0, (cpus * unitsPerDevice) / units - 1);
+};
 
 function capsOf(spread: NonNullable<PlacementRequest['spread']>, inventory: Inventory): Caps {
   const classOf = { supplier: inventory.supplier, domain: inventory.domain, country: inventory.country, node: null }[

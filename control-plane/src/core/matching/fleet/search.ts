@@ -3,59 +3,78 @@
  * whose bound is no less than the best pool seen. What comes is what sorting a scan of all pools would give.
  */
 import { combine, placePart, pricePart } from '../score.js';
-import { blockEntry, Frontier, poolEntry, stockEntry } from './frontier.js';
-import { type Inventory, open } from './inventory.js';
+import { cardBound, cardSize } from './cards.js';
+import {
+  cpuPriceAt,
+  freeMemoryAt,
+  gpuPriceAt,
+  loadAt,
+  offeredCpuAt,
+  recordSize,
+  reputationAt,
+  stakeAt,
+} from './figures.js';
+import { type Forest, fanOut } from './forest.js';
+import { Frontier, poolEntry, zoneEntry } from './frontier.js';
+import type { Inventory } from './inventory.js';
 import { type GroupQuery, workerPrice } from './query.js';
-import type { Stock, Stocks } from './stocks.js';
+import type { Stocks } from './stocks.js';
 import { unitsPerDevice } from './types.js';
-import { type Zones, zoneCapacity } from './zones.js';
+
+/** What is searched. */
+export interface Ground {
+  inventory: Inventory;
+  stocks: Stocks;
+  /** Of searches that have ended, for others to use. */
+  frontiers: Frontier[];
+}
 
 /** Score of one more worker of the group on the pool as it is now, or -1 when it cannot be there. */
 export function evaluate(inventory: Inventory, query: GroupQuery, pool: number): number {
   const pools = inventory.pools;
-  const slot = pools.node[pool] as number;
-  if (inventory.state[slot] !== open) return -1;
+  const slot = pools.node(pool);
   const units = query.units;
-  if ((pools.whole[pool] as number) < query.whole) return -1;
-  if (query.isShare && pools.whole[pool] === 0 && (pools.partial[pool] as number) < units) return -1;
-  const cpuFree = inventory.freeCpuUnits(slot);
-  if (cpuFree < query.cpuUnits || inventory.freeMemory(slot) < query.memory) return -1;
-  if (((inventory.traits[slot] as number) & query.traits) !== query.traits) return -1;
-  if (((inventory.rays[slot] as number) & query.rays) !== query.rays) return -1;
+  if (pools.whole(pool) < query.whole) return -1;
+  if (query.isShare && pools.whole(pool) === 0 && pools.partial(pool) < units) return -1;
+  const { figures } = inventory;
+  const { numbers } = figures;
+  const record = slot * recordSize;
+  if ((numbers[record + offeredCpuAt] as number) < query.cpuUnits) return -1;
+  if ((numbers[record + freeMemoryAt] as number) < query.memory) return -1;
+  if ((figures.traits(slot) & query.traits) !== query.traits) return -1;
+  if ((figures.rays(slot) & query.rays) !== query.rays) return -1;
   if (query.names.length > 0 && !inventory.has(slot, query.names)) return -1;
-  if (query.allowed !== null && query.allowed[inventory.place[slot] as number] !== 1) return -1;
+  const { allowed, latencies, maxLatencyMs } = query.area;
+  if (allowed !== null && allowed[inventory.place[slot] as number] !== 1) return -1;
   if (query.caps !== null && capped(query.caps, slot)) return -1;
-  const price = workerPrice(query, inventory.gpuPrice[slot] as number, inventory.cpuPrice[slot] as number);
+  const price = workerPrice(query, numbers[record + gpuPriceAt] as number, numbers[record + cpuPriceAt] as number);
   if (price > query.ceiling) return -1;
   let place = 1;
-  if (query.latencies !== null) {
-    const latencyMs = query.latencies.of(inventory.site[slot] as number);
-    if (latencyMs > query.maxLatencyMs) return -1;
+  if (latencies !== null) {
+    const latencyMs = latencies.of(inventory.site[slot] as number);
+    if (latencyMs > maxLatencyMs) return -1;
     place = latencyMs === Number.POSITIVE_INFINITY ? 0 : placePart(latencyMs);
   }
   return combine(
     query.share,
     pricePart(price, query.priceReference),
-    (inventory.models.list[pools.model[pool] as number] as { speed: number }).speed,
+    (inventory.models.list[pools.model(pool)] as { speed: number }).speed,
     place,
-    inventory.reputation[slot] as number,
-    inventory.stake[slot] as number,
-    1 - (inventory.load[slot] as number),
+    numbers[record + reputationAt] as number,
+    numbers[record + stakeAt] as number,
+    1 - (numbers[record + loadAt] as number),
     units > 0 ? deviceFit(inventory, query, pool) : cpuFit(inventory, query, slot),
   );
 }
 
 export function deviceFit(inventory: Inventory, query: GroupQuery, pool: number): number {
-  const over = (inventory.pools.units[pool] as number) - query.units;
-  const left = over / ((inventory.pools.devices[pool] as number) * unitsPerDevice);
+  const over = inventory.pools.units(pool) - query.units;
+  const left = over / (inventory.pools.devices(pool) * unitsPerDevice);
   return query.packs ? 1 - left : left;
 }
 
 export function cpuFit(inventory: Inventory, query: GroupQuery, slot: number): number {
-  const pools = inventory.pools;
-  for (let pool = inventory.firstPool[slot] as number; pool !== -1; pool = pools.next[pool] as number) {
-    if ((pools.units[pool] as number) > 0) return 0;
-  }
+  if (inventory.hasFreeDevices(slot)) return 0;
   const all = inventory.cpuUnits[slot] as number;
   const left = all === 0 ? 0 : (inventory.freeCpuUnits(slot) - query.cpuUnits) / all;
   return query.packs ? 1 - left : left;
@@ -68,12 +87,12 @@ const capped = (caps: NonNullable<GroupQuery['caps']>, slot: number): boolean =>
   (caps.counts.get(classOf(caps, slot)) ?? 0) >= caps.most;
 
 export class Search {
+  readonly #ground: Ground;
   readonly #inventory: Inventory;
-  readonly #stocks: Stocks;
-  readonly #zones: Zones;
+  readonly #forest: Forest;
   readonly #frontier: Frontier;
   readonly #queries: GroupQuery[];
-  /** Only the first pool that comes is wanted: of each block, only the best is kept. */
+  /** Only the first pool that comes is wanted: of each zone, only the best is kept. */
   readonly #first: boolean;
 
   /** Score of the best pool seen. */
@@ -84,20 +103,22 @@ export class Search {
   group = 0;
   score = 0;
 
-  constructor(inventory: Inventory, stocks: Stocks, zones: Zones, queries: GroupQuery[], options: { first: boolean }) {
+  /** Where the queries may go must be the same for all of them. */
+  constructor(ground: Ground, queries: GroupQuery[], options: { first: boolean }) {
+    const { inventory, stocks } = ground;
+    this.#ground = ground;
     this.#inventory = inventory;
-    this.#stocks = stocks;
-    this.#zones = zones;
-    this.#frontier = new Frontier(inventory);
+    this.#forest = queries.some(query => query.area.parts !== null) ? stocks.byPlace : stocks.anywhere;
+    this.#frontier = ground.frontiers.pop() ?? new Frontier(inventory, this.#forest);
+    this.#frontier.restart(this.#forest);
     this.#queries = queries;
     this.#first = options.first;
     for (const [group, query] of queries.entries()) {
       for (const audience of query.audiences) {
         for (const model of query.models) {
           const stock = stocks.of(audience, model);
-          if (stock === undefined || stock.blocks.length === 0) continue;
-          const bound = zones.bound(stock.zone, query, this.#speed(stock), query.bestPlace);
-          if (bound >= 0) this.#frontier.push(bound, stockEntry, stock.id, group, -1);
+          const root = stock === undefined ? -1 : this.#forest.root(stock);
+          if (root !== -1) this.#see(root, this.#forest.row(root), query, group, this.#speed(model));
         }
       }
     }
@@ -108,20 +129,19 @@ export class Search {
     const frontier = this.#frontier;
     while (frontier.pop()) {
       const query = this.#queries[frontier.group] as GroupQuery;
-      if (frontier.kind === stockEntry)
-        this.#openStock(this.#stocks.list[frontier.ref] as Stock, query, frontier.group);
-      else if (frontier.kind === blockEntry) this.#openBlock(frontier.ref, query, frontier.group);
-      else {
-        const score = evaluate(this.#inventory, query, frontier.ref);
-        if (score === frontier.score) {
-          this.pool = frontier.ref;
-          this.group = frontier.group;
-          this.score = score;
-          return true;
-        }
-        // Something was placed on its node since it was seen.
-        if (score >= 0) this.#push(score, frontier.ref, frontier.group);
+      if (frontier.kind === zoneEntry) {
+        this.#open(frontier.ref, query, frontier.group);
+        continue;
       }
+      const score = evaluate(this.#inventory, query, frontier.ref);
+      if (score === frontier.score) {
+        this.pool = frontier.ref;
+        this.group = frontier.group;
+        this.score = score;
+        return true;
+      }
+      // Something was placed on its node since it was seen.
+      if (score >= 0) this.#push(score, frontier.ref, frontier.group);
     }
     return false;
   }
@@ -132,58 +152,78 @@ export class Search {
     if (score >= 0) this.#push(score, this.pool, this.group);
   }
 
+  /** To be called when no more is wanted of it. */
+  end(): void {
+    this.#ground.frontiers.push(this.#frontier);
+  }
+
   #push(score: number, pool: number, group: number): void {
     if (score > this.#best) this.#best = score;
-    this.#frontier.push(score, poolEntry, pool, group, this.#inventory.pools.node[pool] as number);
+    this.#frontier.push(score, poolEntry, pool, group);
   }
 
-  #speed(stock: Stock): number {
-    return (this.#inventory.models.list[stock.model] as { speed: number }).speed;
+  #speed(model: number): number {
+    return (this.#inventory.models.list[model] as { speed: number }).speed;
   }
 
-  #openStock(stock: Stock, query: GroupQuery, group: number): void {
-    const speed = this.#speed(stock);
-    if (query.places === null || stock.places === null) {
-      this.#zones.tightenAround(stock.zone, stock.blocks);
-      for (const block of stock.blocks) this.#see(block, query, group, speed, query.bestPlace);
+  #see(zone: number, row: number, query: GroupQuery, group: number, speed: number): void {
+    const place = this.#place(row, query);
+    if (place < 0) return;
+    const bound = this.#forest.bounds.bound(row, query, speed, place);
+    if (bound < 0 || (this.#first && bound < this.#best)) return;
+    this.#frontier.push(bound, zoneEntry, zone, group);
+  }
+
+  #place(row: number, { area: { best, parts } }: GroupQuery): number {
+    const { bounds } = this.#forest;
+    return parts === null ? best : parts.between(bounds.firstPlace(row), bounds.lastPlace(row));
+  }
+
+  #open(zone: number, query: GroupQuery, group: number): void {
+    const forest = this.#forest;
+    const speed = this.#speed(this.#ground.stocks.model(forest.stock(zone)));
+    if (forest.level[zone] === 0) {
+      // Whose best is no less than was promised need not be looked through for what is there.
+      if (this.#openLeaf(zone, query, group, speed) < this.#frontier.score) forest.tighten(zone);
       return;
     }
-    for (const place of query.places) {
-      const blocks = stock.places.get(place);
-      if (blocks === undefined) continue;
-      const part = query.latencies === null ? 1 : (query.placeBounds[place] as number);
-      for (const block of blocks) this.#see(block, query, group, speed, part);
-    }
+    const start = zone * fanOut;
+    const end = start + (forest.size[zone] as number);
+    const row = forest.firstRow(zone) - start;
+    for (let at = start; at < end; at++) this.#see(forest.members[at] as number, row + at, query, group, speed);
   }
 
-  #see(block: number, query: GroupQuery, group: number, speed: number, place: number): void {
-    const bound = this.#zones.bound(block, query, speed, place);
-    if (bound < 0 || (this.#first && bound < this.#best)) return;
-    this.#frontier.push(bound, blockEntry, block, group, this.#zones.first[block] as number);
-  }
-
-  #openBlock(block: number, query: GroupQuery, group: number): void {
-    const zones = this.#zones;
-    zones.tighten(block);
-    const start = block * zoneCapacity;
-    const end = start + (zones.size[block] as number);
+  /** Best score of a pool that came up. */
+  #openLeaf(leaf: number, query: GroupQuery, group: number, speed: number): number {
+    const { bounds, cards, members, size } = this.#forest;
+    const start = leaf * fanOut;
+    const end = start + (size[leaf] as number);
+    const row = this.#forest.row(leaf);
+    // What a pool scores besides what its card says, at most.
+    const more =
+      query.share.speed * speed +
+      query.share.place * this.#place(row, query) +
+      query.share.fit * bounds.fit(row, query);
     let best = -1;
     let bestScore = -1;
     for (let at = start; at < end; at++) {
-      const pool = zones.members[at] as number;
+      const bound = cardBound(cards, at * cardSize, query);
+      if (bound < 0 || (this.#first && bound + more < Math.max(this.#best, bestScore))) continue;
+      const pool = members[at] as number;
       const score = evaluate(this.#inventory, query, pool);
       if (score < 0) continue;
       if (!this.#first) this.#push(score, pool, group);
-      else if (score > bestScore || (score === bestScore && this.#comesBefore(pool, best))) {
+      if (score > bestScore || (score === bestScore && this.#comesBefore(pool, best))) {
         best = pool;
         bestScore = score;
       }
     }
-    if (best !== -1) this.#push(bestScore, best, group);
+    if (this.#first && best !== -1) this.#push(bestScore, best, group);
+    return bestScore;
   }
 
   #comesBefore(pool: number, other: number): boolean {
     const { pools, ids } = this.#inventory;
-    return (ids[pools.node[pool] as number] as string) < (ids[pools.node[other] as number] as string);
+    return (ids[pools.node(pool)] as string) < (ids[pools.node(other)] as string);
   }
 }
