@@ -109,7 +109,7 @@ async function keep({ database, random }: Wiring, nodeId: NodeId, sample: Measur
   await database.transaction(async tx => {
     await tx.query(
       `UPDATE nodes SET measured = jsonb_path_query_array(measured || $2::jsonb, 'lax $[last - $older to last]', $3),
-           measure_at = now() + make_interval(secs => CASE WHEN jsonb_array_length(measured) + 1 < $4 THEN $5 ELSE $6 END)
+           measure_at = now() + make_interval(secs => CASE WHEN jsonb_array_length(measured) + 1 < $4 THEN $5::float8 ELSE $6 END)
          WHERE id = $1`,
       [
         nodeId,
