@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { accountRoutes, authenticator, bootstrapAccounts, queueTermsOf, queueTermsRoutes } from './accounts/index.js';
 import { createClusters } from './clusters/index.js';
 import { eventRoutes } from './events/index.js';
-import { EvidenceSweep, ensureNode, Inventory, MeasuringSweep, nodeRoutes, recordEvidence } from './inventory/index.js';
+import { ensureNode, evidenceSweep, Inventory, measuringSweep, nodeRoutes, recordEvidence } from './inventory/index.js';
 import { createJobs, queueUseOf } from './jobs/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
@@ -38,7 +38,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const signals = new Signals(config.redisUrl, randomBytes(8).toString('hex'), log);
   const now = () => new Date();
   const reputation = { record: recordEvidence };
-  const evidence = new EvidenceSweep({ database, log });
+  const evidence = evidenceSweep({ database, log });
 
   // Clusters, machines and jobs know each other only by the interfaces in ports.ts; each is reached late, by a closure.
   const clusterDomain = createClusters({
@@ -75,7 +75,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     ssh: { host: config.sshHost, port: config.sshPort, hostKey: secrets.sshHostKey },
     nodeLostSeconds: config.nodeLostSeconds,
   });
-  const measuring = new MeasuringSweep({ database, machines: inventory.machines, log, random: Math.random });
+  const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
   const jobDomain = createJobs({
     config,
     database,

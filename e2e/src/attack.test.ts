@@ -119,6 +119,7 @@ describe('with the key of another tenant', () => {
   )('%s of ours answers 404', async (_name, route) => {
     const bodies = new Map<Route, object>([
       [api.scaleCluster, { group: 'workers', count: 1 }],
+      [api.changeCluster, { priority: 'low' }],
       [api.drainNode, {}],
       [api.changeJob, { metadata: { 'io.priority': 'low' } }],
       [api.rateJob, { stars: 1 }],

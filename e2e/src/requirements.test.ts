@@ -119,7 +119,60 @@ test('a cluster stands where its requirements are met, or says why it waits', as
   const clusters = (await stack.call('GET', '/v1/clusters')).body.items;
   const made = clusters.find((cluster: { spec: { name: string } }) => cluster.spec.name === 'in-berlin');
   expect(made.leases[0].nodeId).toBe(berlin.id);
-  await iocloud('cluster', 'create', '--name', 'nowhere', '--head-cpus', '1', '--require', 'country=JP');
-  const waits = await iocloud('cluster', 'show', 'nowhere');
-  expect(waits).toMatch(/JP/);
+  const nowhere = ['cluster', 'create', '--name', 'nowhere', '--head-cpus', '1', '--require', 'country=JP'];
+  const refused = await stack.iocloud(...nowhere);
+  expect([refused.code, refused.stderr]).toEqual([
+    1,
+    expect.stringMatching(/0 of \d machines are in JP; what would help/),
+  ]);
+  await iocloud(...nowhere, '--wait-for-machines');
+  expect(await iocloud('cluster', 'show', 'nowhere')).toMatch(/JP/);
+  await iocloud('cluster', 'update', 'nowhere', '--require', 'country=NL', '--priority', 'high');
+  const phase = async () => (await clusterNamed('nowhere')).phase;
+  await until('it finds a machine by its new requirement', 60_000, async () => (await phase()) === 'ready');
+});
+
+const clusterNamed = async (name: string) =>
+  (await stack.call('GET', '/v1/clusters')).body.items.find(
+    (one: { spec: { name: string } }) => one.spec.name === name,
+  );
+
+test('a cluster is stopped in order by its end, and its job goes on when it has been given more time and money', async () => {
+  await iocloud('node', 'set', 'berlin', '--cpu-price', '0.50');
+  const name = 'shift';
+  const limits = ['--budget', '1', '--for', '120s'];
+  await iocloud(
+    'cluster',
+    'create',
+    '--wait',
+    '--name',
+    name,
+    '--head-cpus',
+    '1',
+    '--require',
+    'country=DE',
+    ...limits,
+  );
+  const id = await stack.submit(
+    'python -c "import time; [print(n, flush=True) or time.sleep(1) for n in range(600)]"',
+    {
+      metadata: { 'io.cluster': name },
+    },
+  );
+  const job = async () => (await stack.call('GET', `/v1/jobs/${id}`)).body;
+  await until('the job runs', 60_000, async () => (await job()).phase === 'running');
+  await until('the cluster is stopped', 150_000, async () => (await clusterNamed(name)).phase === 'stopped');
+  const stopped = await clusterNamed(name);
+  expect(stopped.conditions.find((one: { type: string }) => one.type === 'Ending')).toMatchObject({
+    reason: 'TimeOver',
+  });
+  expect(stopped.spentMicroUsd).toBeGreaterThan(0);
+  expect(await job()).toMatchObject({ phase: 'queued', attempts: [{ outcome: 'evicted' }] });
+  expect(await stack.iocloud('cluster', 'start', name)).toMatchObject({ code: 6 });
+
+  await iocloud('cluster', 'update', name, '--until', 'none', '--budget', '2');
+  await iocloud('cluster', 'start', '--wait', name);
+  await until('the job runs again', 60_000, async () => (await job()).phase === 'running');
+  expect((await clusterNamed(name)).spentMicroUsd).toBeGreaterThanOrEqual(stopped.spentMicroUsd);
+  await stack.call('POST', `/api/jobs/${id}/stop`);
 });

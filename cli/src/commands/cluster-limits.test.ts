@@ -24,6 +24,7 @@ test('limits are what the control plane takes, and only what is named', () => {
 
 test.each([
   [{ budget: 'much' }, '"much" is no amount of dollars'],
+  [{ budget: '0' }, '--budget: it must be more than 0'],
   [{ until: '2026-12-01' }, '--until: "2026-12-01" is no time with its zone such as 2026-12-01T00:00Z'],
   [{ until: '2026-12-01T00:00Z', for: '1h' }, '--until and --for say the same'],
   [{ for: 'long' }, '"long" is no time'],

@@ -35,13 +35,19 @@ export function limitsOf(options: LimitOptions, nowMs: number): Limits {
   }
   const until = options.for === undefined ? instant(options.until) : later(parseSeconds(options.for), nowMs);
   const limits = {
-    budgetMicroUsd: options.budget === 'none' ? null : options.budget && parseDollars(options.budget),
+    budgetMicroUsd: options.budget === 'none' ? null : options.budget && budgetOf(options.budget),
     until,
     priority: options.priority,
     preemptible: yes(options.preemptible),
     waitForMachines: options.waitForMachines,
   };
   return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
+}
+
+function budgetOf(text: string): number {
+  const microUsd = parseDollars(text);
+  if (microUsd === 0) throw new CliError('usage', '--budget: it must be more than 0; none takes it back');
+  return microUsd;
 }
 
 const later = (seconds: number, nowMs: number) => new Date(nowMs + seconds * 1_000).toISOString();

@@ -8,17 +8,19 @@ import { courseOfEnd, endOf, type Spending } from './ending.js';
 import { explainPlacement } from './explain.js';
 import { headGroup } from './facts.js';
 import { placesOf, wantOf } from './places.js';
+import type { ClusterActivity } from './ports.js';
 import type { PlacedSpec } from './store.js';
 
 interface Wiring {
   machines: Machines;
+  activity: ClusterActivity;
   now(): Date;
 }
 
 /** What no machine of the tenant offers is refused at once; what is only taken now is waited for. Throws Failure. */
 export async function refuseImpossible(
   tx: Transaction,
-  { machines, now }: Wiring,
+  wiring: Wiring,
   tenantId: TenantId,
   spec: PlacedSpec,
 ): Promise<void> {
@@ -26,19 +28,15 @@ export async function refuseImpossible(
   if (spec.workerGroups.some(group => group.name === headGroup)) {
     throw new Failure('bad-request', `body.workerGroups: a group cannot be named ${headGroup}; that is the head's`);
   }
-  const offered = new Set((await machines.available(tx, tenantId)).flatMap(machine => machine.rayVersions));
+  const offered = new Set((await wiring.machines.available(tx, tenantId)).flatMap(machine => machine.rayVersions));
   if (offered.size > 0 && !offered.has(rayVersion)) {
     const versions = [...offered].sort().join(', ');
     throw new Failure('unsatisfiable', `no machine offers Ray ${rayVersion}; offered are ${versions}`);
   }
   if (!requirements || spec.waitForMachines) return;
   const wants = placesOf(spec).map(wantOf);
-  const explained = await explainPlacement(
-    tx,
-    machines,
-    { tenantId, wants, rayVersion, requirements },
-    now().getTime(),
-  );
+  const dryRun = { tenantId, wants, rayVersion, requirements, whose: null, isUrgent: false };
+  const explained = await explainPlacement(tx, wiring, dryRun, wiring.now().getTime());
   if (explained.outcome !== 'never') return;
   for (const name of requirements.accelerators ?? []) {
     const { slugs, suggestions } = resolve(name);

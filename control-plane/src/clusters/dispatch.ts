@@ -271,9 +271,10 @@ async function provisionAsRequired(
 
 export const explainForJob =
   (wiring: Wiring): Clusters['explainForJob'] =>
-  (db, tenantId, needs, requirements) => {
-    const dryRun = { tenantId, wants: [wantFor(needs)], rayVersion: wiring.config.rayVersion, requirements };
-    return explainPlacement(db, wiring.machines, dryRun, wiring.now().getTime());
+  (db, tenantId, needs, requirements, isUrgent = false) => {
+    const ask = { tenantId, wants: [wantFor(needs)], rayVersion: wiring.config.rayVersion, requirements };
+    const dryRun = { ...ask, whose: isUrgent ? null : tenantId, isUrgent };
+    return explainPlacement(db, wiring, dryRun, wiring.now().getTime());
   };
 
 /** What the cluster holds of its machine, as a machine of its own, to hold requirements against. */

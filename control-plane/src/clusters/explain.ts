@@ -13,36 +13,47 @@ import {
 import type { Machines } from '../inventory/ports.js';
 import type { Queryable } from '../platform/index.js';
 import type { Offers } from './facts.js';
-import { leased } from './room.js';
+import type { ClusterActivity } from './ports.js';
+import { leased, leasedIfIdleGo } from './room.js';
 
 export interface DryRun {
   tenantId: TenantId;
   wants: Want[];
   rayVersion: string;
   requirements: Requirements;
+  /** Whose idle clusters would go for it; null: anybody's. */
+  whose: TenantId | null;
+  isUrgent: boolean;
 }
 
-/** Bringing up a cluster takes about so long. Milliseconds; see BENCHMARKS.md, cluster from nothing. */
+/** Bringing up a cluster takes about so long, and before that an idle one to go. Milliseconds; see BENCHMARKS.md. */
 const provisioningMs = 10_000;
+const releasingMs = 5_000;
 
 /** `now`: there is room; `later`: there would be if what runs had ended; `never`: no enrolled machine will do. */
 export async function explainPlacement(
   db: Queryable,
-  machines: Machines,
+  { machines, activity }: { machines: Machines; activity: ClusterActivity },
   dryRun: DryRun,
   nowMs: number,
 ): Promise<Explanation> {
   const enrolled = await machines.enrolled(db, dryRun.tenantId);
-  const used = await leased(
-    db,
-    enrolled.map(({ nodeId }) => nodeId),
-  );
+  const ids = enrolled.map(({ nodeId }) => nodeId);
+  const used = await leased(db, ids);
   const offers: Offers = enrolled.map(machine => ({ ...machine, used: used.get(machine.nodeId) ?? empty }));
   const request = requestOf(dryRun.tenantId, dryRun.wants, dryRun.rayVersion, dryRun.requirements);
   const now = fleetOf(offers).explain(request);
   if (now.satisfiable) {
     const price = now.placement?.microUsdPerHour ?? null;
     return answer('now', now.summary, now, request, offers, new Date(nowMs + provisioningMs), price);
+  }
+  const { whose: tenantId, isUrgent } = dryRun;
+  const roomier = await leasedIfIdleGo(db, activity, ids, { tenantId, isUrgent, now: new Date(nowMs) });
+  const soon = fleetOf(offers.map(offer => ({ ...offer, used: roomier.get(offer.nodeId) ?? empty }))).explain(request);
+  if (soon.satisfiable) {
+    const startAt = new Date(nowMs + releasingMs + provisioningMs);
+    const message = `${soon.summary}, once idle clusters have made room`;
+    return answer('now', message, soon, request, offers, startAt, soon.placement?.microUsdPerHour ?? null);
   }
   const emptied = offers.map(offer => ({ ...offer, schedulable: true, used: empty }));
   const ever = fleetOf(emptied).explain(request);

@@ -88,6 +88,8 @@ export interface Clusters {
     tenantId: TenantId,
     needs: NodeResources,
     requirements: Requirements,
+    /** Other tenants' idle clusters, too, go for it. */
+    isUrgent?: boolean,
   ): Promise<Explanation>;
   /** What each of these clusters holds of its machine, to hold requirements against; absent while it has no machine. */
   groundsOf(db: Queryable, clusterIds: ClusterId[]): Promise<Map<ClusterId, FleetNode>>;

@@ -57,6 +57,26 @@ export async function leased(db: Queryable, nodeIds: NodeId[]): Promise<Map<Node
   return taken;
 }
 
+/** The same, less the idle clusters that would go for a need of the tenant's. Locks nothing. */
+export async function leasedIfIdleGo(
+  db: Queryable,
+  activity: ClusterActivity,
+  nodeIds: NodeId[],
+  { tenantId, isUrgent, now }: { tenantId: TenantId | null; isUrgent: boolean; now: Date },
+): Promise<Map<NodeId, Use>> {
+  const rows = await uses(db, nodeIds);
+  const ids = [...new Set(rows.map(row => row.cluster_id))];
+  const [spare, active] = [await spareClusters(db, ids, now), await activity.of(db, ids)];
+  const goes = ({ cluster_id: id, tenant_id: owner, ending }: UseRow) => {
+    const found = spare.get(id);
+    const may = found && (isUrgent || !found.onlyForUrgent) && (tenantId === null || owner === tenantId);
+    return ending || (may && (active.get(id)?.live ?? 0) === 0);
+  };
+  const taken = new Map<NodeId, Use>(nodeIds.map(id => [id, nothing]));
+  for (const row of rows) if (!goes(row)) taken.set(row.node_id, add(taken.get(row.node_id) ?? nothing, useOf(row)));
+  return taken;
+}
+
 /** Where it is to be looked, and for what. */
 export interface Search {
   machines: Machines;

@@ -15,6 +15,7 @@ import {
 import { changedSpec, refuseImpossible, refuseOver } from './admission.js';
 import { explainPlacement } from './explain.js';
 import { placesOf, wantOf } from './places.js';
+import type { ClusterActivity } from './ports.js';
 import { scaledGroup } from './scale.js';
 import * as store from './store.js';
 import { newToken } from './token.js';
@@ -23,6 +24,7 @@ interface Wiring {
   config: Pick<Config, 'rayVersion'>;
   database: Database;
   machines: Machines;
+  activity: ClusterActivity;
   seal: Seal;
   random(n: number): Uint8Array;
   now(): Date;
@@ -60,12 +62,8 @@ export function clusterRoutes(http: Http, wiring: Wiring): void {
     const { tenantId } = caller;
     const { rayVersion, requirements = {} } = spec;
     const wants = placesOf(spec).map(wantOf);
-    return explainPlacement(
-      database,
-      wiring.machines,
-      { tenantId, wants, rayVersion, requirements },
-      wiring.now().getTime(),
-    );
+    const dryRun = { tenantId, wants, rayVersion, requirements, whose: null, isUrgent: spec.priority === 'urgent' };
+    return explainPlacement(database, wiring, dryRun, wiring.now().getTime());
   });
 
   http.handle(api.listClusters, async ({ caller, query }) => {

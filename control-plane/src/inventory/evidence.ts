@@ -11,8 +11,8 @@
  * at all; and it is deleted in the transaction that counts it.
  */
 import type { NodeId, TenantId } from '@iocloud/contracts';
-import { type Evidence, type Standing, unknown, withEvidence } from '../core/matching/index.js';
-import type { Database, Logger, Queryable, Transaction } from '../platform/index.js';
+import { type Evidence, type Standing, unknown, withOneVoice } from '../core/matching/index.js';
+import { type Database, type Logger, type Queryable, Recurring, type Transaction } from '../platform/index.js';
 
 /** Any constant, the same for all replicas. */
 const foldLock = 7_265_020;
@@ -82,12 +82,20 @@ async function count(tx: Transaction, notes: EvidenceRow[]): Promise<void> {
   const subjects = [...bySubject.keys()].sort();
   const { rows } = await tx.query<StandingRow>('SELECT * FROM standings WHERE subject = ANY($1)', [subjects]);
   const before = new Map(rows.map(row => [row.subject, row]));
+  const shares = await sharesOf(tx, subjects, notes);
   const after = subjects.map(subject =>
     (bySubject.get(subject) ?? []).reduce(
-      (standing, note) => withEvidence(standing, evidenceOf(note), note.happened_at.getTime()),
+      (standing, note) => {
+        const key = shareKey(subject, note.renter_id);
+        const share = shares.get(key)?.standing ?? unknown;
+        const heard = withOneVoice({ standing, share }, evidenceOf(note), note.happened_at.getTime());
+        shares.set(key, { subject, renterId: note.renter_id, standing: heard.share });
+        return heard.standing;
+      },
       toStanding(before.get(subject)),
     ),
   );
+  await keepShares(tx, [...shares.values()]);
   await tx.query(
     `INSERT INTO standings (subject, good, bad, as_of)
      SELECT * FROM unnest($1::text[], $2::float8[], $3::float8[], $4::timestamptz[])
@@ -97,6 +105,43 @@ async function count(tx: Transaction, notes: EvidenceRow[]): Promise<void> {
       after.map(({ good }) => good),
       after.map(({ bad }) => bad),
       after.map(({ asOfMs }) => new Date(asOfMs).toISOString()),
+    ],
+  );
+}
+
+interface Share {
+  subject: string;
+  renterId: TenantId;
+  standing: Standing;
+}
+const shareKey = (subject: string, renterId: string) => `${subject} ${renterId}`;
+
+/** What the renters who told these notes have told of the subjects before. */
+async function sharesOf(tx: Transaction, subjects: string[], notes: EvidenceRow[]): Promise<Map<string, Share>> {
+  const renters = [...new Set(notes.map(note => note.renter_id))];
+  const { rows } = await tx.query<StandingRow & { renter_id: TenantId }>(
+    'SELECT * FROM standing_shares WHERE subject = ANY($1) AND renter_id = ANY($2)',
+    [subjects, renters],
+  );
+  return new Map(
+    rows.map(row => {
+      const share = { subject: row.subject, renterId: row.renter_id, standing: toStanding(row) };
+      return [shareKey(row.subject, row.renter_id), share];
+    }),
+  );
+}
+
+async function keepShares(tx: Transaction, shares: Share[]): Promise<void> {
+  await tx.query(
+    `INSERT INTO standing_shares (subject, renter_id, good, bad, as_of)
+     SELECT * FROM unnest($1::text[], $2::text[], $3::float8[], $4::float8[], $5::timestamptz[])
+     ON CONFLICT (subject, renter_id) DO UPDATE SET good = excluded.good, bad = excluded.bad, as_of = excluded.as_of`,
+    [
+      shares.map(({ subject }) => subject),
+      shares.map(({ renterId }) => renterId),
+      shares.map(({ standing }) => standing.good),
+      shares.map(({ standing }) => standing.bad),
+      shares.map(({ standing }) => new Date(standing.asOfMs).toISOString()),
     ],
   );
 }
@@ -127,30 +172,11 @@ function evidenceOf({ kind, stars }: EvidenceRow): Evidence {
 }
 
 /** Folds again and again, until it is stopped. */
-export class EvidenceSweep {
-  #timer: NodeJS.Timeout | undefined;
-  #turn: Promise<void> | undefined;
-  #stopped = false;
-
-  constructor(readonly wiring: { database: Database; log: Logger }) {}
-
-  start(): void {
-    this.#timer = setTimeout(() => {
-      this.#turn = this.#foldAll()
-        .catch((error: unknown) => this.wiring.log.warn({ err: error }, 'evidence could not be counted; again soon'))
-        .finally(() => {
-          if (!this.#stopped) this.start();
-        });
-    }, foldIntervalMs);
-  }
-
-  async #foldAll(): Promise<void> {
-    while (!this.#stopped && (await foldEvidence(this.wiring.database)) === batchSize);
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#turn;
-  }
-}
+export const evidenceSweep = ({ database, log }: { database: Database; log: Logger }): Recurring =>
+  new Recurring(
+    foldIntervalMs,
+    async isStopped => {
+      while (!isStopped() && (await foldEvidence(database)) === batchSize);
+    },
+    error => log.warn({ err: error }, 'evidence could not be counted; again soon'),
+  );

@@ -1,7 +1,7 @@
 /** Machines: enrolment, the agents' connections, what each machine offers, streams to it. */
-export { EvidenceSweep, foldEvidence, recordEvidence } from './evidence.js';
+export { evidenceSweep, foldEvidence, recordEvidence } from './evidence.js';
 export { Inventory } from './inventory.js';
-export { MeasuringSweep } from './measuring.js';
+export { measuringSweep } from './measuring.js';
 export { type LeaseBook, type Machine, type Machines, type Reputation, StreamRefused } from './ports.js';
 export { nodeRoutes } from './routes.js';
 export { ensureNode } from './store.js';

@@ -4,7 +4,7 @@ import type { Measurement, NodeId } from '@iocloud/contracts';
 import { ByteReader } from '@iocloud/contracts/wire';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Trial } from '../clusters/testing/index.js';
-import { MeasuringSweep } from './measuring.js';
+import { measureNext } from './measuring.js';
 import { StreamRefused } from './ports.js';
 import { getNode, readMachines, toNodes } from './store.js';
 
@@ -34,19 +34,19 @@ function honestMachine(): Duplex {
   return Duplex.from({ readable: from, writable: to }).on('error', () => undefined);
 }
 
-const sweep = (openStream: (nodeId: NodeId) => Promise<Duplex>) =>
-  new MeasuringSweep({ database: trial.database, machines: { openStream }, log: trial.ground.log, random: () => 0.5 });
+const next = (openStream: (nodeId: NodeId) => Promise<Duplex>) =>
+  measureNext({ database: trial.database, machines: { openStream }, log: trial.ground.log, random: () => 0.5 });
 
-test('a machine is measured once it is connected, then not again for most of a day, and only for itself', async () => {
+test('a machine is measured once it is connected, again a little later, and only for itself', async () => {
   const owner = await trial.tenant();
   const [one, other] = [await trial.machine(owner.tenantId), await trial.machine(owner.tenantId)];
   const opened: NodeId[] = [];
-  const measuring = sweep(async nodeId => {
+  const openStream = async (nodeId: NodeId) => {
     opened.push(nodeId);
     if (nodeId === other.nodeId) throw new StreamRefused('offline', 'not connected');
     return honestMachine();
-  });
-  while ((await measuring.measureNext()) !== null);
+  };
+  while ((await next(openStream)) !== null);
   expect([...opened].sort()).toEqual([one.nodeId, other.nodeId].sort());
 
   const shown = async (nodeId: NodeId) => {
@@ -59,7 +59,7 @@ test('a machine is measured once it is connected, then not again for most of a d
   });
   expect(await shown(other.nodeId)).toMatchObject({ measured: null, connectivity: 'low' });
   const { rows } = await trial.database.query(
-    "SELECT id FROM nodes WHERE measure_at < now() + (CASE WHEN id = $1 THEN interval '17 h' ELSE interval '2 min' END)",
+    "SELECT id FROM nodes WHERE measure_at < now() + (CASE WHEN id = $1 THEN interval '4 min' ELSE interval '2 min' END)",
     [one.nodeId],
   );
   expect(rows).toEqual([]);
@@ -81,7 +81,9 @@ test('placement goes by the best of the latest measurements, in which an old one
   expect(await tier()).toBe('high');
   await keep([slow, slow, slow]);
   expect(await tier()).toBe('low');
-  await sweep(async () => honestMachine()).measureNext();
+  await next(async () => honestMachine());
+  const daily = `SELECT 1 FROM nodes WHERE id = $1 AND measure_at BETWEEN now() + interval '17 h' AND now() + interval '31 h'`;
+  expect((await trial.database.query(daily, [nodeId])).rowCount).toBe(1);
   const { measured } = await getNode(trial.database, owner.tenantId, nodeId);
   expect(measured).toHaveLength(3);
   expect(measured.slice(0, 2)).toEqual([slow, slow]);

@@ -7,7 +7,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { longestMeasureBytes, type Measurement, type NodeId } from '@iocloud/contracts';
 import { ByteReader } from '@iocloud/contracts/wire';
-import { type Database, type Logger, wake } from '../platform/index.js';
+import { enough } from '../core/matching/index.js';
+import { type Database, type Logger, Recurring, wake } from '../platform/index.js';
 import type { Machines } from './ports.js';
 
 const digestBytes = 32;
@@ -53,11 +54,9 @@ export async function measure(stream: Duplex, clockMs = () => performance.now())
   return { roundTripMs: rounded(roundTripMs), downloadMbps: rounded(downloadMbps), uploadMbps: rounded(uploadMbps) };
 }
 
-/** The best of so many counts; see `bestOf`. */
-const kept = 3;
 const lookIntervalMs = 5_000;
 const daySeconds = 86_400;
-/** A machine that could not be measured is tried again after this. */
+/** One that has not been measured often enough, or could not be, has its turn again after this. */
 const againSeconds = 300;
 /** All that a measurement may take, with a connection that hangs. */
 const limitMs = 20_000;
@@ -71,73 +70,57 @@ interface Wiring {
 }
 
 /** Takes one machine after the other, so that none of them slows another's measurement. */
-export class MeasuringSweep {
-  #timer: NodeJS.Timeout | undefined;
-  #turn: Promise<void> | undefined;
-  #stopped = false;
+export const measuringSweep = (wiring: Wiring): Recurring =>
+  new Recurring(
+    lookIntervalMs,
+    async isStopped => {
+      while (!isStopped() && (await measureNext(wiring)) !== null);
+    },
+    error => wiring.log.warn({ err: error }, 'machines could not be measured; again soon'),
+  );
 
-  constructor(readonly wiring: Wiring) {}
-
-  start(): void {
-    this.#timer = setTimeout(() => {
-      this.#turn = this.#all()
-        .catch((error: unknown) => this.wiring.log.warn({ err: error }, 'machines could not be measured; again soon'))
-        .finally(() => {
-          if (!this.#stopped) this.start();
-        });
-    }, lookIntervalMs);
-  }
-
-  async #all(): Promise<void> {
-    while (!this.#stopped && (await this.measureNext()) !== null);
-  }
-
-  /** The machine that is due for longest, or null where none is. */
-  async measureNext(): Promise<NodeId | null> {
-    const { database, machines, log, random } = this.wiring;
-    // Claimed before it is measured: no other process takes it, and a failure waits for its time like any other.
-    const { rows } = await database.query<{ id: NodeId }>(
-      `UPDATE nodes SET measure_at = now() + make_interval(secs => $1) WHERE id = (
+/** The machine that is due for longest, or null where none is. */
+export async function measureNext(wiring: Wiring): Promise<NodeId | null> {
+  const { database, machines, log, random } = wiring;
+  // Claimed before it is measured: no other process takes it, and a failure waits for its time like any other.
+  const { rows } = await database.query<{ id: NodeId }>(
+    `UPDATE nodes SET measure_at = now() + make_interval(secs => $1) WHERE id = (
          SELECT id FROM nodes WHERE online AND removed_at IS NULL AND measure_at <= now()
          ORDER BY measure_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id`,
-      [againSeconds * (0.5 + random())],
-    );
-    const nodeId = rows[0]?.id;
-    if (nodeId === undefined) return null;
-    try {
-      const stream = await machines.openStream(nodeId, { kind: 'measure' });
-      const limit = setTimeout(() => stream.destroy(new Error(`not done within ${limitMs / 1_000} s`)), limitMs);
-      const sample = await measure(stream).finally(() => {
-        clearTimeout(limit);
-        stream.destroy();
-      });
-      await this.#keep(nodeId, { ...sample, at: new Date().toISOString() });
-    } catch (error) {
-      log.info({ nodeId, error: String(error) }, 'a connection could not be measured; again later');
-    }
-    return nodeId;
-  }
-
-  async #keep(nodeId: NodeId, sample: Measurement): Promise<void> {
-    await this.wiring.database.transaction(async tx => {
-      await tx.query(
-        `UPDATE nodes SET measured = jsonb_path_query_array(measured || $2::jsonb, 'lax $[last - $kept to last]', $4),
-           measure_at = now() + make_interval(secs => $3) WHERE id = $1`,
-        [
-          nodeId,
-          JSON.stringify([sample]),
-          daySeconds * (0.75 + this.wiring.random() / 2),
-          JSON.stringify({ kept: kept - 1 }),
-        ],
-      );
-      // Jobs that ask for a tier may find a machine now.
-      await wake(tx, 'dispatch', 'all');
+    [againSeconds * (0.5 + random())],
+  );
+  const nodeId = rows[0]?.id;
+  if (nodeId === undefined) return null;
+  try {
+    const stream = await machines.openStream(nodeId, { kind: 'measure' });
+    const limit = setTimeout(() => stream.destroy(new Error(`not done within ${limitMs / 1_000} s`)), limitMs);
+    const sample = await measure(stream).finally(() => {
+      clearTimeout(limit);
+      stream.destroy();
     });
+    await keep(wiring, nodeId, { ...sample, at: new Date().toISOString() });
+  } catch (error) {
+    log.info({ nodeId, error: String(error) }, 'a connection could not be measured; again later');
   }
+  return nodeId;
+}
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#turn;
-  }
+async function keep({ database, random }: Wiring, nodeId: NodeId, sample: Measurement): Promise<void> {
+  await database.transaction(async tx => {
+    await tx.query(
+      `UPDATE nodes SET measured = jsonb_path_query_array(measured || $2::jsonb, 'lax $[last - $older to last]', $3),
+           measure_at = now() + make_interval(secs => CASE WHEN jsonb_array_length(measured) + 1 < $4 THEN $5::float8 ELSE $6 END)
+         WHERE id = $1`,
+      [
+        nodeId,
+        JSON.stringify([sample]),
+        JSON.stringify({ older: enough - 1 }),
+        enough,
+        againSeconds,
+        daySeconds * (0.75 + random() / 2),
+      ],
+    );
+    // Jobs that ask for a tier may find a machine now.
+    await wake(tx, 'dispatch', 'all');
+  });
 }

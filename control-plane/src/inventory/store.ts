@@ -30,7 +30,6 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
   return rows.map(row => {
     const use = leased.get(row.id);
     const terms = nodeTerms.parse(row.terms);
-    const measured = bestOf(row.measured);
     return {
       id: row.id,
       name: row.name,
@@ -41,8 +40,8 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       inventory: row.inventory,
       accelerators: (row.inventory?.devices ?? []).map(device => ({ index: device.index, model: recognised(device) })),
       terms,
-      measured,
-      connectivity: connectivityOf(terms.connectivity, measured),
+      measured: bestOf(row.measured),
+      connectivity: connectivityOf(terms.connectivity, row.measured),
       reputation: reputationOf.get(row.id) ?? 0,
       cpusLeased: use?.cpus ?? 0,
       memoryBytesLeased: use?.memoryBytes ?? 0,
@@ -230,7 +229,7 @@ export async function behind(db: Queryable, nodeIds: NodeId[]): Promise<NodeId[]
 }
 
 /** What is stated, with what is measured in its place where that counts. */
-const placedBy = (terms: NodeTerms, measured: Measurement | null): NodeTerms => ({
+const placedBy = (terms: NodeTerms, measured: Measurement[]): NodeTerms => ({
   ...terms,
   connectivity: connectivityOf(terms.connectivity, measured),
 });
@@ -291,7 +290,7 @@ async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]>
     shared,
     schedulable: online && scheduling === 'active',
     name,
-    terms: placedBy(nodeTerms.parse(terms), bestOf(measured)),
+    terms: placedBy(nodeTerms.parse(terms), measured),
     reputation: reputationOf.get(id) ?? 0,
     cpus: inventory.cpus,
     memoryBytes: inventory.memoryBytes,

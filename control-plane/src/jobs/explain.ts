@@ -66,7 +66,8 @@ async function explain({ database, clusters, dispatch, now }: Wiring, asked: Que
       return { ...bare, outcome: 'never', message: `No Ray node can be so: ${asked.node.impossible}.` };
     }
     const node = nodeResources.parse(asked.node);
-    const explanation = await clusters.explainForJob(tx, tenantId, node, needs.requirements ?? {});
+    const preempts = decision?.kind === 'provision' && decision.preempts;
+    const explanation = await clusters.explainForJob(tx, tenantId, node, needs.requirements ?? {}, preempts);
     return waits && explanation.outcome !== 'never' ? { ...explanation, outcome: 'later', ...waits } : explanation;
   });
 }

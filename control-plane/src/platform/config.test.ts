@@ -1,5 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { ConfigError, parseConfig } from './config.js';
+import { ConfigError, configKeys, parseConfig } from './config.js';
 
 const least = {
   DATABASE_URL: 'postgres://iocloud:secret@127.0.0.1:5432/iocloud',
@@ -15,6 +16,26 @@ test('what is not said has a default', () => {
 test('variables of others are none of its business', () => {
   expect(() => parseConfig({ ...least, PATH: '/bin', IOCLOUD_HOME: '/home', IOCLOUD_NODE_CPUS: '4' })).not.toThrow();
 });
+
+test('README.md names every key, and no other', () => {
+  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+  const section = readme.slice(readme.indexOf('## Configuration'), readme.indexOf('Metadata keys of a job'));
+  const named = new Set(section.match(/\b(IOCLOUD|DATABASE|REDIS)_[A-Z_]*[A-Z]\b/g));
+  for (const key of configKeys) expect(named).toContain(key);
+  for (const key of named) {
+    const unknown = parseConfigFault({ ...least, [key]: least[key as keyof typeof least] ?? '1' });
+    expect(unknown).not.toMatch(/^unknown/);
+  }
+});
+
+const parseConfigFault = (environment: Record<string, string>): string => {
+  try {
+    parseConfig(environment);
+    return '';
+  } catch (error) {
+    return (error as ConfigError).message;
+  }
+};
 
 describe('one line says what is wrong', () => {
   test.each([

@@ -51,6 +51,9 @@ const schema = z.object({
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
+/** All that this process reads. */
+export const configKeys: readonly string[] = Object.keys(schema.shape);
+
 export interface Config {
   databaseUrl: string;
   redisUrl: string;

@@ -3,19 +3,21 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { bestOf, connectivityOf } from './connectivity.js';
 
-const measured = (downloadMbps: number, uploadMbps = downloadMbps, roundTripMs = 5): Measurement => {
+const sample = (downloadMbps: number, uploadMbps = downloadMbps, roundTripMs = 5): Measurement => {
   return { downloadMbps, uploadMbps, roundTripMs, at: '2026-11-26T12:00:00.000Z' };
 };
+/** As often as is asked for. */
+const measured = (...rates: Parameters<typeof sample>) => [sample(...rates), sample(...rates), sample(...rates)];
 const rank = (tier: (typeof connectivityTiers)[number]) => connectivityTiers.indexOf(tier);
 
 describe('the tier that placement goes by', () => {
   test('is the stated one, or the lowest, while nothing is measured', () => {
-    expect(connectivityOf('ultra', null)).toBe('ultra');
-    expect(connectivityOf(null, null)).toBe('low');
+    expect(connectivityOf('ultra', [])).toBe('ultra');
+    expect(connectivityOf(null, [])).toBe('low');
   });
 
   test('is the measured one where none is stated, by the slower direction', () => {
-    expect(connectivityOf(null, measured(940))).toBe('high');
+    expect(connectivityOf(null, [sample(940)])).toBe('high');
     expect(connectivityOf(null, measured(940, 94))).toBe('medium');
     expect(connectivityOf(null, measured(3))).toBe('low');
   });
@@ -32,6 +34,12 @@ describe('the tier that placement goes by', () => {
     expect(connectivityOf('ultra', measured(20))).toBe('low');
     expect(connectivityOf('high', measured(90, 90))).toBe('medium');
     expect(connectivityOf('medium', measured(400, 8))).toBe('low');
+  });
+
+  test('is the stated one until enough measurements have said the same', () => {
+    expect(connectivityOf('high', [sample(3), sample(3)])).toBe('high');
+    expect(connectivityOf('high', [sample(3), sample(3), sample(700)])).toBe('high');
+    expect(connectivityOf('high', [sample(3), sample(3), sample(3)])).toBe('low');
   });
 
   test('is never above what is stated, and never lower for a faster or farther connection', () => {
@@ -59,6 +67,6 @@ describe('the tier that placement goes by', () => {
 
 test('of several measurements the best counts, each for itself', () => {
   expect(bestOf([])).toBeNull();
-  const later = { ...measured(80, 300, 9), at: '2026-11-27T12:00:00.000Z' };
-  expect(bestOf([measured(100, 50), later])).toEqual({ ...measured(100, 300), at: later.at });
+  const later = { ...sample(80, 300, 9), at: '2026-11-27T12:00:00.000Z' };
+  expect(bestOf([sample(100, 50), later])).toEqual({ ...sample(100, 300), at: later.at });
 });

@@ -2,8 +2,8 @@
  * The connectivity tier that placement goes by, of what a machine's owner states and what was measured. Pure.
  *
  * A measurement is a few megabytes over the agent's own connection, encrypted by one process on each side: it shows what
- * the way to the control plane carries at least, and of fast or far connections less than they could. So it takes a tier
- * back only where it is far below it and the measurement could have shown better.
+ * the way to the control plane carries at least, and of fast, far or busy connections less than they could. So a stated tier
+ * is taken back only where the best of `enough` measurements is far below it, and they could have shown better.
  */
 import { connectivityTiers, type Measurement, type NodeTerms } from '@iocloud/contracts';
 
@@ -17,14 +17,18 @@ const grantedFrom = 0.8;
 /** What is measured below this part of a tier's promise speaks against it. */
 const refutedBelow = 0.5;
 /** Any measurement of a machine that is near shows as much, busy processors included: more proves nothing. */
-const shownMbps = 150;
+const shownMbps = 100;
+/** So many are kept, and asked for before a stated tier is taken back. */
+export const enough = 3;
 /** From afar a transfer of a few megabytes is over before its rate has grown: so many bits take a round trip, about. */
 const shownBitsPerRoundTrip = 3_000_000;
 
-export function connectivityOf(stated: NodeTerms['connectivity'], measured: Measurement | null): Tier {
+export function connectivityOf(stated: NodeTerms['connectivity'], samples: readonly Measurement[]): Tier {
+  const measured = bestOf(samples);
   if (measured === null) return stated ?? 'low';
   const mbps = Math.min(measured.downloadMbps, measured.uploadMbps);
   if (stated === null) return highest(tier => mbps >= grantedFrom * tierMbps[tier]);
+  if (samples.length < enough) return stated;
   const provable = Math.min(shownMbps, shownBitsPerRoundTrip / 1_000 / Math.max(measured.roundTripMs, 1));
   const stands = (tier: Tier) => mbps >= Math.min(refutedBelow * tierMbps[tier], provable);
   return stands(stated) ? stated : highest(tier => tierMbps[tier] < tierMbps[stated] && stands(tier));

@@ -66,7 +66,7 @@ describe('explaining', () => {
     ]);
     const answer = fleet.explain(request({ where: { countries: ['DE'] }, compliance: ['soc2'] }));
     expect(answer).toMatchObject({ satisfiable: false, refusal: { refused: 'group', group: 'w', certain: true } });
-    expect(answer.summary).toBe("Group 'w': 3 of 4 nodes have a100-80-sxm, 1 of them are in DE, 0 of them have soc2");
+    expect(answer.summary).toBe('3 of 4 machines have a100-80-sxm, 1 of them are in DE, 0 of them have soc2');
     expect(answer.groups[0]?.constraints.filter(one => ['country', 'compliance'].includes(one.constraint))).toEqual([
       { constraint: 'country', asked: 'are in DE', alone: 2, left: 1 },
       { constraint: 'compliance', asked: 'have soc2', alone: 3, left: 0 },
@@ -75,6 +75,20 @@ describe('explaining', () => {
       { change: 'any country and region', constraint: 'country', nodes: 2, microUsdPerHour: 700_000 },
       { change: 'without soc2', constraint: 'compliance', nodes: 1, microUsdPerHour: 900_000 },
     ]);
+  });
+
+  test('where giving one up helps nothing, names as few as will do together', () => {
+    const fleet = fleetOf([node('a'), node('b', { compliance: [], microUsdPerGpuHour: 700_000 })]);
+    const wish = { where: { countries: ['DE'] }, compliance: ['hipaa'], maxMicroUsdPerHour: 9_000_000 };
+    expect(fleet.explain(request(wish)).alternatives).toEqual([
+      {
+        change: 'any country and region, and without hipaa',
+        constraint: 'country',
+        nodes: 2,
+        microUsdPerHour: 700_000,
+      },
+    ]);
+    expect(fleetOf([]).explain(request(wish)).alternatives).toEqual([]);
   });
 
   test('shows candidates with the parts of their scores, the best first', () => {
@@ -94,7 +108,7 @@ describe('explaining', () => {
     const placement = fleet.place(whole);
     if ('refused' in placement) throw new Error('It must fit');
     fleet.take('somebody', placement);
-    expect(fleet.explain(whole).summary).toBe("Group 'w': 0 of 1 nodes have as much free now");
+    expect(fleet.explain(whole).summary).toBe('0 of 1 machines have as much free now');
     fleet.release('somebody');
     expect(fleet.explain(whole).satisfiable).toBe(true);
   });

@@ -5,7 +5,7 @@
 import { type Failure, failures, type Part, parts, wording } from './fleet/constraints.js';
 import type { Latencies } from './fleet/geography.js';
 import type { Inventory } from './fleet/inventory.js';
-import { relaxations } from './fleet/relaxations.js';
+import { type Relaxation, relaxations } from './fleet/relaxations.js';
 import type {
   FleetCandidate,
   FleetPlacement,
@@ -35,10 +35,11 @@ export interface GroupExplanation {
   fitting: number;
 }
 
-/** The same request with one constraint given up. */
+/** The same request with one constraint given up or, where that helps nothing, as few as will do. */
 export interface Alternative {
-  /** 'drop the countries', 'allow any network' … */
+  /** 'any country and region', 'any price, and without soc2' … */
   change: string;
+  /** The first of those given up. */
   constraint: string;
   /** Nodes that could then carry a worker of the group that fits on fewest. */
   nodes: number;
@@ -79,15 +80,17 @@ export function explain(
   const candidates = fleet.candidates(request, candidatesEach);
   if (!('refused' in answer)) {
     const nodes = new Set(answer.workers.map(worker => worker.nodeId)).size;
-    const summary = `${answer.workers.length} workers on ${nodes} nodes for ${usd(answer.microUsdPerHour)} an hour`;
+    const summary = `${counted(answer.workers.length, 'worker')} on ${counted(nodes, 'machine')} for ${usd(answer.microUsdPerHour)} an hour`;
     return { satisfiable: true, placement: answer, refusal: null, summary, groups, candidates, alternatives: [] };
   }
-  const alternatives = relaxations(request).flatMap(({ change, constraint, request: relaxed }): Alternative[] => {
+  const tried = ({ change, constraint, request: relaxed }: Relaxation): Alternative[] => {
     const other = fleet.place(relaxed);
     if ('refused' in other) return [];
     const nodes = Math.min(...look(relaxed).map(group => group.fitting));
     return [{ change, constraint, nodes, microUsdPerHour: other.microUsdPerHour }];
-  });
+  };
+  const single = relaxations(request).flatMap(tried);
+  const alternatives = single.length > 0 ? single : severalGivenUp(fleet, request).flatMap(tried);
   return {
     satisfiable: false,
     placement: null,
@@ -98,6 +101,37 @@ export function explain(
     alternatives: alternatives.sort((a, b) => a.microUsdPerHour - b.microUsdPerHour),
   };
 }
+
+/**
+ * Where giving up one constraint helps nothing: all are given up, then taken back one by one as long as there is room,
+ * from the first and from the last. What remains is needed: with any of it taken back there would be none.
+ */
+function severalGivenUp(fleet: Placer, request: PlacementRequest): Relaxation[] {
+  const all = relaxations(request)
+    .filter(({ constraint }) => !['colocate', 'spread', 'cells'].includes(constraint))
+    .map(({ change }) => change);
+  const fits = (changes: string[]) => !('refused' in fleet.place(withAll(request, changes)));
+  if (!fits(all)) return [];
+  const least = (order: string[]) =>
+    order.reduce((kept, change) => {
+      const fewer = kept.filter(other => other !== change);
+      return fits(fewer) ? fewer : kept;
+    }, all);
+  const found = [all, [...all].reverse()].map(order => least(order).sort());
+  const different = [...new Map(found.map(changes => [changes.join(), changes])).values()];
+  return different.map(changes => ({
+    change: changes.join(', and '),
+    constraint: relaxations(request).find(({ change }) => change === changes[0])?.constraint ?? '',
+    request: withAll(request, changes),
+  }));
+}
+
+/** What one change makes of the request may leave nothing for another to change. */
+const withAll = (request: PlacementRequest, changes: string[]): PlacementRequest =>
+  changes.reduce(
+    (before, wished) => relaxations(before).find(({ change }) => change === wished)?.request ?? before,
+    request,
+  );
 
 function count(request: PlacementRequest, group: WorkerGroup, found: Failure[]): GroupExplanation {
   const visible = found.filter(({ mask }) => (mask & 1) === 0);
@@ -124,7 +158,7 @@ function count(request: PlacementRequest, group: WorkerGroup, found: Failure[]):
   };
 }
 
-/** '12 of 40 nodes have a100-80-sxm, 3 of them are in DE, 0 of them have soc2' */
+/** '12 of 40 machines have a100-80-sxm, 3 of them are in DE, 0 of them have soc2' */
 function sentence(request: PlacementRequest, refusal: PlacementRefusal, groups: GroupExplanation[]): string {
   const short = groups.find(group => group.fitting === 0);
   if (short) {
@@ -132,12 +166,12 @@ function sentence(request: PlacementRequest, refusal: PlacementRefusal, groups: 
     let left = short.nodes;
     for (const constraint of short.constraints) {
       if (constraint.left === left && constraint.left > 0) continue;
-      const of = said.length === 0 ? `${constraint.left} of ${short.nodes} nodes` : `${constraint.left} of them`;
+      const of = said.length === 0 ? `${constraint.left} of ${short.nodes} machines` : `${constraint.left} of them`;
       said.push(`${of} ${constraint.asked}`);
       left = constraint.left;
       if (left === 0) break;
     }
-    return `Group '${short.group}': ${said.join(', ') || 'there are no nodes'}`;
+    return `${ofGroup(request, short.group)}${said.join(', ') || 'there are no machines'}`;
   }
   const group = groups.find(one => one.group === refusal.group);
   const together = [
@@ -152,9 +186,13 @@ function sentence(request: PlacementRequest, refusal: PlacementRefusal, groups: 
   }
   if (group) {
     const workers = request.groups.find(one => one.name === group.group)?.workers ?? 0;
-    return `Group '${group.group}': ${group.fitting} nodes can carry a worker, but not all ${workers} have room${rules}${doubt}`;
+    const can = `${counted(group.fitting, 'machine')} can carry a worker, but not all ${workers} have room`;
+    return `${ofGroup(request, group.group)}${can}${rules}${doubt}`;
   }
   return `Each group has room, but no room was found for all of them together${rules}${doubt}`;
 }
 
+/** Said where there are several. */
+const ofGroup = ({ groups }: PlacementRequest, name: string) => (groups.length > 1 ? `group '${name}': ` : '');
+const counted = (count: number, thing: string) => `${count} ${thing}${count === 1 ? '' : 's'}`;
 const usd = (micro: MicroUsdPerHour) => `${(micro / 1e6).toFixed(2)} USD`;

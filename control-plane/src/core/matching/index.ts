@@ -4,7 +4,7 @@
  */
 export { acceleratorOf, classify, type Resolved, resolve } from './accelerator-lookup.js';
 export { type Accelerator, accelerators } from './accelerators.js';
-export { bestOf, connectivityOf } from './connectivity.js';
+export { bestOf, connectivityOf, enough } from './connectivity.js';
 export {
   fleetNodeOf,
   fleetOf,
@@ -34,6 +34,14 @@ export {
   type Want,
 } from './place.js';
 export { rayLabelsOf, requirementsOfLabels, withLabels } from './ray-labels.js';
-export { type Evidence, machineReputation, reputation, type Standing, unknown, withEvidence } from './reputation.js';
+export {
+  type Evidence,
+  machineReputation,
+  reputation,
+  type Standing,
+  unknown,
+  withEvidence,
+  withOneVoice,
+} from './reputation.js';
 export { defaultFitWeight, estimatedLatencyMs, evenWeights } from './score.js';
 export { type Need, suitable, suitableIfEmpty } from './suitable.js';

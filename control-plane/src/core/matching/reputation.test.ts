@@ -7,7 +7,9 @@ import {
   reputation,
   type Standing,
   unknown,
+  voice,
   withEvidence,
+  withOneVoice,
 } from './reputation.js';
 
 const evidence: fc.Arbitrary<Evidence> = fc.oneof(
@@ -131,5 +133,71 @@ describe('reputation', () => {
     expect(machineReputation(bad, bad, 0)).toBeCloseTo(4 / 9, 9);
     expect(machineReputation(unknown, bad, 0)).toBeCloseTo(4 / 9, 9);
     expect(machineReputation(unknown, unknown, 0)).toBe(0.8);
+  });
+});
+
+describe('the voice of one renter', () => {
+  const told = fc.record({
+    mine: fc.boolean(),
+    evidence,
+    laterMs: fc.integer({ min: 0, max: halfLifeMs / 10 }),
+  });
+  const hear = (notes: { mine: boolean; evidence: Evidence; laterMs: number }[]) => {
+    let nowMs = 1;
+    let standing = unknown;
+    let others = unknown;
+    const shares = { mine: unknown, theirs: unknown };
+    for (const note of notes) {
+      nowMs += note.laterMs;
+      const who = note.mine ? 'mine' : 'theirs';
+      const heard = withOneVoice({ standing, share: shares[who] }, note.evidence, nowMs);
+      standing = heard.standing;
+      shares[who] = heard.share;
+      if (!note.mine) others = heard.share;
+    }
+    return { standing, share: shares.mine, others, nowMs };
+  };
+
+  test('weighs no more than its due, whatever it tells, and takes nothing from what others told', () => {
+    fc.assert(
+      fc.property(fc.array(told, { maxLength: 80 }), notes => {
+        const { standing, share, others, nowMs } = hear(notes);
+        expect(share.good + share.bad).toBeLessThanOrEqual(voice + 1e-9);
+        const worth = 0.5 ** ((nowMs - others.asOfMs) / halfLifeMs);
+        const mine = 0.5 ** ((nowMs - share.asOfMs) / halfLifeMs);
+        expect(standing.good).toBeCloseTo(others.good * worth + share.good * mine, 6);
+        expect(standing.bad).toBeCloseTo(others.bad * worth + share.bad * mine, 6);
+      }),
+    );
+  });
+
+  test('that says only bad things of a supplier well known to others does it little harm', () => {
+    const renters = Array.from({ length: 10 }, (_, index) => index);
+    let standing = unknown;
+    for (const _ of renters) {
+      let share = unknown;
+      for (let job = 0; job < 30; job += 1)
+        ({ standing, share } = withOneVoice({ standing, share }, { kind: 'attemptEnded' }, 0));
+    }
+    let share = unknown;
+    for (let job = 0; job < 1_000; job += 1)
+      ({ standing, share } = withOneVoice({ standing, share }, { kind: 'rayNodeLost' }, 0));
+    expect(reputation(standing, 0)).toBeGreaterThan(0.9);
+  });
+
+  test('is as it tells of late: a machine that begins to fail is not saved by what it did for the same renter before', () => {
+    let [standing, share] = [unknown, unknown];
+    const tell = (kind: 'attemptEnded' | 'attemptInterrupted', times: number) => {
+      for (let count = 0; count < times; count += 1)
+        ({ standing, share } = withOneVoice({ standing, share }, { kind }, 0));
+      return reputation(standing, 0);
+    };
+    expect(tell('attemptEnded', 1_000)).toBeGreaterThan(0.95);
+    expect(tell('attemptInterrupted', 10)).toBeLessThan(0.35);
+  });
+
+  test('that is not loud yet counts as all evidence does', () => {
+    const one = withOneVoice({ standing: unknown, share: unknown }, { kind: 'rated', stars: 2 }, 5);
+    expect(one.standing).toEqual(withEvidence(unknown, { kind: 'rated', stars: 2 }, 5));
   });
 });

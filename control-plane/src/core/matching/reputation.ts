@@ -17,6 +17,9 @@
  * | drained            |             | 0.5         | it was moved away, with notice, for the machine was to be left     |
  * | rated, s stars     | 2 (s−1) / 4 | 2 (5−s) / 4 | what its renter said of it                                         |
  *
+ * What one renter tells of a machine or supplier counts for `voice` together at most: beyond that its newer evidence takes
+ * the place of its older. So whoever kills Ray nodes on purpose, or rates everything 1, cannot ruin a name that others made.
+ *
  * No evidence is: a try that its user stopped, one that made room for another job, and one whose runtime environment
  * could not be set up, for which either side may be to blame.
  */
@@ -44,6 +47,8 @@ const rayNode = 2;
 /** Leaving after a notice is no failure, but no merit either. */
 const drain = 0.5;
 const ratingWeight = 2;
+/** So many finished jobs, and no more, can one renter's evidence weigh. */
+export const voice = 20;
 
 export const unknown: Standing = { good: 0, bad: 0, asOfMs: 0 };
 
@@ -53,6 +58,21 @@ export function withEvidence(standing: Standing, evidence: Evidence, happenedAtM
   const [more, less] = weightsOf(evidence);
   const worth = worthAfter(asOfMs - happenedAtMs);
   return { good: good + more * worth, bad: bad + less * worth, asOfMs };
+}
+
+/** The same with all evidence of one renter, its `share` of the standing, held to `voice`. */
+export function withOneVoice(
+  { standing, share }: { standing: Standing; share: Standing },
+  evidence: Evidence,
+  happenedAtMs: number,
+): { standing: Standing; share: Standing } {
+  const asOfMs = Math.max(standing.asOfMs, share.asOfMs, happenedAtMs);
+  const [all, before] = [decayed(standing, asOfMs), decayed(share, asOfMs)];
+  const told = decayed(withEvidence(share, evidence, happenedAtMs), asOfMs);
+  const heard = Math.min(1, voice / (told.good + told.bad));
+  const after = { good: heard * told.good, bad: heard * told.bad, asOfMs };
+  const changed = (side: 'good' | 'bad') => Math.max(0, all[side] + after[side] - before[side]);
+  return { standing: { good: changed('good'), bad: changed('bad'), asOfMs }, share: after };
 }
 
 /** Between 0 and 1; without new evidence it returns to what is expected. */

@@ -81,12 +81,20 @@ async function attempts(tenantId: TenantId, at: Awaited<ReturnType<typeof machin
   );
 }
 
-async function end(id: AttemptId, cause: AttemptEnd, clusters = new TestClusters(), head: 'lost' | null = null) {
+async function end(
+  id: AttemptId,
+  cause: AttemptEnd,
+  clusters = new TestClusters(),
+  head: 'lost' | null = null,
+  renter?: TenantId,
+) {
   const attempt = await loadAttempt(ground.database, id);
   if (!attempt) throw new Error(`no attempt ${id}`);
   const at = new Date();
+  const record: typeof recordEvidence = (tx, node, owner, ...told) =>
+    recordEvidence(tx, node, renter ?? owner, ...told);
   return endAttempt(ground.database, attempt, cause, at, (tx, job) =>
-    noteEvidence(tx, { clusters, reputation: { record: recordEvidence } }, { attempt, job, cause, head }, at),
+    noteEvidence(tx, { clusters, reputation: { record } }, { attempt, job, cause, head }, at),
   );
 }
 
@@ -112,7 +120,9 @@ test('64 attempts that end at once on one machine, each told by two, are counted
   const ids = await attempts(tenantId, at, 64);
   const outcomes = ids.flatMap((id, index) => {
     const cause = ended(index % 4 === 0 ? 'lost' : 'succeeded');
-    return [end(id, cause), end(id, cause)];
+    // One renter alone would not be heard so much.
+    const renter = newId('tenant', randomBytes);
+    return [0, 1].map(() => end(id, cause, new TestClusters(), null, renter));
   });
   const winners = (await Promise.all(outcomes)).filter(job => job !== null);
   expect(winners).toHaveLength(64);
