@@ -1,6 +1,7 @@
 import { describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Bounds } from './bounds.js';
+import { cardBound, cardSize } from './cards.js';
 import { type Forest, fanOut } from './forest.js';
 import { Latencies } from './geography.js';
 import { Inventory } from './inventory.js';
@@ -80,7 +81,7 @@ const anyStep = fc.oneof(
 );
 
 describe('the index', () => {
-  test('has every pool that work may be placed on once, and no bound below what a pool of the zone scores', () => {
+  test('has every pool that work may be placed on once, and no bound or card below what a pool scores', () => {
     fc.assert(
       fc.property(
         fc.array(anyStep, { minLength: 50, maxLength: 900 }),
@@ -107,8 +108,17 @@ describe('the index', () => {
                   const row = forest.row(zone);
                   const place = query.area.parts?.between(forest.bounds.firstPlace(row), forest.bounds.lastPlace(row));
                   const bound = place === -1 ? -1 : forest.bounds.bound(row, query, speed, place ?? query.area.best);
-                  for (const pool of pools) {
-                    expect(evaluate(inventory, query, pool)).toBeLessThanOrEqual(bound);
+                  const more =
+                    query.share.speed * speed +
+                    query.share.place * (place ?? query.area.best) +
+                    query.share.fit * forest.bounds.fit(row, query);
+                  for (const [at, pool] of pools.entries()) {
+                    const score = evaluate(inventory, query, pool);
+                    expect(score).toBeLessThanOrEqual(bound);
+                    if (score < 0 || forest.level[zone] !== 0) continue;
+                    const card = cardBound(forest.cards, (zone * fanOut + at) * cardSize, query);
+                    expect(card).toBeGreaterThanOrEqual(0);
+                    expect(score).toBeLessThanOrEqual(card + more);
                   }
                 }
               }
