@@ -14,6 +14,8 @@ import type { Inventory } from './inventory.js';
 
 /** Most members of a zone. */
 export const fanOut = 16;
+/** A leaf's bounds are made exact after so many changes of it and searches that opened it for nothing, together. */
+const patience = 4;
 /** Zones with no more members than this are put together with a neighbour, if both have no more than `roomy` then. */
 const few = 4;
 const roomy = 12;
@@ -45,9 +47,9 @@ export class Forest {
   #row = new Int32Array(0);
   /** Where the bounds of its members are, in their order, if they are zones: `fanOut` rows from here. */
   #rows = new Int32Array(0);
-  /** No member's key is less, except in a tree's leftmost zones. */
-  #low = new Float64Array(0);
-  /** 1: of a leaf whose bounds may be wider than its pools. */
+  /** Of zones of zones: below this no member has a key, the first one's aside. */
+  #lows = new Float64Array(0);
+  /** Of a leaf, changes since its bounds were exact, and searches that opened it for nothing since the first of them. */
   #loose = new Uint8Array(0);
   /** The node with the smallest id. */
   #first = new Int32Array(0);
@@ -80,9 +82,8 @@ export class Forest {
     if (pool >= this.#leaf.length) this.#growPools(roomFor(pool + 1));
     const leaf = this.#leaf[pool] as number;
     if (leaf !== -1) {
-      if (this.#key[pool] === key || this.#find(stock, key) === leaf) {
-        this.#key[pool] = key;
-        this.#loose[leaf] = 1;
+      if (this.#key[pool] === key) {
+        this.#loosen(leaf);
         if (!onlyFree) this.#note(leaf, this.#indexOf(leaf, pool));
         this.#widen(leaf, pool, onlyFree);
         return;
@@ -92,7 +93,7 @@ export class Forest {
     this.#key[pool] = key;
     let into = this.#find(stock, key);
     if (into === -1) {
-      into = this.#create(stock, 0, key);
+      into = this.#create(stock, 0);
       this.#roots[stock] = into;
       this.#row[into] = this.#rootRow(stock);
       this.#fit(into);
@@ -116,13 +117,19 @@ export class Forest {
     this.#leaf[pool] = -1;
     this.#remove(leaf, this.#indexOf(leaf, pool));
     this.#forgetFirst(leaf);
-    this.#loose[leaf] = 1;
+    this.#loosen(leaf);
     this.#shrink(stock, leaf);
   }
 
-  /** Makes a leaf's bounds exact. To be called when a search opened it for nothing. */
+  /** To be called when a search opened the leaf for nothing: makes its bounds exact, if that is due. */
   tighten(leaf: number): void {
-    if (this.#loose[leaf] === 1) this.#fitUpwards(leaf);
+    if (this.#loose[leaf] === 0) return;
+    this.#loosen(leaf);
+    if ((this.#loose[leaf] as number) >= patience) this.#fitUpwards(leaf);
+  }
+
+  #loosen(leaf: number): void {
+    this.#loose[leaf] = Math.min(patience, (this.#loose[leaf] as number) + 1);
   }
 
   /** Which stock the zone is of. */
@@ -163,7 +170,7 @@ export class Forest {
       let to = (this.size[zone] as number) - 1;
       while (from < to) {
         const middle = (from + to + 1) >> 1;
-        if ((this.#low[this.members[start + middle] as number] as number) <= key) from = middle;
+        if ((this.#lows[start + middle] as number) <= key) from = middle;
         else to = middle - 1;
       }
       zone = this.members[start + from] as number;
@@ -198,7 +205,7 @@ export class Forest {
   #split(stock: number, zone: number): void {
     let parent = this.#parent[zone] as number;
     if (parent === -1) {
-      parent = this.#create(stock, (this.level[zone] as number) + 1, this.#low[zone] as number);
+      parent = this.#create(stock, (this.level[zone] as number) + 1);
       this.members[parent * fanOut] = zone;
       this.size[parent] = 1;
       this.#row[parent] = this.#row[zone] as number;
@@ -218,7 +225,8 @@ export class Forest {
     }
     const kept = fanOut / 2;
     const upper = this.members[start + kept] as number;
-    const half = this.#create(stock, level, (level === 0 ? this.#key[upper] : this.#low[upper]) as number);
+    const low = (level === 0 ? this.#key[upper] : this.#lows[start + kept]) as number;
+    const half = this.#create(stock, level);
     this.#move(zone, kept, half, 0, fanOut - kept);
     this.size[half] = fanOut - kept;
     this.size[zone] = kept;
@@ -227,6 +235,7 @@ export class Forest {
     const size = this.size[parent] as number;
     this.#move(parent, at, parent, at + 1, size - at);
     this.members[parent * fanOut + at] = half;
+    this.#lows[parent * fanOut + at] = low;
     this.size[parent] = size + 1;
     this.#adopt(parent);
     this.#forgetFirst(zone);
@@ -311,6 +320,7 @@ export class Forest {
       this.cards.copyWithin(at, start * cardSize, (start + count) * cardSize);
       return;
     }
+    this.#lows.copyWithin(to * fanOut + toIndex, start, start + count);
     this.bounds.copy((this.#rows[from] as number) + index, (this.#rows[to] as number) + toIndex, count);
   }
 
@@ -346,7 +356,7 @@ export class Forest {
     this.#slots.giveBack(zone);
   }
 
-  #create(stock: number, level: number, low: number): number {
+  #create(stock: number, level: number): number {
     const zone = this.#slots.take();
     if (zone >= this.level.length) this.#growZones(roomFor(zone + 1));
     this.#stock[zone] = stock;
@@ -354,7 +364,6 @@ export class Forest {
     this.#rows[zone] = level === 0 ? -1 : this.#block();
     this.size[zone] = 0;
     this.#parent[zone] = -1;
-    this.#low[zone] = low;
     this.#loose[zone] = 0;
     this.#first[zone] = unknown;
     return zone;
@@ -369,7 +378,7 @@ export class Forest {
     this.#stock = grown(this.#stock, length);
     this.#row = grown(this.#row, length);
     this.#rows = grown(this.#rows, length);
-    this.#low = grown(this.#low, length);
+    this.#lows = grown(this.#lows, length * fanOut);
     this.#loose = grown(this.#loose, length);
     this.#first = grown(this.#first, length);
   }
