@@ -15,7 +15,7 @@ import type { Inventory } from './inventory.js';
 /** Most members of a zone. */
 export const fanOut = 16;
 /** A leaf's bounds are made exact after so many changes of it and searches that opened it for nothing, together. */
-const patience = 4;
+const patience = 12;
 /** Zones with no more members than this are put together with a neighbour, if both have no more than `roomy` then. */
 const few = 4;
 const roomy = 12;
