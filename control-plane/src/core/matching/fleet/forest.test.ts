@@ -1,7 +1,8 @@
 import { describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Bounds } from './bounds.js';
-import { type Forest, fanOut } from './forest.js';
+import { cardBound, cardSize } from './cards.js';
+import type { Forest } from './forest.js';
 import { Latencies } from './geography.js';
 import { Inventory } from './inventory.js';
 import { compile, type GroupQuery } from './query.js';
@@ -9,6 +10,7 @@ import { evaluate, Search } from './search.js';
 import { Stocks } from './stocks.js';
 import { anyNode, anyRequest, nodeName } from './testing/arbitraries.js';
 import type { FleetNode, PlacementRequest } from './types.js';
+import { fanOut } from './zones.js';
 
 class Index {
   readonly inventory = new Inventory();
@@ -61,13 +63,13 @@ class Index {
 
 /** Every zone from the root down, with all pools in it. Fails where the tree is not one. */
 function zones(forest: Forest, zone: number): { zone: number; pools: number[] }[] {
-  const size = forest.size[zone] as number;
+  const size = forest.zones.size[zone] as number;
   expect(size).toBeGreaterThan(0);
   expect(size).toBeLessThanOrEqual(fanOut);
-  const members = [...forest.members.subarray(zone * fanOut, zone * fanOut + size)];
-  if (forest.level[zone] === 0) return [{ zone, pools: members }];
+  const members = [...forest.zones.members.subarray(zone * fanOut, zone * fanOut + size)];
+  if (forest.zones.level[zone] === 0) return [{ zone, pools: members }];
   const below = members.map(member => {
-    expect(forest.level[member]).toBe((forest.level[zone] as number) - 1);
+    expect(forest.zones.level[member]).toBe((forest.zones.level[zone] as number) - 1);
     return zones(forest, member);
   });
   return [{ zone, pools: below.flatMap(([highest]) => highest?.pools ?? []) }, ...below.flat()];
@@ -80,12 +82,15 @@ const anyStep = fc.oneof(
 );
 
 describe('the index', () => {
-  test('has every pool that work may be placed on once, and no bound below what a pool of the zone scores', () => {
+  test('has every pool that work may be placed on once, and no bound or card below what a pool scores', () => {
     fc.assert(
       fc.property(
         fc.array(anyStep, { minLength: 50, maxLength: 900 }),
         anyRequest({ groups: 1, workers: 1 }),
-        (steps, request) => {
+        // CPUs are counted in 1/10,000: what they are rounded by must not lift a score over its bound.
+        fc.constantFrom(1, 1.00004),
+        (steps, asked, times) => {
+          const request = { ...asked, groups: asked.groups.map(group => ({ ...group, cpus: group.cpus * times })) };
           const index = new Index();
           for (const step of steps) {
             if ('put' in step) index.put(step.put);
@@ -102,13 +107,26 @@ describe('the index', () => {
               const speed = inventory.models.list[model]?.speed ?? 0;
               for (const isTight of [false, true]) {
                 for (const { zone, pools } of all) {
-                  if (isTight && forest.level[zone] === 0) forest.tighten(zone);
+                  if (isTight && forest.zones.level[zone] === 0) forest.tighten(zone);
                   if (!query?.models.includes(model)) continue;
-                  const row = forest.row(zone);
-                  const place = query.area.parts?.between(forest.bounds.firstPlace(row), forest.bounds.lastPlace(row));
-                  const bound = place === -1 ? -1 : forest.bounds.bound(row, query, speed, place ?? query.area.best);
-                  for (const pool of pools) {
-                    expect(evaluate(inventory, query, pool)).toBeLessThanOrEqual(bound);
+                  const row = forest.zones.row[zone] as number;
+                  const place = query.area.parts?.between(
+                    forest.zones.bounds.firstPlace(row),
+                    forest.zones.bounds.lastPlace(row),
+                  );
+                  const bound =
+                    place === -1 ? -1 : forest.zones.bounds.bound(row, query, speed, place ?? query.area.best);
+                  const more =
+                    query.share.speed * speed +
+                    query.share.place * (place ?? query.area.best) +
+                    query.share.fit * forest.zones.bounds.fit(row, query);
+                  for (const [at, pool] of pools.entries()) {
+                    const score = evaluate(inventory, query, pool);
+                    expect(score).toBeLessThanOrEqual(bound);
+                    if (score < 0 || forest.zones.level[zone] !== 0) continue;
+                    const card = cardBound(forest.zones.cards, (zone * fanOut + at) * cardSize, query);
+                    expect(card).toBeGreaterThanOrEqual(0);
+                    expect(score).toBeLessThanOrEqual(card + more);
                   }
                 }
               }

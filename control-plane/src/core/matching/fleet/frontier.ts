@@ -113,7 +113,7 @@ export class Frontier {
 
   /** Of a zone the one with the smallest id. */
   #nodeOf(kind: number, ref: number): number {
-    return kind === zoneEntry ? this.#forest.first(ref) : this.#inventory.pools.node(ref);
+    return kind === zoneEntry ? this.#forest.zones.first(ref) : this.#inventory.pools.node(ref);
   }
 
   #compareModels(a: number, b: number): number {

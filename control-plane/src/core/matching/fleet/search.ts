@@ -14,12 +14,13 @@ import {
   reputationAt,
   stakeAt,
 } from './figures.js';
-import { type Forest, fanOut } from './forest.js';
+import type { Forest } from './forest.js';
 import { Frontier, poolEntry, zoneEntry } from './frontier.js';
 import type { Inventory } from './inventory.js';
 import { type GroupQuery, workerPrice } from './query.js';
 import type { Stocks } from './stocks.js';
 import { unitsPerDevice } from './types.js';
+import { fanOut } from './zones.js';
 
 /** What is searched. */
 export interface Ground {
@@ -118,7 +119,7 @@ export class Search {
         for (const model of query.models) {
           const stock = stocks.of(audience, model);
           const root = stock === undefined ? -1 : this.#forest.root(stock);
-          if (root !== -1) this.#see(root, this.#forest.row(root), query, group, this.#speed(model));
+          if (root !== -1) this.#see(root, this.#forest.zones.row[root] as number, query, group, this.#speed(model));
         }
       }
     }
@@ -169,36 +170,36 @@ export class Search {
   #see(zone: number, row: number, query: GroupQuery, group: number, speed: number): void {
     const place = this.#place(row, query);
     if (place < 0) return;
-    const bound = this.#forest.bounds.bound(row, query, speed, place);
+    const bound = this.#forest.zones.bounds.bound(row, query, speed, place);
     if (bound < 0 || (this.#first && bound < this.#best)) return;
     this.#frontier.push(bound, zoneEntry, zone, group);
   }
 
   #place(row: number, { area: { best, parts } }: GroupQuery): number {
-    const { bounds } = this.#forest;
+    const { bounds } = this.#forest.zones;
     return parts === null ? best : parts.between(bounds.firstPlace(row), bounds.lastPlace(row));
   }
 
   #open(zone: number, query: GroupQuery, group: number): void {
-    const forest = this.#forest;
-    const speed = this.#speed(this.#ground.stocks.model(forest.stock(zone)));
-    if (forest.level[zone] === 0) {
+    const { level, members, row, rows, size, stock } = this.#forest.zones;
+    const speed = this.#speed(this.#ground.stocks.model(stock[zone] as number));
+    if (level[zone] === 0) {
+      const best = this.#openLeaf(zone, row[zone] as number, query, group, speed);
       // Whose best is no less than was promised need not be looked through for what is there.
-      if (this.#openLeaf(zone, query, group, speed) < this.#frontier.score) forest.tighten(zone);
+      if (best < this.#frontier.score) this.#forest.tighten(zone);
       return;
     }
     const start = zone * fanOut;
-    const end = start + (forest.size[zone] as number);
-    const row = forest.firstRow(zone) - start;
-    for (let at = start; at < end; at++) this.#see(forest.members[at] as number, row + at, query, group, speed);
+    const end = start + (size[zone] as number);
+    const first = (rows[zone] as number) - start;
+    for (let at = start; at < end; at++) this.#see(members[at] as number, first + at, query, group, speed);
   }
 
   /** Best score of a pool that came up. */
-  #openLeaf(leaf: number, query: GroupQuery, group: number, speed: number): number {
-    const { bounds, cards, members, size } = this.#forest;
+  #openLeaf(leaf: number, row: number, query: GroupQuery, group: number, speed: number): number {
+    const { bounds, cards, members, size } = this.#forest.zones;
     const start = leaf * fanOut;
     const end = start + (size[leaf] as number);
-    const row = this.#forest.row(leaf);
     // What a pool scores besides what its card says, at most.
     const more =
       query.share.speed * speed +
