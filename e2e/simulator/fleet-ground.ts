@@ -5,7 +5,7 @@ import {
   type FleetPlacement,
   type PlacementRequest,
 } from '@iocloud/control-plane/core/matching';
-import type { GroundRefusal } from '@iocloud/control-plane/core/queueing';
+import { type GroundRefusal, isRefusal } from '@iocloud/control-plane/core/queueing';
 import type { Claim, SimulatedGround } from './grounds.js';
 import { unmet } from './unmet.js';
 
@@ -168,6 +168,14 @@ export class ForgetfulFleet extends FleetGround {
     this.#taken += 1;
     super.take(holder, placement);
     if (this.#taken % 10 === 0) super.release(holder);
+  }
+}
+
+/** A ground with a fault in it: it leaves out the last worker of a gang. */
+export class PartialFleet extends FleetGround {
+  override place(request: PlacementRequest, maxMicroUsdPerHour: number | null): FleetPlacement | GroundRefusal {
+    const answer = super.place(request, maxMicroUsdPerHour);
+    return isRefusal(answer) || answer.workers.length === 1 ? answer : { ...answer, workers: answer.workers.slice(0, -1) };
   }
 }
 

@@ -1,6 +1,8 @@
 /** Machines of a few kinds, each with devices that are alike: small and quick. */
 import {
   DevicePools,
+  type GroundRefusal,
+  isRefusal,
   type PoolMachine,
   type PoolPlacement,
   type PoolRequest,
@@ -83,5 +85,13 @@ export class ForgetfulPools extends PoolsGround {
     this.#taken += 1;
     super.take(holder, placement);
     if (this.#taken % 10 === 0) super.release(holder);
+  }
+}
+
+/** A ground with a fault in it: it leaves out the last worker of a gang. */
+export class PartialPools extends PoolsGround {
+  override place(request: PoolRequest, maxMicroUsdPerHour: number | null): PoolPlacement | GroundRefusal {
+    const answer = super.place(request, maxMicroUsdPerHour);
+    return isRefusal(answer) || answer.parts.length === 1 ? answer : { ...answer, parts: answer.parts.slice(0, -1) };
   }
 }
