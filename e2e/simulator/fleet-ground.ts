@@ -71,6 +71,17 @@ export class FleetGround implements SimulatedGround<PlacementRequest, FleetPlace
     return more.some(machineId => machines.has(machineId));
   }
 
+  /** By model and country only: what else machines differ in is of no weight here. */
+  concerns({ groups, where }: PlacementRequest, placement: FleetPlacement): boolean {
+    const isAnyModel = groups.some(({ devices, accelerator }) => devices === 0 || accelerator?.models === undefined);
+    if (isAnyModel && where.countries === undefined) return true;
+    return this.machinesOf(placement).some(machineId => {
+      const node = this.#nodes.get(machineId);
+      if (!node || !(where.countries?.includes(node.country) ?? true)) return node === undefined;
+      return isAnyModel || groups.some(({ accelerator }) => accelerator?.models?.includes(node.pools[0]?.model ?? ''));
+    });
+  }
+
   remove(machineId: string): void {
     const node = this.#nodes.get(machineId);
     if (!node) return;
@@ -175,7 +186,9 @@ export class ForgetfulFleet extends FleetGround {
 export class PartialFleet extends FleetGround {
   override place(request: PlacementRequest, maxMicroUsdPerHour: number | null): FleetPlacement | GroundRefusal {
     const answer = super.place(request, maxMicroUsdPerHour);
-    return isRefusal(answer) || answer.workers.length === 1 ? answer : { ...answer, workers: answer.workers.slice(0, -1) };
+    return isRefusal(answer) || answer.workers.length === 1
+      ? answer
+      : { ...answer, workers: answer.workers.slice(0, -1) };
   }
 }
 

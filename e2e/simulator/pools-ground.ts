@@ -37,6 +37,10 @@ export class PoolsGround extends DevicePools implements SimulatedGround<PoolRequ
     super.setPrice(kind, Math.round(((this.#prices.get(kind) ?? 0) * permille) / 1_000));
   }
 
+  concerns({ kind }: PoolRequest, { parts }: PoolPlacement): boolean {
+    return parts.some(({ machineId }) => this.#all.get(machineId)?.kind === kind);
+  }
+
   machinesOf({ parts }: PoolPlacement): readonly string[] {
     return [...new Set(parts.map(({ machineId }) => machineId))];
   }

@@ -130,7 +130,7 @@ export class World<Request, Placement extends Priced> {
   #submit(job: SimulatedJob<Request>): void {
     const { id, request } = job.workload;
     const refused = !this.ground.couldCarry(request) || this.queue.submit(job.workload) !== null;
-    this.tally.submitted(refused);
+    this.tally.submitted(job, refused);
     if (refused) return;
     const record = {
       job,
