@@ -24,6 +24,7 @@ export class FleetGround implements SimulatedGround<PlacementRequest, FleetPlace
   readonly #atFirst = new Map<string, FleetNode>();
   readonly #ofModel = new Map<string, string[]>();
   readonly #could = new WeakMap<PlacementRequest, boolean>();
+  readonly #words = new WeakMap<PlacementRequest, string>();
   readonly #away = new Set<string>();
   readonly #holders = new Set<string>();
   readonly #machines = new WeakMap<FleetPlacement, readonly string[]>();
@@ -126,7 +127,13 @@ export class FleetGround implements SimulatedGround<PlacementRequest, FleetPlace
   }
 
   noHarder(one: PlacementRequest, other: PlacementRequest): boolean {
-    return one === other || (one.tenantId === other.tenantId && JSON.stringify(one) === JSON.stringify(other));
+    return one === other || (one.tenantId === other.tenantId && this.#wordsOf(one) === this.#wordsOf(other));
+  }
+
+  #wordsOf(request: PlacementRequest): string {
+    const words = this.#words.get(request) ?? JSON.stringify(request);
+    this.#words.set(request, words);
+    return words;
   }
 
   contradiction(request: PlacementRequest): string | null {
