@@ -44,7 +44,8 @@ export class Attempts<Request, Placement extends Priced> {
     const lastsMs = (fails ? failsAfterMs : workMs) - record.savedMs;
     timeline.at(nowMs + lastsMs, () => this.ends(execution, fails ? 'failedByUser' : 'succeeded'));
     // The machine keeps to the budget's end by itself.
-    if (endAtMs !== null) timeline.at(endAtMs, () => this.ends(execution, 'stopped'));
+    if (endAtMs !== null && !world.terms.bugs.has('budget-by-word'))
+      timeline.at(endAtMs, () => this.ends(execution, 'stopped'));
   }
 
   /** It comes to an end by itself, and says so as soon as it can be heard. */
@@ -126,7 +127,8 @@ export class Attempts<Request, Placement extends Priced> {
       world.executions.delete(execution);
       return;
     }
-    const { view, verdict } = see(record.view, sighting);
+    const isMistaken = sighting === 'failedByUser' && world.terms.bugs.has('retried-errors');
+    const { view, verdict } = see(record.view, isMistaken ? 'failedByInfrastructure' : sighting);
     record.view = view;
     const wrongly = this.#restartsOnDoubt && view.doubts > 25;
     if (verdict.kind === 'carryOn' && !wrongly) return;
@@ -154,7 +156,6 @@ export class Attempts<Request, Placement extends Priced> {
       return;
     }
     record.outcome = end.outcome === 'lost' ? 'exhausted' : end.outcome;
-    record.endedByUser = end.outcome === 'failed';
     queue.finished(id, nowMs);
   }
 

@@ -35,6 +35,8 @@ export class Checks<Request, Placement extends Priced> {
   /** Those that hold something and have a budget. */
   readonly #budgeted = new Set<string>();
   readonly #successes = new Map<string, number>();
+  /** What has ended by its user's own error. */
+  readonly #ownErrors = new Set<string>();
   readonly #stoppedFor = new Set<string>();
   /** For whom work was told to stop, and when. */
   readonly #stopTimes = new Map<string, Set<number>>();
@@ -49,8 +51,16 @@ export class Checks<Request, Placement extends Priced> {
   }
 
   broken(invariant: string, details: string): never {
+    throw this.#breach(invariant, details);
+  }
+
+  failed(error: unknown): Breach {
+    return this.#breach('nothing throws', error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+
+  #breach(invariant: string, details: string): Breach {
     const trace = this.#trace.slice(-traced).map(({ atMs, say }) => `${(atMs / 1000).toFixed(3)} s ${say()}`);
-    throw new Breach(invariant, details, trace);
+    return new Breach(invariant, details, trace);
   }
 
   #note(say: () => string): void {
@@ -120,7 +130,7 @@ export class Checks<Request, Placement extends Priced> {
 
   started({ record }: Execution<Request, Placement>): void {
     const { id } = record.job.workload;
-    if (record.endedByUser) this.broken("the user's own error is never tried again", id);
+    if (this.#ownErrors.has(id)) this.broken("the user's own error is never tried again", id);
     if (record.outcome !== null) this.broken('what has ended stays ended', id);
   }
 
@@ -145,6 +155,7 @@ export class Checks<Request, Placement extends Priced> {
   ): void {
     const { id } = record.job.workload;
     this.#note(() => `attempt ${attempt} of ${id} ends: ${sighting}, ${end.outcome} ${end.cause ?? ''}`);
+    if (sighting === 'failedByUser') this.#ownErrors.add(id);
     if (end.outcome === 'succeeded') {
       const count = (this.#successes.get(id) ?? 0) + 1;
       this.#successes.set(id, count);

@@ -137,7 +137,7 @@ export class Failures<Request, Placement extends Priced> {
         this.whenUp(() => attempts.sighted(execution, 'headExited'));
       else attempts.say(execution);
     }
-    this.#groundChanged();
+    if (!this.world.terms.bugs.has('unheard-return')) this.#groundChanged();
   }
 
   /** It takes nothing new, and what runs there is told to go elsewhere. */

@@ -5,7 +5,7 @@ import {
   type FleetPlacement,
   type PlacementRequest,
 } from '@iocloud/control-plane/core/matching';
-import type { GroundRefusal } from '@iocloud/control-plane/core/queueing';
+import { type GroundRefusal, isRefusal } from '@iocloud/control-plane/core/queueing';
 import type { Claim, SimulatedGround } from './grounds.js';
 import { unmet } from './unmet.js';
 
@@ -24,6 +24,7 @@ export class FleetGround implements SimulatedGround<PlacementRequest, FleetPlace
   readonly #atFirst = new Map<string, FleetNode>();
   readonly #ofModel = new Map<string, string[]>();
   readonly #could = new WeakMap<PlacementRequest, boolean>();
+  readonly #words = new WeakMap<PlacementRequest, string>();
   readonly #away = new Set<string>();
   readonly #holders = new Set<string>();
   readonly #machines = new WeakMap<FleetPlacement, readonly string[]>();
@@ -71,6 +72,17 @@ export class FleetGround implements SimulatedGround<PlacementRequest, FleetPlace
     return more.some(machineId => machines.has(machineId));
   }
 
+  /** By model and country only: what else machines differ in is of no weight here. */
+  concerns({ groups, where }: PlacementRequest, placement: FleetPlacement): boolean {
+    const isAnyModel = groups.some(({ devices, accelerator }) => devices === 0 || accelerator?.models === undefined);
+    if (isAnyModel && where.countries === undefined) return true;
+    return this.machinesOf(placement).some(machineId => {
+      const node = this.#nodes.get(machineId);
+      if (!node || !(where.countries?.includes(node.country) ?? true)) return node === undefined;
+      return isAnyModel || groups.some(({ accelerator }) => accelerator?.models?.includes(node.pools[0]?.model ?? ''));
+    });
+  }
+
   remove(machineId: string): void {
     const node = this.#nodes.get(machineId);
     if (!node) return;
@@ -115,7 +127,13 @@ export class FleetGround implements SimulatedGround<PlacementRequest, FleetPlace
   }
 
   noHarder(one: PlacementRequest, other: PlacementRequest): boolean {
-    return one === other || (one.tenantId === other.tenantId && JSON.stringify(one) === JSON.stringify(other));
+    return one === other || (one.tenantId === other.tenantId && this.#wordsOf(one) === this.#wordsOf(other));
+  }
+
+  #wordsOf(request: PlacementRequest): string {
+    const words = this.#words.get(request) ?? JSON.stringify(request);
+    this.#words.set(request, words);
+    return words;
   }
 
   contradiction(request: PlacementRequest): string | null {
@@ -168,6 +186,16 @@ export class ForgetfulFleet extends FleetGround {
     this.#taken += 1;
     super.take(holder, placement);
     if (this.#taken % 10 === 0) super.release(holder);
+  }
+}
+
+/** A ground with a fault in it: it leaves out the last worker of a gang. */
+export class PartialFleet extends FleetGround {
+  override place(request: PlacementRequest, maxMicroUsdPerHour: number | null): FleetPlacement | GroundRefusal {
+    const answer = super.place(request, maxMicroUsdPerHour);
+    return isRefusal(answer) || answer.workers.length === 1
+      ? answer
+      : { ...answer, workers: answer.workers.slice(0, -1) };
   }
 }
 

@@ -1,6 +1,8 @@
 /** Machines of a few kinds, each with devices that are alike: small and quick. */
 import {
   DevicePools,
+  type GroundRefusal,
+  isRefusal,
   type PoolMachine,
   type PoolPlacement,
   type PoolRequest,
@@ -33,6 +35,10 @@ export class PoolsGround extends DevicePools implements SimulatedGround<PoolRequ
 
   override setPrice(kind: string, permille: number): void {
     super.setPrice(kind, Math.round(((this.#prices.get(kind) ?? 0) * permille) / 1_000));
+  }
+
+  concerns({ kind }: PoolRequest, { parts }: PoolPlacement): boolean {
+    return parts.some(({ machineId }) => this.#all.get(machineId)?.kind === kind);
   }
 
   machinesOf({ parts }: PoolPlacement): readonly string[] {
@@ -83,5 +89,13 @@ export class ForgetfulPools extends PoolsGround {
     this.#taken += 1;
     super.take(holder, placement);
     if (this.#taken % 10 === 0) super.release(holder);
+  }
+}
+
+/** A ground with a fault in it: it leaves out the last worker of a gang. */
+export class PartialPools extends PoolsGround {
+  override place(request: PoolRequest, maxMicroUsdPerHour: number | null): PoolPlacement | GroundRefusal {
+    const answer = super.place(request, maxMicroUsdPerHour);
+    return isRefusal(answer) || answer.parts.length === 1 ? answer : { ...answer, parts: answer.parts.slice(0, -1) };
   }
 }

@@ -10,7 +10,6 @@ export interface JobRecord<Request, Placement> {
   view: AttemptView;
   failures: number;
   outcome: 'succeeded' | 'failed' | 'stopped' | 'exhausted' | null;
-  endedByUser: boolean;
   /** Work that no attempt has to do again. */
   savedMs: number;
   /** For the time that its attempts ran in truth. */
@@ -32,7 +31,27 @@ export interface Execution<Request, Placement> {
 }
 
 /** Bugs to plant, to see that the checks find them. */
-export type Bug = 'no-fence' | 'probe-restarts' | 'shared-devices' | 'no-memory';
+export const bugs = [
+  /** What an attempt says counts also when another has taken its place. */
+  'no-fence',
+  /** Many slow or failed probes are taken for the end of an attempt. */
+  'probe-restarts',
+  /** The ground forgets at times what has been taken. */
+  'shared-devices',
+  /** A queue that is built anew is not told what the one before it knew. */
+  'no-memory',
+  /** The ground leaves out one worker of a gang. */
+  'partial-gangs',
+  /** Only the control plane ends what has used up its budget, not the machine by itself. */
+  'budget-by-word',
+  /** Nobody is told that a machine is back. */
+  'unheard-return',
+  /** The queue lets tenants use twice their quota. */
+  'double-quota',
+  /** The user's own error is taken for one of the infrastructure. */
+  'retried-errors',
+] as const;
+export type Bug = (typeof bugs)[number];
 
 /** What runs, found by its machines. */
 export class Executions<Request, Placement> {

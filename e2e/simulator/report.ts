@@ -5,17 +5,11 @@ import {
   type QueueDecision,
   type Workload,
 } from '@iocloud/control-plane/core/queueing';
-import type { Fault, Scenario } from './scenario.js';
+import { fairness, Wishes } from './fairness.js';
+import type { Fault, Scenario, SimulatedJob } from './scenario.js';
 
 const percentile = (sorted: number[], rank: number) =>
   sorted[Math.max(0, Math.ceil((rank / 100) * sorted.length) - 1)] ?? null;
-
-/** 1 when all have the same, 1/n when one has everything. */
-export function jainsIndex(amounts: number[]): number {
-  const sum = amounts.reduce((total, amount) => total + amount, 0);
-  const squares = amounts.reduce((total, amount) => total + amount ** 2, 0);
-  return squares === 0 ? 1 : sum ** 2 / (amounts.length * squares);
-}
 
 /** An amount over time, and its sum. Counted while work still arrives: the long tail after it only says how long the longest job is. */
 class Integral {
@@ -38,6 +32,7 @@ export class Tally {
   readonly #waitsMs = new Map<PriorityClass, number[]>();
   readonly #busy = new Integral();
   readonly #busyOf = new Map<string, Integral>();
+  readonly #wishes = new Wishes();
   readonly #outcomes: Record<string, number> = {};
   #untilMs: number;
   #submitted = 0;
@@ -76,9 +71,11 @@ export class Tally {
     this.#faults[kind] = (this.#faults[kind] ?? 0) + 1;
   }
 
-  submitted(refused: boolean): void {
+  submitted({ workload, workMs, failsAfterMs }: SimulatedJob<unknown>, refused: boolean): void {
+    const { tenantId, demand, submittedAtMs } = workload;
     this.#submitted += 1;
     if (refused) this.#refused += 1;
+    else this.#wishes.add(tenantId, demand.gpus ?? 0, submittedAtMs, failsAfterMs ?? workMs);
   }
 
   decided(decision: QueueDecision<unknown>, { priorityClass, submittedAtMs }: Workload<unknown>, nowMs: number): void {
@@ -119,7 +116,11 @@ export class Tally {
       integral?.until(this.#untilMs);
       return integral?.sum ?? 0;
     };
-    const weighted = scenario.tenants.map(({ tenantId, weight }) => busyMs(this.#busyOf.get(tenantId)) / weight);
+    const uses = scenario.tenants.map(terms => ({
+      terms,
+      got: busyMs(this.#busyOf.get(terms.tenantId)),
+      asked: this.#wishes.until(terms.tenantId, this.#untilMs),
+    }));
     return {
       seed: scenario.seed,
       gpus: scenario.gpus,
@@ -129,7 +130,7 @@ export class Tally {
       jobs: { submitted: this.#submitted, refused: this.#refused, outcomes: this.#outcomes },
       utilisation: busyMs(this.#busy) / (scenario.gpus * this.#untilMs),
       waitSeconds: waits,
-      jainsIndexOfWeightedGpuTime: jainsIndex(weighted),
+      ...fairness(uses, scenario.gpus, this.#untilMs),
       admissions: this.#admissions,
       backfills: this.#backfills,
       borrowed: this.#borrowed,

@@ -1,10 +1,10 @@
 /** One seed from its beginning to its end. */
 import { Breach } from './checks.js';
-import { FleetGround, ForgetfulFleet } from './fleet-ground.js';
+import { FleetGround, ForgetfulFleet, PartialFleet } from './fleet-ground.js';
 import { fleetScenario } from './fleet-scenario.js';
 import type { Priced } from './grounds.js';
 import { poolScenario } from './pool-scenario.js';
-import { ForgetfulPools, PoolsGround } from './pools-ground.js';
+import { ForgetfulPools, PartialPools, PoolsGround } from './pools-ground.js';
 import type { Bug } from './records.js';
 import type { Summary } from './report.js';
 import { evenMix, type Size } from './scenario.js';
@@ -45,17 +45,19 @@ export function simulate(
   given: Size | null,
   { bugs = new Set(), ground = groundOf(seed), rebuilds = rebuildsOf(seed) }: Options = {},
 ): Run {
-  const forgets = bugs.has('shared-devices');
+  /** The one with the bug that is planted, if it is one of the ground. */
+  const groundFor = <Ground>(sound: Ground, forgetful: Ground, partial: Ground): Ground =>
+    bugs.has('shared-devices') ? forgetful : bugs.has('partial-gangs') ? partial : sound;
   const even = given && { size: given, mix: evenMix(given.gpus), queue: seedTerms.queue };
   const { size, mix, queue } = even ?? swarmOf(seed);
   const terms = { ...seedTerms, queue, bugs, rebuilds };
   if (ground === 'pools') {
     const scenario = poolScenario(seed, size, mix);
-    const pools = new (forgets ? ForgetfulPools : PoolsGround)(scenario.pools);
+    const pools = new (groundFor(PoolsGround, ForgetfulPools, PartialPools))(scenario.pools);
     return { ground, isRebuilt: rebuilds, ...run(new World(scenario, pools, terms)) };
   }
   const scenario = fleetScenario(seed, size, mix);
-  const fleet = new (forgets ? ForgetfulFleet : FleetGround)(scenario.nodes);
+  const fleet = new (groundFor(FleetGround, ForgetfulFleet, PartialFleet))(scenario.nodes);
   return { ground, isRebuilt: rebuilds, ...run(new World(scenario, fleet, terms)) };
 }
 
@@ -64,9 +66,7 @@ export function run<Request, Placement extends Priced>(world: World<Request, Pla
   try {
     world.run();
   } catch (error) {
-    if (!(error instanceof Breach))
-      throw new Error(`seed ${world.scenario.seed} ended in an error at ${world.nowMs} ms`, { cause: error });
-    breach = error;
+    breach = error instanceof Breach ? error : world.checks.failed(error);
   }
   return { summary: world.tally.summary(), checks: world.checks.made, breach };
 }

@@ -75,7 +75,11 @@ export class World<Request, Placement extends Priced> {
     this.queue = terms.rebuilds
       ? new RebuiltQueue(ground, terms.queue, terms.bugs.has('no-memory'))
       : new Queue(ground, terms.queue);
-    for (const tenant of scenario.tenants) this.queue.setTenant(tenant);
+    const quotas = terms.bugs.has('double-quota') ? 2 : 1;
+    for (const tenant of scenario.tenants) {
+      const { quota } = tenant;
+      this.queue.setTenant({ ...tenant, quota: quota && { gpus: quotas * (quota.gpus ?? 0) } });
+    }
     this.queue.setCapacity({ gpus: scenario.gpus });
     this.checks = new Checks(this);
     this.tally = new Tally(scenario);
@@ -126,7 +130,7 @@ export class World<Request, Placement extends Priced> {
   #submit(job: SimulatedJob<Request>): void {
     const { id, request } = job.workload;
     const refused = !this.ground.couldCarry(request) || this.queue.submit(job.workload) !== null;
-    this.tally.submitted(refused);
+    this.tally.submitted(job, refused);
     if (refused) return;
     const record = {
       job,
@@ -134,7 +138,6 @@ export class World<Request, Placement extends Priced> {
       view: unseen,
       failures: 0,
       outcome: null,
-      endedByUser: false,
       savedMs: 0,
       costMicroUsd: 0,
       execution: null,

@@ -18,6 +18,8 @@ export interface Ground<Request, Placement extends { microUsdPerHour: number }> 
   release(holder: string): void;
   /** Would it fit, at that price, if nothing were held? Where a ground cannot say, all that runs is lifted for a moment to see. */
   fitsEmpty?(request: Request, maxMicroUsdPerHour: number | null): boolean;
+  /** Could room that this placement leaves be of any use to the request? Where a ground cannot say, it could. */
+  concerns?(request: Request, placement: Placement): boolean;
   /** Do both use a machine in common? A quick test: where it says no, ending one cannot help the other. */
   touch(one: Placement, other: Placement): boolean;
 }

@@ -2,6 +2,7 @@
 import type { Books } from './books.js';
 import type { Entry } from './entry.js';
 import { isRefusal } from './ground.js';
+import { InOrder } from './in-order.js';
 import { ceilingOf, yieldingTo } from './judgement.js';
 import type { Wait, WaitCode } from './waiting.js';
 import { needed, shortestPrefix, type WhatIf } from './what-if.js';
@@ -13,6 +14,11 @@ export interface Victims<Request, Placement> {
   victims: Entry<Request, Placement>[];
   /** Where the work will go; null where only quota was called back. */
   placement: Placement | null;
+}
+
+interface Candidate<Request, Placement> {
+  each: Entry<Request, Placement>;
+  cost: number[];
 }
 
 const classOf = ({ workload }: { workload: { priorityClass: (typeof priorityClasses)[number] } }) =>
@@ -42,16 +48,29 @@ export function chooseVictims<Request, Placement extends Priced>(
     lent: each => isBorrower(books, entry, each),
   };
   const near = wait.code === 'no-room' ? null : books.quotas.cohortMembers(entry.workload.tenantId);
-  const candidates = (near ? near.flatMap(tenantId => [...books.runningOf(tenantId)]) : [...books.running])
-    .filter(each => each.state === 'running' && each.workload.preemptible && helps[wait.code]?.(each))
-    .map(each => ({ each, cost: costOf(each, nowMs) }))
-    .sort((one, other) => compare(one.cost, other.cost) || (one.each.id < other.each.id ? -1 : 1))
-    .map(({ each }) => each);
+  const candidates: Candidate<Request, Placement>[] = [];
+  for (const each of near ? near.flatMap(tenantId => [...books.runningOf(tenantId)]) : books.running) {
+    if (each.state !== 'running' || !each.workload.preemptible || !helps[wait.code]?.(each)) continue;
+    if (near || concerns(books, entry, each)) candidates.push({ each, cost: costOf(each, nowMs) });
+  }
   if (candidates.length === 0) return null;
+  const cheapest = new InOrder(candidates, (one, other) => {
+    const difference = compare(one.cost, other.cost);
+    return difference === 0 ? one.each.id < other.each.id : difference < 0;
+  });
   return books.reservations.without(books.reservations.all(), () => {
     // Where there is no room either way, nobody is stopped: what was given back would be lent again, and called back again.
-    return search(books, entry, candidates, reclaims, () => placeBesides(books, entry, nowMs));
+    return search(books, entry, cheapest, reclaims, () => placeBesides(books, entry, nowMs));
   });
+}
+
+/** Whose end can be of no use is not tried: nothing of what is found is different without it. */
+function concerns<Request, Placement extends Priced>(
+  { ground }: Books<Request, Placement>,
+  { workload }: Entry<Request, Placement>,
+  { held }: Entry<Request, Placement>,
+): boolean {
+  return !ground.concerns || held === null || ground.concerns(workload.request, held.placement);
 }
 
 /** Would stopping it give back something of what is lent in the cohort of `entry`, at no higher class? */
@@ -78,8 +97,8 @@ function costOf<Request, Placement extends Priced>(victim: Entry<Request, Placem
 }
 
 function compare(one: number[], other: number[]): number {
-  for (const [index, value] of one.entries()) {
-    const difference = value - (other[index] ?? 0);
+  for (let index = 0; index < one.length; index += 1) {
+    const difference = (one[index] ?? 0) - (other[index] ?? 0);
     if (difference !== 0) return difference;
   }
   return 0;
@@ -106,7 +125,7 @@ function placeBesides<Request, Placement extends Priced>(
 function search<Request, Placement extends Priced>(
   books: Books<Request, Placement>,
   entry: Entry<Request, Placement>,
-  candidates: Entry<Request, Placement>[],
+  candidates: InOrder<Candidate<Request, Placement>>,
   reclaims: boolean,
   room: () => { placement: Placement | null } | null,
 ): Victims<Request, Placement> | null {
@@ -129,10 +148,11 @@ function search<Request, Placement extends Priced>(
     },
     fits: () => ('fits' in books.quotas.check(tenantId, demand, preemptible) ? room() : null),
   };
-  const enough = shortestPrefix(candidates, world);
+  const inOrder = { length: candidates.length, at: (index: number) => candidates.at(index).each };
+  const enough = shortestPrefix(inOrder, world);
   if (!enough) return null;
   const { placement } = enough.answer;
-  const prefix = candidates.slice(0, enough.length);
+  const prefix = candidates.first(enough.length).map(({ each }) => each);
   const likely = prefix.filter(
     each =>
       each.workload.tenantId === tenantId ||
@@ -172,21 +192,18 @@ export function planPlace<Request, Placement extends Priced>(
 ): Plan<Placement> | null {
   const endMs = ({ held, stop }: Entry<Request, Placement>) =>
     Math.max(nowMs, stop?.graceUntilMs ?? held?.expectedEndMs ?? Number.POSITIVE_INFINITY);
-  const byEnd = [...books.running]
-    .map(each => ({ each, endMs: endMs(each) }))
-    .sort((one, other) =>
-      one.endMs === other.endMs ? (one.each.id < other.each.id ? -1 : 1) : one.endMs < other.endMs ? -1 : 1,
-    );
+  const ends = [];
+  for (const each of books.running) if (concerns(books, entry, each)) ends.push({ each, endMs: endMs(each) });
+  const byEnd = new InOrder(ends, (one, other) =>
+    one.endMs === other.endMs ? one.each.id < other.each.id : one.endMs < other.endMs,
+  );
   return books.reservations.without(books.reservations.all(), () => {
-    const found = shortestPrefix(
-      byEnd.map(({ each }) => each),
-      {
-        without: each => books.ground.release(each.id),
-        back: each => each.held && books.ground.take(each.id, each.held.placement),
-        fits: () => placeBesides(books, entry, nowMs),
-      },
-    );
-    return found && { placement: found.answer.placement, startMs: byEnd[found.length - 1]?.endMs ?? nowMs };
+    const found = shortestPrefix(byEnd, {
+      without: ({ each }) => books.ground.release(each.id),
+      back: ({ each }) => each.held && books.ground.take(each.id, each.held.placement),
+      fits: () => placeBesides(books, entry, nowMs),
+    });
+    return found && { placement: found.answer.placement, startMs: byEnd.at(found.length - 1).endMs };
   });
 }
 

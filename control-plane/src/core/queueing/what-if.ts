@@ -13,13 +13,13 @@ export interface WhatIf<Item, Answer> {
  * Doubles, then halves: about twice the logarithm of the answer's length in questions. Leaves everything as it was.
  */
 export function shortestPrefix<Item, Answer>(
-  items: readonly Item[],
+  items: { readonly length: number; at(index: number): Item | undefined },
   world: WhatIf<Item, Answer>,
 ): { length: number; answer: Answer } | null {
   let removed = 0;
   const removeTo = (length: number) => {
-    while (removed < length) world.without(items[removed++] as Item);
-    while (removed > length) world.back(items[--removed] as Item);
+    while (removed < length) world.without(items.at(removed++) as Item);
+    while (removed > length) world.back(items.at(--removed) as Item);
   };
   const ask = (length: number) => {
     removeTo(length);
