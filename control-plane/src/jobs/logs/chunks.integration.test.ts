@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import { type AttemptId, newId, scheduling, type TenantId } from '@iocloud/contracts';
+import type { AttemptId, JobId, TenantId } from '@iocloud/contracts';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { queueTermsOf } from '../../accounts/index.js';
 import { type Ground, newTenantKey, startGround } from '../../test-ground.js';
 import { AttemptMonitors, evictAttempt } from '../attempts/index.js';
-import { Dispatcher } from '../dispatch.js';
-import { TestClusters, testRayVersion } from '../testing/clusters.js';
+import type { Dispatcher } from '../dispatch.js';
+import { TestClusters } from '../testing/clusters.js';
+import { insertQueuedJob, schedulerOf, uncalledHead } from '../testing/scheduling.js';
 import { appendChunk, logPosition, readChunks } from './chunks.js';
 
 jest.setTimeout(60_000);
@@ -17,33 +16,15 @@ beforeAll(async () => {
   ground = await startGround();
   ({ tenantId } = await newTenantKey(ground.database));
   const clusters = new TestClusters();
-  // A head that nobody calls.
-  const head = { host: '127.0.0.1', port: 9, token: '', agent: undefined, jobLog: undefined } as never;
-  await clusters.add(ground.database, tenantId, 'c', head, 64);
-  dispatcher = new Dispatcher({
-    database: ground.database,
-    clusters,
-    log: ground.log,
-    random: randomBytes,
-    queueTermsOf,
-    config: { maxJobsPerCluster: 32, rayVersion: testRayVersion },
-    now: Date.now,
-  });
+  await clusters.add(ground.database, tenantId, 'c', uncalledHead, 64);
+  dispatcher = schedulerOf(ground, clusters);
 });
 afterAll(() => ground?.stop());
 
 /** Attempts of so many new jobs, as one run of the scheduler makes them. */
 async function attempts(count: number): Promise<AttemptId[]> {
-  const needs = { cpus: 1, gpus: 0, memoryBytes: 0, resources: {}, labelSelector: {} };
-  const jobs = Array.from({ length: count }, () => newId('job', randomBytes));
-  for (const id of jobs) {
-    await ground.database.query(
-      `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, scheduling, phase, message, max_attempts, ray_view,
-         submitted_at, queue_at)
-       VALUES ($1, $2, $1, '{}', $3, $4, 'queued', '', 3, '{}', now(), now())`,
-      [id, tenantId, JSON.stringify(needs), JSON.stringify(scheduling.parse({}))],
-    );
-  }
+  const jobs: JobId[] = [];
+  for (let i = 0; i < count; i += 1) jobs.push(await insertQueuedJob(ground.database, tenantId, 1));
   await dispatcher.handle();
   const { rows } = await ground.database.query<{ id: AttemptId }>(
     'SELECT id FROM job_attempts WHERE job_id = ANY($1) ORDER BY array_position($1, job_id)',
