@@ -1,7 +1,8 @@
 /**
  * What waits, found in logarithmic time. Workloads that differ in nothing that quotas and ground look at stand in one
  * lane, first come first served: when the first of a lane cannot go, none of them can, and the lane is parked until what
- * it waits for changes. Waking costs as much as parking did, so a step never costs more than the tries that it makes.
+ * it waits for changes. Only what others were stopped for can, as it has a place that no other may go to: it is the first.
+ * Waking costs as much as parking did, so a step never costs more than the tries that it makes.
  */
 import { type Entry, ranksBefore } from './entry.js';
 import { OrderedHeap } from './ordered-heap.js';
@@ -43,6 +44,10 @@ function inWords(demand: Demand): string {
   return words;
 }
 
+function firstInLane<Request, Placement>(one: Entry<Request, Placement>, other: Entry<Request, Placement>): boolean {
+  return one.hasClearedPlace === other.hasClearedPlace ? ranksBefore(one, other) : one.hasClearedPlace;
+}
+
 const first = <Item>(heap: OrderedHeap<Item>): Item => {
   const item = heap.first();
   if (item === undefined) throw new Error('an empty lane stands in the order');
@@ -66,7 +71,7 @@ export class Backlog<Request, Placement> {
     const lane: Lane<Request, Placement> = tenant.lanes.get(signature) ?? {
       tenant,
       signature,
-      items: new OrderedHeap<Entry<Request, Placement>>(ranksBefore),
+      items: new OrderedHeap<Entry<Request, Placement>>(firstInLane),
       parkedIn: null,
       quotaKey: `${entry.workload.preemptible} ${inWords(entry.workload.demand)}${tenant.tenantId}`,
       wokenFor: null,
@@ -90,6 +95,16 @@ export class Backlog<Request, Placement> {
       lane.tenant.active.remove(lane);
       this.#reorder(lane.tenant);
     } else if (wasFirst) this.wake(lane);
+  }
+
+  /** Its lane is looked at again where another is the first of it now. */
+  setClearedPlace(entry: Entry<Request, Placement>, hasOne: boolean): void {
+    const { lane } = entry;
+    const before = lane?.items.first();
+    entry.hasClearedPlace = hasOne;
+    if (!lane) return;
+    lane.items.moved(entry);
+    if (lane.items.first() !== before) this.wake(lane);
   }
 
   /** Takes a lane out of the order until what `key` names is woken. */

@@ -27,6 +27,8 @@ export interface Entry<Request, Placement> {
   state: WorkloadState;
   rankMs: number;
   lane: Lane<Request, Placement> | null;
+  /** Others were told to stop for it, and their place is kept for it. */
+  hasClearedPlace: boolean;
   /** Set aside by itself, while its lane goes on without it. */
   aside: Wait | null;
   notBeforeMs: number;

@@ -488,6 +488,17 @@ describe('who goes first, and who stops for whom', () => {
     expect(of(decide({ clusters, queued: [old, urgentJob] }), 'old')).toMatchObject({ kind: 'assign' });
   });
 
+  test('what was cleared for an urgent job waits behind no older one of its kind that has come back since', () => {
+    const clusters = [cluster('c')];
+    const urgentJob = job('u', { cpus: 4, how: urgent });
+    const first = decide({ clusters, running: [running('r', 'c', 4)], queued: [urgentJob] });
+    const remembers = { ...urgentJob, memory: memoryOf(first, 'u') };
+    const back = job('back', { cpus: 4, how: urgent, submittedAtMs: nowMs - hourMs });
+    const next = decide({ clusters, queued: [back, remembers] });
+    expect(of(next, 'u')).toMatchObject({ kind: 'assign' });
+    expect(of(next, 'back')).toMatchObject({ kind: 'wait' });
+  });
+
   test('what is not preemptible, or as urgent, is never stopped', () => {
     const stays = [
       running('r1', 'c', 2, { scheduling: scheduling.parse({}) }),

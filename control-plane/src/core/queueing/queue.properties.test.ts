@@ -110,6 +110,47 @@ describe('the queue', () => {
     );
   });
 
+  test('lets everything run where all is alike, some waits for a price, and some is stopped for others', () => {
+    let preempted = 0;
+    const alike = fc.array(
+      fc.record({
+        urgent: fc.boolean(),
+        submitted: fc.nat(60),
+        minutes: fc.constantFrom(5, 60, 200),
+        slackMinutes: fc.option(fc.integer({ min: 10, max: 300 }), { nil: null }),
+      }),
+      { minLength: 3, maxLength: 8 },
+    );
+    fc.assert(
+      fc.property(alike, fc.boolean(), (all, limited) => {
+        const trial = new Trial({
+          machines: [{ devices: 4 }],
+          tenants: ['t0', 't1'].map(id => tenant(id, limited ? { quota: { gpus: 2 }, cohort: 'c' } : {})),
+          // What waits for a price looks again while others are still being stopped.
+          terms: { graceMs: 10 * minuteMs, priceLookMs: 15 * minuteMs, loanPatienceMs: 10 * minuteMs },
+          stopsAfter: 1,
+        });
+        const arrivals = all.map(({ urgent, submitted, minutes, slackMinutes }, index) =>
+          workload(`w${index}`, {
+            tenantId: urgent ? 't0' : 't1',
+            priorityClass: urgent ? 'urgent' : 'low',
+            submittedAtMs: submitted * minuteMs,
+            devices: 4,
+            preemptible: true,
+            expectedDurationMs: urgent ? null : minutes * minuteMs,
+            cheapWindow: slackMinutes === null ? null : { maxMicroUsdPerHour: 3_000_000 },
+            deadlineMs: slackMinutes === null ? null : (submitted + minutes + slackMinutes) * minuteMs,
+          }),
+        );
+        trial.run(arrivals, farMs);
+        preempted += trial.decisions.filter(({ kind }) => kind === 'stop').length;
+        expect(trial.queued()).toEqual([]);
+      }),
+      { numRuns: 300 },
+    );
+    expect(preempted).toBeGreaterThan(20);
+  });
+
   test('has a reason for each workload that waits, and says of new work what it then decides', () => {
     fc.assert(
       fc.property(scene, ([setting, workloads]) => {

@@ -126,6 +126,7 @@ export class Queue<Request, Placement extends Priced> {
       state: adopted?.held ? (adopted.stop ? 'stopping' : 'running') : 'queued',
       rankMs: rankMs(workload, terms.order),
       lane: null,
+      hasClearedPlace: false,
       aside: null,
       notBeforeMs: Number.NEGATIVE_INFINITY,
       loanSinceMs: adopted?.memory?.loanSinceMs ?? null,
@@ -153,7 +154,7 @@ export class Queue<Request, Placement extends Priced> {
     const cohort = this.#books.quotas.cohortOf(entry.workload.tenantId);
     if (memory?.isOwed && cohort !== null) this.#books.loanLine(cohort).owed.add(entry);
     if (!memory?.cleared) return;
-    this.#books.reservations.make({ ...memory.cleared, entry, wasCleared: true, holdsQuota: true });
+    this.#books.makeReservation({ ...memory.cleared, entry, wasCleared: true, holdsQuota: true });
   }
 
   /** Null for what does not wait, and where there is nothing to remember. */

@@ -170,7 +170,8 @@ export class Steps<Request, Placement extends Priced> {
     }
     const where = by === 'tenant' || by === 'behind' ? tenantId : books.quotas.cohortOf(tenantId);
     const key = by === 'ground' ? by : `${by} ${where}`;
-    books.backlog.park(lane, key);
+    // Where it has lost a place that put it first, the lane's first has yet to be looked at.
+    if (lane.items.first() === entry) books.backlog.park(lane, key);
   }
 
   #setAside(entry: Entry<Request, Placement>, wait: Wait): void {
@@ -338,7 +339,7 @@ export class Steps<Request, Placement extends Priced> {
     // A loan is not held for later.
     const answer = this.books.quotas.check(tenantId, demand, preemptible);
     const holdsQuota = wasCleared || ('fits' in answer && answer.fits === 'own');
-    this.books.reservations.make({ entry, placement, startMs, madeAtMs: this.#nowMs, wasCleared, holdsQuota });
+    this.books.makeReservation({ entry, placement, startMs, madeAtMs: this.#nowMs, wasCleared, holdsQuota });
     if (holdsQuota) this.books.settle(entry);
   }
 
