@@ -140,7 +140,7 @@ const clusterNamed = async (name: string) =>
 test('a cluster is stopped in order by its end, and its job goes on when it has been given more time and money', async () => {
   await iocloud('node', 'set', 'berlin', '--cpu-price', '0.50');
   const name = 'shift';
-  const limits = ['--budget', '1', '--for', '120s'];
+  const limits = ['--budget', '1', '--for', '1h'];
   await iocloud(
     'cluster',
     'create',
@@ -161,7 +161,8 @@ test('a cluster is stopped in order by its end, and its job goes on when it has 
   );
   const job = async () => (await stack.call('GET', `/v1/jobs/${id}`)).body;
   await until('the job runs', 60_000, async () => (await job()).phase === 'running');
-  await until('the cluster is stopped', 150_000, async () => (await clusterNamed(name)).phase === 'stopped');
+  await iocloud('cluster', 'update', name, '--until', new Date(Date.now() + 50_000).toISOString());
+  await until('the cluster is stopped', 90_000, async () => (await clusterNamed(name)).phase === 'stopped');
   const stopped = await clusterNamed(name);
   expect(stopped.conditions.find((one: { type: string }) => one.type === 'Ending')).toMatchObject({
     reason: 'TimeOver',
