@@ -628,6 +628,23 @@ describe('money', () => {
     expect(at(600_000, nowMs + hourMs)).toMatchObject([{ kind: 'assign', microUsdPerHour: 600_000 }]);
   });
 
+  test('what others are being stopped for keeps their place, also where only a dearer one is free until they go', () => {
+    const [cheap, dear] = [cluster('c', { ground: ground(100_000) }), cluster('d', { ground: ground(9_000_000) })];
+    const urgentJob = job('u', {
+      cpus: 4,
+      how: { priority: 'urgent', budgetMicroUsd: 1_000_000, expectedSeconds: 3_600 },
+    });
+    const victim = running('r', 'c', 4);
+    const first = decide({ clusters: [cheap], running: [victim], queued: [urgentJob] });
+    const remembers = { ...urgentJob, memory: memoryOf(first, 'u') };
+    const evicted = first.find(decision => decision.kind === 'evict');
+    const told = { ...victim, stop: evicted?.stop ?? null };
+    const next = decide({ clusters: [cheap, dear], running: [told], queued: [remembers] });
+    expect(of(next, 'u')).toMatchObject({ kind: 'wait' });
+    expect(memoryOf(next, 'u')).toEqual(remembers.memory);
+    expect(memoryOf(next, 'u')?.cleared).not.toBeNull();
+  });
+
   test('a budget has its job told to stop in time, counts what earlier attempts cost, and starts nothing it cannot pay', () => {
     const clusters = [cluster('c', { ground: ground(1_000_000) })];
     const how = { budgetMicroUsd: 1_000_000 };

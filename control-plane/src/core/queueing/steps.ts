@@ -154,7 +154,12 @@ export class Steps<Request, Placement extends Priced> {
     const { tenantId } = entry.workload;
     const by = wokenBy[wait.code];
     if (by === 'aside') {
-      this.#setAside(entry, wait);
+      if (wait.code === 'backoff' || entry.awaiting === 0 || !entry.hasClearedPlace) this.#setAside(entry, wait);
+      else {
+        // Only dearer places are free until those have gone who were told to: set aside, it would lose theirs to others.
+        books.stepAside(entry);
+        books.backlog.park(lane, 'ground');
+      }
       return;
     }
     if (wait.code === 'tenant-quota') this.#holdQuota(entry);
