@@ -43,5 +43,17 @@ test('no site is nearer than its place is said to be', () => {
         expect(geography.leastLatencyMs(place, from)).toBeLessThanOrEqual(estimatedLatencyMs(km));
       }
     }),
+    // Nearly opposite points, where a distance keeps half of its digits.
+    {
+      examples: [
+        [
+          [
+            { latitudeDeg: 0, longitudeDeg: 0 },
+            { latitudeDeg: 0, longitudeDeg: 1.4e-14 },
+          ],
+          { latitudeDeg: 0, longitudeDeg: 179.99996905144135 },
+        ],
+      ],
+    },
   );
 });

@@ -8,8 +8,8 @@ export interface Point {
   longitudeDeg: number;
 }
 
-/** So much may rounding take off a distance. */
-const roundingKm = 1e-6;
+/** So much may rounding take off a distance: across the Earth the arcsine keeps half of the digits, 2 · 6371 km · √(2 ε) = 0.3 m. */
+const roundingKm = 1e-3;
 
 /** A place's area is a field of a grid of so many by so many, numbered so that neighbours are near each other (Z-order). */
 const gridBits = 7;
