@@ -10,11 +10,15 @@ import { noModel } from './pools.js';
 const bitsEach = 5;
 const steps = 2 ** bitsEach;
 const kindsRange = 2 ** (4 * bitsEach);
+/** Numbers of wholly free devices, and of all devices of a pool; 15 and more as one. */
+const freeSteps = 16;
+const sizeSteps = 16;
 /** What one place's keys take. */
-const placeRange = 8 * kindsRange;
+const placeRange = freeSteps * sizeSteps * kindsRange;
 
-/** Pools with none, 1, 2 to 3, 4 to 7, 8 and more wholly free devices. */
-const classOf = (whole: number): number => (whole < 2 ? whole : whole < 4 ? 2 : whole < 8 ? 3 : 4);
+/** Pools of one class fit a worker about equally well: as many devices are free, of as many. */
+const classOf = (whole: number, count: number): number =>
+  Math.min(whole, freeSteps - 1) * sizeSteps + Math.min(count, sizeSteps - 1);
 
 const spreadOut = Uint32Array.from({ length: steps }, (_, value) => {
   let spread = 0;
@@ -27,7 +31,7 @@ export function keyOf(inventory: Inventory, pool: number): number {
   const { figures, pools } = inventory;
   const slot = pools.node(pool);
   const hasDevices = pools.model(pool) !== noModel;
-  const free = hasDevices ? classOf(pools.whole(pool)) : inventory.hasFreeDevices(slot) ? 0 : 1;
+  const free = hasDevices ? classOf(pools.whole(pool), pools.devices(pool)) : inventory.hasFreeDevices(slot) ? 0 : 1;
   const kinds =
     (step(basePricePart(hasDevices, figures.get(slot, gpuPriceAt), figures.get(slot, cpuPriceAt))) << 3) |
     (step(figures.get(slot, reputationAt)) << 2) |
