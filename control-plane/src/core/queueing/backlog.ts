@@ -31,10 +31,14 @@ interface TenantLanes<Request, Placement> {
   handicapMs: number;
 }
 
-/** Workloads of one signature get the same answers but for price and time. */
+/**
+ * Workloads of one signature get the same answers but for price and time. Those that may go at any price stand apart: they
+ * would wait for the cheap places of those that may not, while others take the dear ones.
+ */
 function signatureOf<Request, Placement>({ workload }: Entry<Request, Placement>): string {
-  const { shape, priorityClass, preemptible, expectedDurationMs, demand } = workload;
-  return `${priorityClass} ${preemptible} ${expectedDurationMs} ${inWords(demand)}${shape}`;
+  const { shape, priorityClass, preemptible, expectedDurationMs, demand, cheapWindow, budgetMicroUsd } = workload;
+  const isPriced = cheapWindow !== null || budgetMicroUsd !== null;
+  return `${priorityClass} ${preemptible} ${expectedDurationMs} ${isPriced} ${inWords(demand)}${shape}`;
 }
 
 /** Of no two unlike demands the same, whatever resources are called. */
