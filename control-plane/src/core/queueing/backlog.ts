@@ -2,6 +2,7 @@
  * What waits, found in logarithmic time. Workloads that differ in nothing that quotas and ground look at stand in one
  * lane, first come first served: when the first of a lane cannot go, none of them can, and the lane is parked until what
  * it waits for changes. Only what others were stopped for can, as it has a place that no other may go to: it is the first.
+ * What waits for a price alone is no reason for those behind it: it is set aside, out of its lane.
  * Waking costs as much as parking did, so a step never costs more than the tries that it makes.
  */
 import { type Entry, ranksBefore } from './entry.js';
@@ -31,10 +32,14 @@ interface TenantLanes<Request, Placement> {
   handicapMs: number;
 }
 
-/** Workloads of one signature get the same answers but for price and time. */
+/**
+ * Workloads of one signature get the same answers but for price and time. Those that may go at any price stand apart: they
+ * would wait for the cheap places of those that may not, while others take the dear ones.
+ */
 function signatureOf<Request, Placement>({ workload }: Entry<Request, Placement>): string {
-  const { shape, priorityClass, preemptible, expectedDurationMs, demand } = workload;
-  return `${priorityClass} ${preemptible} ${expectedDurationMs} ${inWords(demand)}${shape}`;
+  const { shape, priorityClass, preemptible, expectedDurationMs, demand, cheapWindow, budgetMicroUsd } = workload;
+  const isPriced = cheapWindow !== null || budgetMicroUsd !== null;
+  return `${priorityClass} ${preemptible} ${expectedDurationMs} ${isPriced} ${inWords(demand)}${shape}`;
 }
 
 /** Of no two unlike demands the same, whatever resources are called. */

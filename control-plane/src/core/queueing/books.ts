@@ -2,6 +2,7 @@
 import { Backlog } from './backlog.js';
 import { type Entry, ranksBefore } from './entry.js';
 import { type Ground, type GroundRefusal, isRefusal } from './ground.js';
+import type { Hopes } from './hopes.js';
 import { handicapMs } from './order.js';
 import { type QuotaAnswer, QuotaBook } from './quota.js';
 import { type Reservation, Reservations } from './reservations.js';
@@ -29,8 +30,8 @@ export class Books<Request, Placement extends Priced> {
   readonly #stoppingFor = new Map<string, Set<Entry<Request, Placement>>>();
   readonly #loansToLookAt = new Set<string>();
   readonly #loanLines = new Map<string, LoanLine<Entry<Request, Placement>>>();
-  /** Of shapes and prices: could the ground, as it is, carry such work if nothing else ran? */
-  readonly hopes = new Map<string, boolean>();
+  /** Per shape. Until the ground changes they stay true. */
+  readonly hopes = new Map<string, Hopes>();
   /** Refusals of the ground since room last became free: until then they stay true. */
   readonly #refusals = new Map<string, GroundRefusal>();
 

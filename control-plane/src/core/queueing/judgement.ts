@@ -2,9 +2,10 @@
 import type { Books } from './books.js';
 import { type Entry, ranksBefore } from './entry.js';
 import { type GroundRefusal, isRefusal } from './ground.js';
+import { isHopeless } from './hopes.js';
 import type { Reservation } from './reservations.js';
 import { affordableMicroUsdPerHour } from './spending.js';
-import type { Wait } from './waiting.js';
+import type { Wait, WaitCode } from './waiting.js';
 
 export type Verdict<Placement> =
   | {
@@ -23,13 +24,24 @@ export function judge<Request, Placement extends Priced>(
 ): Verdict<Placement> {
   if (entry.notBeforeMs > nowMs) return { wait: { code: 'backoff', untilMs: entry.notBeforeMs } };
   const yielding = yieldingTo(books, entry);
-  return books.reservations.without(yielding, () => {
+  const verdict = books.reservations.without(yielding, (): Verdict<Placement> => {
     const quota = judgeQuota(books, entry, books.reservations.of(entry.id)?.holdsQuota ?? false);
     if ('wait' in quota) return quota;
     const placed = judgeRoom(books, entry, yielding, nowMs);
     return 'wait' in placed ? placed : { ...placed, borrows: quota.borrows };
   });
+  if (!('wait' in verdict) || !asksForMuch.includes(verdict.wait.code) || entry.awaiting > 0) return verdict;
+  const ceiling = ceilingOf(books, entry, nowMs);
+  const isTooDear =
+    ceiling !== null && isHopeless(books, entry, ceiling.maxMicroUsdPerHour) && !isHopeless(books, entry, null);
+  return isTooDear ? { wait: ceiling.exceeded(null) } : verdict;
 }
+
+/**
+ * Who waits so has others stopped, and places and quota kept, but not for what could not pay: work that is too dear even
+ * on empty ground waits for its price instead, so that what stands behind it in its lane gets all that.
+ */
+const asksForMuch: WaitCode[] = ['no-room', 'tenant-quota', 'lent', 'loan'];
 
 /** Its own reservation, and those of work that it stands before. What others were stopped for yields to nobody. */
 export function yieldingTo<Request, Placement extends Priced>(
@@ -108,7 +120,8 @@ function passable<Request, Placement extends Priced>(
 
 interface Ceiling {
   maxMicroUsdPerHour: number;
-  exceeded(microUsdPerHour: number): Wait;
+  /** By what is free now; null: nothing is, and nothing that could be is as cheap. */
+  exceeded(microUsdPerHour: number | null): Wait;
 }
 
 /** The highest price that it may go for just now: by its budget, and by its wish while the deadline allows to wait. */

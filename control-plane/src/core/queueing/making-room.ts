@@ -206,20 +206,3 @@ export function planPlace<Request, Placement extends Priced>(
     return found && { placement: found.answer.placement, startMs: byEnd.at(found.length - 1).endMs };
   });
 }
-
-/** If nothing ran and no place were kept for others: is there one for it, at a price that it may go for? */
-export function couldEverFit<Request, Placement extends Priced>(
-  { ground, running, reservations }: Books<Request, Placement>,
-  { workload }: Entry<Request, Placement>,
-  maxMicroUsdPerHour: number | null,
-): boolean {
-  if (ground.fitsEmpty) return ground.fitsEmpty(workload.request, maxMicroUsdPerHour);
-  const fits = () => !isRefusal(ground.place(workload.request, maxMicroUsdPerHour));
-  return reservations.without(reservations.all(), () => {
-    if (fits()) return true;
-    for (const { id } of running) ground.release(id);
-    const answer = fits();
-    for (const { id, held } of running) if (held) ground.take(id, held.placement);
-    return answer;
-  });
-}

@@ -151,6 +151,34 @@ describe('the queue', () => {
     expect(preempted).toBeGreaterThan(20);
   });
 
+  test('decides of others as if what can never pay were not there', () => {
+    const wishes = fc.array(fc.constantFrom('window', 'budget', null), { minLength: 30, maxLength: 30 });
+    let decided = 0;
+    fc.assert(
+      fc.property(scene, wishes, ([setting, workloads], all) => {
+        // Each stands in front of one that differs from it in nothing else.
+        const neverPay = workloads.flatMap((one, index): TrialWorkload[] => {
+          const id = `never ${one.id}`;
+          const wish = all[index] ?? null;
+          const budgetMicroUsd = wish === 'budget' ? 1 : null;
+          const cheapWindow = wish === 'window' ? { maxMicroUsdPerHour: 1 } : null;
+          return wish === null ? [] : [{ ...one, id, deadlineMs: null, budgetMicroUsd, cheapWindow }];
+        });
+        const isOther = ({ id }: { id: string }) => !id.startsWith('never ');
+        // One machine, and nobody stops others: which of two equal machines is taken, and when victims are searched for
+        // again, depends on how often is looked.
+        const one = { ...setting, machines: [{ devices: 8 }], terms: { ...setting.terms, preempting: [] } };
+        // Last of what comes at one time: each step lets what is due at that time go.
+        const { decisions } = play([one, [...workloads, ...neverPay]]);
+        const without = play([one, workloads]).decisions;
+        expect(decisions.filter(isOther)).toEqual(without);
+        decided += without.length;
+      }),
+      { numRuns: 300 },
+    );
+    expect(decided).toBeGreaterThan(1_000);
+  });
+
   test('has a reason for each workload that waits, and says of new work what it then decides', () => {
     fc.assert(
       fc.property(scene, ([setting, workloads]) => {

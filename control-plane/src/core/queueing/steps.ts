@@ -2,8 +2,9 @@
 import type { Lane } from './backlog.js';
 import type { Books } from './books.js';
 import { type Entry, ranksBefore, type Stop } from './entry.js';
+import { isHopeless } from './hopes.js';
 import { ceilingOf, forcedAt, judge, type Verdict, yieldingTo } from './judgement.js';
-import { chooseVictims, couldEverFit, placeAfter, planPlace } from './making-room.js';
+import { chooseVictims, placeAfter, planPlace } from './making-room.js';
 import { overtakingLimitMs } from './order.js';
 import { OrderedHeap } from './ordered-heap.js';
 import type { QueueDecision, Step, StepLimits } from './queue.js';
@@ -330,11 +331,7 @@ export class Steps<Request, Placement extends Priced> {
 
   /** Could the ground, as it is and at a price that it may go for, not carry it even if nothing ran? */
   #hopeless(entry: Entry<Request, Placement>): boolean {
-    const ceiling = ceilingOf(this.books, entry, this.#nowMs)?.maxMicroUsdPerHour ?? null;
-    const key = `${ceiling}\n${entry.workload.shape}`;
-    const known = this.books.hopes.get(key) ?? couldEverFit(this.books, entry, ceiling);
-    this.books.hopes.set(key, known);
-    return !known;
+    return isHopeless(this.books, entry, ceilingOf(this.books, entry, this.#nowMs)?.maxMicroUsdPerHour ?? null);
   }
 
   #makeReservation(entry: Entry<Request, Placement>, placement: Placement, startMs: number, wasCleared: boolean) {

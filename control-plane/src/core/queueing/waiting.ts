@@ -10,8 +10,9 @@ export type Wait =
   | { code: 'behind-quota'; behind: string }
   | { code: 'behind-loan'; behind: string }
   | { code: 'no-room'; message: string }
-  | { code: 'price'; microUsdPerHour: number; maxMicroUsdPerHour: number; forcedAtMs: number | null }
-  | { code: 'budget'; microUsdPerHour: number; maxMicroUsdPerHour: number; leftMicroUsd: number }
+  /** `microUsdPerHour`: of what is free now. Null: nothing is, and nothing that could be is as cheap as wanted. */
+  | { code: 'price'; microUsdPerHour: number | null; maxMicroUsdPerHour: number; forcedAtMs: number | null }
+  | { code: 'budget'; microUsdPerHour: number | null; maxMicroUsdPerHour: number; leftMicroUsd: number }
   | { code: 'backoff'; untilMs: number };
 
 export type WaitCode = Wait['code'];
@@ -46,10 +47,18 @@ export function sentence(wait: Wait): string {
       return `Waiting to borrow behind ${wait.behind}, which is next in the cohort.`;
     case 'no-room':
       return `Waiting for room: ${wait.message}.`;
-    case 'price':
-      return `Waiting for a cheap window: it costs ${dollars(wait.microUsdPerHour)} an hour now, at most ${dollars(wait.maxMicroUsdPerHour)} is wanted${wait.forcedAtMs === null ? '' : ` until ${new Date(wait.forcedAtMs).toISOString()}, when its deadline forces it`}.`;
-    case 'budget':
-      return `Waiting for a lower price: at ${dollars(wait.microUsdPerHour)} an hour it could pass its budget, of which ${dollars(wait.leftMicroUsd)} are left; at most ${dollars(wait.maxMicroUsdPerHour)} an hour would do.`;
+    case 'price': {
+      const now =
+        wait.microUsdPerHour === null
+          ? 'nothing that could carry it is as cheap'
+          : `it costs ${dollars(wait.microUsdPerHour)} an hour now`;
+      return `Waiting for a cheap window: ${now}, at most ${dollars(wait.maxMicroUsdPerHour)} is wanted${wait.forcedAtMs === null ? '' : ` until ${new Date(wait.forcedAtMs).toISOString()}, when its deadline forces it`}.`;
+    }
+    case 'budget': {
+      const now =
+        wait.microUsdPerHour === null ? 'on all that could carry it' : `at ${dollars(wait.microUsdPerHour)} an hour`;
+      return `Waiting for a lower price: ${now} it could pass its budget, of which ${dollars(wait.leftMicroUsd)} are left; at most ${dollars(wait.maxMicroUsdPerHour)} an hour would do.`;
+    }
     case 'backoff':
       return `Waiting until ${new Date(wait.untilMs).toISOString()} before it is tried again.`;
   }
