@@ -43,10 +43,9 @@ export class Stack {
   /** Environment of a shell that has sourced the env file. */
   env: Record<string, string> = {};
   output = '';
-  /** A directory that the test and the entrypoints of its jobs share: a Ray node has a /tmp of its own. */
-  readonly shared = mkdtempSync('/var/tmp/iocloud-e2e-');
   readonly machines: Machine[] = [];
   #launcher: ChildProcess | undefined;
+  #shared: string | undefined;
 
   constructor(
     readonly home: string,
@@ -241,6 +240,12 @@ export class Stack {
     return code as number | null;
   }
 
+  /** A directory that the test and the entrypoints of its jobs share: a Ray node has a /tmp of its own. Made when asked for. */
+  get shared(): string {
+    this.#shared ??= mkdtempSync('/var/tmp/iocloud-e2e-');
+    return this.#shared;
+  }
+
   /** Everything that still runs and belongs to this stack. */
   leftovers(): Process[] {
     return processesNaming(this.home);
@@ -251,7 +256,8 @@ export class Stack {
     const code = await this.down();
     const left = this.leftovers();
     for (const { pid } of left) process.kill(pid, 'SIGKILL');
-    for (const directory of [this.home, this.shared]) await rm(directory, { recursive: true, force: true });
+    for (const directory of [this.home, ...(this.#shared ? [this.#shared] : [])])
+      await rm(directory, { recursive: true, force: true });
     if (code !== 0) throw new Error(`the launcher ended with ${code}:\n${this.output.slice(-3000)}`);
     if (left.length > 0) throw new Error(`still ran after the stop:\n${left.map(one => one.command).join('\n')}`);
   }
