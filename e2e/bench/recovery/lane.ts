@@ -44,13 +44,15 @@ export class Lane {
   static async up(stack: Stack, number: number, ownNetwork: boolean): Promise<Lane> {
     const machine = (side: string) => stack.machine(`lane-${number}-${side}`, { cpus: 3, ownNetwork });
     const lane = new Lane(stack, number, [await machine('a'), await machine('b')]);
-    // The machines have no room for more than these two.
+    // The machines have no room for more than these two; and a cluster that is placed anew keeps to its lane.
+    const region = lane.#resource;
+    for (const { id } of lane.machines) await lane.#change('PATCH', `nodes/${id}/terms`, { region });
     const resources = { [lane.#resource]: 100 };
     const workerGroups = [{ name: 'w', cpus: 1, count: 1, resources: { there: 1 } }];
     const head = { cpus: 2, resources };
     for (const spec of [{ head, workerGroups }, { head: { cpus: 3, resources } }]) {
       const name = `lane-${number}-${lane.#clusters.length}`;
-      lane.#clusters.push((await stack.cluster(name, spec)).id as string);
+      lane.#clusters.push((await stack.cluster(name, { ...spec, requirements: { regions: [region] } })).id as string);
     }
     return lane;
   }
@@ -142,6 +144,11 @@ export class Lane {
     return this.#show(`jobs/${id}`);
   }
 
+  async #change(method: string, path: string, wish?: object): Promise<void> {
+    const { status, body } = await this.stack.call(method, `/v1/${path}`, wish);
+    if (status >= 300) throw new Error(`${method} /v1/${path} answered ${status}: ${JSON.stringify(body)}`);
+  }
+
   // biome-ignore lint/suspicious/noExplicitAny: answers of every shape
   async #show(path: string): Promise<any> {
     const { status, body } = await this.stack.call('GET', `/v1/${path}`);
@@ -150,13 +157,8 @@ export class Lane {
   }
 
   async drain(side: 0 | 1, away: boolean): Promise<void> {
-    const path = `/v1/nodes/${this.machines[side].id}/${away ? 'drain' : 'undrain'}`;
-    const { status, body } = await this.stack.call(
-      'POST',
-      path,
-      away ? { graceSeconds: 30, reason: 'bench' } : undefined,
-    );
-    if (status >= 300) throw new Error(`${path} answered ${status}: ${JSON.stringify(body)}`);
+    const path = `nodes/${this.machines[side].id}/${away ? 'drain' : 'undrain'}`;
+    await this.#change('POST', path, away ? { graceSeconds: 30, reason: 'bench' } : undefined);
   }
 
   /** After a strike that failed: the job goes, and whatever a fault may have left is undone. */
