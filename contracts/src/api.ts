@@ -13,6 +13,7 @@ import { changeJob, job, jobPhase, rateJob, rayJobDetails, rayJobSubmission } fr
 import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
+import { nodeTelemetry } from './telemetry.js';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete' | 'all';
 /** `public`: anyone. `authenticated`: any valid key. */
@@ -440,6 +441,31 @@ export const api = {
     params: z.object({ nodeId: ids.nodeId }),
     status: 200,
     response: node,
+  },
+
+  nodeTelemetry: {
+    method: 'get',
+    path: '/v1/nodes/{nodeId}/telemetry',
+    access: 'nodes:read',
+    summary: 'What a machine and its accelerators were doing, oldest first; `next` goes on as `after`',
+    tag: 'nodes',
+    params: z.object({ nodeId: ids.nodeId }),
+    query: z.object({
+      limit: page.shape.limit,
+      after: z.iso.datetime({ offset: true }).optional().describe('only what was measured later than this'),
+    }),
+    status: 200,
+    response: list(nodeTelemetry),
+  },
+  nodeMetrics: {
+    method: 'get',
+    path: '/v1/metrics/nodes',
+    access: 'nodes:read',
+    summary: 'Prometheus metrics of machines and accelerators: those of the tenant; for keys with metrics:read, all',
+    tag: 'nodes',
+    status: 200,
+    response: null,
+    contentType: 'text/plain',
   },
 
   listEvents: {

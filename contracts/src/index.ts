@@ -19,3 +19,4 @@ export * from './queue-terms.js';
 export * from './requirements.js';
 export * from './resources.js';
 export * from './retry-policy.js';
+export * from './telemetry.js';

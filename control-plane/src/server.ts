@@ -4,7 +4,15 @@ import type { AddressInfo } from 'node:net';
 import { accountRoutes, authenticator, bootstrapAccounts, queueTermsOf, queueTermsRoutes } from './accounts/index.js';
 import { createClusters } from './clusters/index.js';
 import { eventRoutes } from './events/index.js';
-import { ensureNode, evidenceSweep, Inventory, measuringSweep, nodeRoutes, recordEvidence } from './inventory/index.js';
+import {
+  ensureNode,
+  evidenceSweep,
+  Inventory,
+  measuringSweep,
+  nodeRoutes,
+  recordEvidence,
+  telemetrySweep,
+} from './inventory/index.js';
 import { createJobs, queueUseOf } from './jobs/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
@@ -74,8 +82,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     log,
     ssh: { host: config.sshHost, port: config.sshPort, hostKey: secrets.sshHostKey },
     nodeLostSeconds: config.nodeLostSeconds,
+    telemetryHours: config.telemetryHours,
   });
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
+  const telemetry = telemetrySweep(database, config.telemetryHours, log);
   const jobDomain = createJobs({
     config,
     database,
@@ -136,6 +146,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   clusterDomain.start();
   evidence.start();
   measuring.start();
+  telemetry.start();
   await new Promise<void>((resolve, reject) => {
     http.server.once('error', reject);
     http.server.listen(config.httpPort, config.httpHost, () => resolve());
@@ -150,6 +161,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await telemetry.stop();
       await measuring.stop();
       await evidence.stop();
       await jobDomain.stop();

@@ -16,6 +16,7 @@ import { awaitJobLog, followLog, isSafeSubmissionId, openJobLog, readLog } from 
 import { Leases, uptimeSeconds } from './leases/index.js';
 import type { Logger } from './log.js';
 import { Sandbox } from './sandbox/index.js';
+import { Telemetry } from './telemetry/index.js';
 import { agentVersion } from './version.js';
 
 const isRefused = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
@@ -31,6 +32,7 @@ export class Agent {
   /** When the heartbeats of this connection were sent, by number; uptime in seconds. */
   readonly #sentAt = new Map<number, number>();
   #beats = 0;
+  #reporting = false;
   readonly #stopped = new AbortController();
   /** Desired states are taken in one after the other. */
   #desires: Promise<void> = Promise.resolve();
@@ -41,6 +43,7 @@ export class Agent {
     readonly privateKey: Buffer,
     readonly sandbox: Sandbox,
     readonly leases: Leases,
+    readonly telemetry: Telemetry,
     readonly log: Logger,
   ) {}
 
@@ -51,8 +54,10 @@ export class Agent {
     const inventory = await takeInventory(config, sandbox, log);
     const onChange = () => agent.#observe();
     const leases = new Leases(config, sandbox, inventory.devices, inventory.memoryBytes, onChange, log);
-    const agent: Agent = new Agent(config, inventory, privateKey, sandbox, leases, log);
+    const telemetry = new Telemetry(inventory.devices, config.stateDir, () => agent.#report(), log);
+    const agent: Agent = new Agent(config, inventory, privateKey, sandbox, leases, telemetry, log);
     await leases.open();
+    await telemetry.start();
     return agent;
   }
 
@@ -98,6 +103,8 @@ export class Agent {
       inventory: { ...this.inventory, diskFreeBytes: diskFree },
     });
     this.#observe();
+    this.#reporting = false;
+    this.#report();
     const heart = setInterval(() => void this.#beat(connection), heartbeatIntervalMs);
     const reason = await connection.closed;
     clearInterval(heart);
@@ -130,6 +137,14 @@ export class Agent {
     this.#connection?.send({ type: 'observed', revision, leases: this.leases.observations() });
   }
 
+  /** One message at a time: the next goes when this one is on record. */
+  #report(): void {
+    const pending = this.#reporting ? null : this.telemetry.pending();
+    if (!pending || !this.#connection) return;
+    this.#reporting = true;
+    this.#connection.send(pending);
+  }
+
   #hear(message: ControlMessage): void {
     if (message.type === 'refused') {
       this.#refused = true;
@@ -139,6 +154,12 @@ export class Agent {
     }
     if (message.type === 'heard') {
       this.#extendFence(message.beat, message.fenceAfterMs);
+      return;
+    }
+    if (message.type === 'recorded') {
+      this.telemetry.recorded(message.sequence);
+      this.#reporting = false;
+      this.#report();
       return;
     }
     this.#desires = this.#desires
@@ -200,6 +221,7 @@ export class Agent {
     this.#stopped.abort();
     this.#connection?.end();
     await this.#desires;
+    await this.telemetry.stop();
     await this.leases.close(keepLeases);
   }
 }

@@ -6,6 +6,7 @@ import { age, bytes, facts, table } from '../output.js';
 import { CliError } from './exit.js';
 import { nodeLoadInWords } from './load-render.js';
 import { devicesInWords, deviceTables } from './node-devices.js';
+import { telemetryCommand } from './node-telemetry.js';
 import { changedTerms, connectionInWords, type TermOptions, termLines, withTermOptions } from './node-terms.js';
 import { parseSeconds } from './quantities.js';
 import { type CommonOptions, run, withCommonOptions } from './run.js';
@@ -89,6 +90,7 @@ export function nodeCommands(program: Command, terminal: Terminal): void {
         show(node, () => nodeDetails(node, terminal.now()));
       }),
   );
+  telemetryCommand(group, terminal, findNode);
   withTermOptions(
     withCommonOptions(
       group.command('set <node>').description('what a machine costs, where it stands, its certificates'),

@@ -5,3 +5,4 @@ export { measuringSweep } from './measuring.js';
 export { type LeaseBook, type Machine, type Machines, type Reputation, StreamRefused } from './ports.js';
 export { nodeRoutes } from './routes.js';
 export { ensureNode } from './store.js';
+export { telemetrySweep } from './telemetry.js';

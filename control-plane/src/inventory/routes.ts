@@ -3,9 +3,11 @@ import { once } from '../accounts/index.js';
 import { recordEvent } from '../events/index.js';
 import { type Database, Failure, type Http, wake } from '../platform/index.js';
 import { normalisePublicKey } from './device-key.js';
+import { deviceMetrics } from './device-metrics.js';
 import { drainNode, undrainNode } from './draining.js';
 import type { LeaseBook } from './ports.js';
 import * as store from './store.js';
+import { latestTelemetry, telemetryOf } from './telemetry.js';
 
 export function nodeRoutes(
   http: Http,
@@ -74,6 +76,19 @@ export function nodeRoutes(
   http.handle(api.undrainNode, async ({ caller, params }) =>
     database.transaction(async tx => show(tx, await undrainNode(tx, leaseBook, caller, params.nodeId))),
   );
+
+  http.handle(api.nodeTelemetry, async ({ caller, params, query }) => {
+    const { id } = await store.getNode(database, caller.tenantId, params.nodeId);
+    const items = await telemetryOf(database, id, new Date(query.after ?? 0), query.limit);
+    return { items, next: items.length === query.limit ? (items.at(-1)?.at ?? null) : null };
+  });
+
+  http.handle(api.nodeMetrics, async ({ caller, response }) => {
+    const scope = caller.permissions.has('metrics:read') ? null : caller.tenantId;
+    const { type, text } = await deviceMetrics(await latestTelemetry(database, scope));
+    response.set({ 'Content-Type': type, 'Cache-Control': 'no-store' }).send(text);
+    return undefined;
+  });
 
   http.handle(api.removeNode, async ({ caller, params }) =>
     database.transaction(async tx => {

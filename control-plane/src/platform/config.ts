@@ -48,6 +48,12 @@ const schema = z.object({
     .min(minNodeLostSeconds)
     .default(defaultNodeLostSeconds)
     .describe('silence after which the leases of a node count as lost; it ends them itself before that'),
+  IOCLOUD_TELEMETRY_HOURS: z.coerce
+    .number()
+    .min(1)
+    .max(168)
+    .default(6)
+    .describe('how long what machines measure of themselves is kept'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -74,6 +80,7 @@ export interface Config {
   maxJobLogBytes: number;
   maxJobsPerCluster: number;
   nodeLostSeconds: number;
+  telemetryHours: number;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -124,6 +131,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     maxJobLogBytes: value.IOCLOUD_MAX_JOB_LOG_BYTES,
     maxJobsPerCluster: value.IOCLOUD_MAX_JOBS_PER_CLUSTER,
     nodeLostSeconds: value.IOCLOUD_NODE_LOST_SECONDS,
+    telemetryHours: value.IOCLOUD_TELEMETRY_HOURS,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }
