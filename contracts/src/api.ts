@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import * as accounts from './accounts.js';
+import { refusal } from './audit.js';
 import { changeCluster, cluster, clusterSpec, dashboardLink, scaleRequest } from './clusters.js';
 import { event } from './events.js';
 import { explanation } from './explain.js';
@@ -466,6 +467,24 @@ export const api = {
     status: 200,
     response: null,
     contentType: 'text/plain',
+  },
+
+  listRefusals: {
+    method: 'get',
+    path: '/v1/audit/refusals',
+    access: 'audit:read',
+    summary: 'Refused calls on what is the tenant’s or with its keys, newest first; kept for 90 days',
+    tag: 'accounts',
+    query: z.object({
+      limit: page.shape.limit,
+      after: z
+        .string()
+        .regex(/^\d{1,18}$/, 'the `next` of the page before')
+        .optional(),
+      since: z.iso.datetime({ offset: true }).optional(),
+    }),
+    status: 200,
+    response: list(refusal),
   },
 
   listEvents: {

@@ -3,6 +3,7 @@ export * from './accounts.js';
 export * from './agent-protocol.js';
 export * from './amounts.js';
 export * from './api.js';
+export * from './audit.js';
 export * from './clusters.js';
 export * from './events.js';
 export * from './explain.js';

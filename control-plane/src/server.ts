@@ -1,7 +1,15 @@
 /** One control plane process: joins the domains, starts them in order, stops them in the reverse one. */
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import { accountRoutes, authenticator, bootstrapAccounts, queueTermsOf, queueTermsRoutes } from './accounts/index.js';
+import {
+  accountRoutes,
+  authenticator,
+  bootstrapAccounts,
+  queueTermsOf,
+  queueTermsRoutes,
+  Refusals,
+  refusalRoutes,
+} from './accounts/index.js';
 import { createClusters } from './clusters/index.js';
 import { eventRoutes } from './events/index.js';
 import {
@@ -46,6 +54,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const signals = new Signals(config.redisUrl, randomBytes(8).toString('hex'), log);
   const now = () => new Date();
   const reputation = { record: recordEvidence };
+  const refusals = new Refusals(database, log, Date.now);
   const evidence = evidenceSweep({ database, log });
 
   // Clusters, machines and jobs know each other only by the interfaces in ports.ts; each is reached late, by a closure.
@@ -83,6 +92,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     ssh: { host: config.sshHost, port: config.sshPort, hostKey: secrets.sshHostKey },
     nodeLostSeconds: config.nodeLostSeconds,
     telemetryHours: config.telemetryHours,
+    onRefused: refusals.noteAgent,
   });
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
   const telemetry = telemetrySweep(database, config.telemetryHours, log);
@@ -116,11 +126,12 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     });
   }
 
-  const http = new Http(authenticator(database, signer), log);
+  const http = new Http(authenticator(database, signer), log, refusals.note);
   // Routes are tried in the order in which they are bound: what is asked for most comes first.
   jobDomain.routes(http);
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
+  refusalRoutes(http, database);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   clusterDomain.routes(http);
@@ -147,6 +158,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   evidence.start();
   measuring.start();
   telemetry.start();
+  refusals.start();
   await new Promise<void>((resolve, reject) => {
     http.server.once('error', reject);
     http.server.listen(config.httpPort, config.httpHost, () => resolve());
@@ -167,6 +179,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await jobDomain.stop();
       await clusterDomain.stop();
       await inventory.stop();
+      await refusals.stop();
       signals.close();
       await database.close();
     },

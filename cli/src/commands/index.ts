@@ -1,6 +1,7 @@
-/** The commands that call the API: login, whoami, cluster, job, node, events, key, user, tenant, queue. */
+/** The commands that call the API: login, whoami, cluster, job, node, events, audit, key, user, tenant, queue. */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
+import { auditCommands } from './audit.js';
 import { clusterCommands } from './cluster.js';
 import { eventCommands } from './events.js';
 import { exitCodes } from './exit.js';
@@ -22,4 +23,5 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   jobCommands(program, terminal);
   nodeCommands(program, terminal);
   eventCommands(program, terminal);
+  auditCommands(program, terminal);
 }

@@ -85,7 +85,7 @@ function toCaller(keyId: string, row: KeyRow): Caller {
 }
 
 /** Ray's clients send Authorization; a proxy between may have moved it to X-Ray-Authorization, as Ray's own do. */
-function bearerToken(request: IncomingMessage): string | null {
+export function bearerToken(request: IncomingMessage): string | null {
   const header = request.headers.authorization ?? request.headers['x-ray-authorization'];
   if (typeof header !== 'string') return null;
   const match = /^Bearer +(\S+)$/i.exec(header);

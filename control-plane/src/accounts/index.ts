@@ -5,4 +5,5 @@ export { bootstrapAccounts } from './bootstrap.js';
 export { once } from './idempotency.js';
 export { queueTermsRoutes } from './queue-routes.js';
 export { defaultTermsOf, type QueueUse, queueTermsOf } from './queue-terms.js';
+export { Refusals, refusalRoutes } from './refusals.js';
 export { accountRoutes } from './routes.js';

@@ -26,6 +26,8 @@ interface Options {
   nodeLostSeconds: number;
   /** How long what machines measure of themselves is kept. */
   telemetryHours: number;
+  /** Hears of a connection whose key is not that of the machine that it said it was. */
+  onRefused?: (userName: string, address: string) => void;
 }
 
 /** Heartbeats of so many milliseconds are recorded together, at most so many. */
@@ -47,6 +49,7 @@ export class Inventory {
       ...ssh,
       log,
       enrolledKey: userName => store.enrolledKey(database, userName),
+      onRefused: (userName, address) => options.onRefused?.(userName, address),
       onAgent: (nodeId, connection) => this.#onAgent(nodeId, connection),
     });
     const record = async (beats: store.Beat[]) => {
