@@ -7,6 +7,7 @@ import { z } from 'zod';
 import * as accounts from './accounts.js';
 import { refusal } from './audit.js';
 import { changeCluster, cluster, clusterSpec, dashboardLink, scaleRequest } from './clusters.js';
+import * as enrolment from './enrolment.js';
 import { event } from './events.js';
 import { explanation } from './explain.js';
 import * as ids from './ids.js';
@@ -47,6 +48,7 @@ const page = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(
 const clusterParams = z.object({ clusterId: ids.clusterId });
 const jobParams = z.object({ submissionId: z.string().min(1).max(512) });
 const tenantParams = z.object({ tenantId: ids.tenantId });
+const enrolmentParams = z.object({ userCode: enrolment.userCode });
 const packageParams = z.object({ protocol: z.string(), name: z.string() });
 
 export const api = {
@@ -467,6 +469,88 @@ export const api = {
     status: 200,
     response: null,
     contentType: 'text/plain',
+  },
+
+  requestEnrolment: {
+    method: 'post',
+    path: '/v1/device-authorizations',
+    access: 'public',
+    summary: 'A machine asks to join: the code that its owner approves',
+    tag: 'nodes',
+    body: enrolment.newDeviceAuthorization,
+    status: 201,
+    response: enrolment.deviceAuthorization,
+  },
+  enrolmentAnswer: {
+    method: 'post',
+    path: '/v1/device-authorizations/answer',
+    access: 'public',
+    summary: 'The machine asks whether it was approved',
+    tag: 'nodes',
+    body: enrolment.deviceCode,
+    status: 200,
+    response: enrolment.enrolmentAnswer,
+  },
+  enrolmentProgress: {
+    method: 'post',
+    path: '/v1/device-authorizations/progress',
+    access: 'public',
+    summary: 'The machine tells how far it is',
+    tag: 'nodes',
+    body: enrolment.deviceCode.extend({ progress: enrolment.enrolmentProgress }),
+    status: 204,
+    response: null,
+  },
+  getEnrolment: {
+    method: 'get',
+    path: '/v1/device-authorizations/{userCode}',
+    access: 'nodes:write',
+    summary: 'The machine that shows this code',
+    tag: 'nodes',
+    params: enrolmentParams,
+    status: 200,
+    response: enrolment.enrolment,
+  },
+  approveEnrolment: {
+    method: 'post',
+    path: '/v1/device-authorizations/{userCode}/approve',
+    access: 'nodes:write',
+    summary: 'Let the machine join, as one of this tenant',
+    tag: 'nodes',
+    params: enrolmentParams,
+    body: enrolment.approveEnrolment,
+    status: 200,
+    response: enrolment.enrolment,
+  },
+  denyEnrolment: {
+    method: 'post',
+    path: '/v1/device-authorizations/{userCode}/deny',
+    access: 'nodes:write',
+    summary: 'Turn the machine away',
+    tag: 'nodes',
+    params: enrolmentParams,
+    status: 200,
+    response: enrolment.enrolment,
+  },
+  activatePage: {
+    method: 'get',
+    path: '/activate',
+    access: 'public',
+    summary: 'Approve a machine in a browser, as a page',
+    tag: 'nodes',
+    status: 200,
+    response: null,
+    contentType: 'text/html',
+  },
+  activate: {
+    method: 'post',
+    path: '/activate',
+    access: 'public',
+    summary: 'The form of that page',
+    tag: 'nodes',
+    status: 303,
+    response: null,
+    contentType: 'text/html',
   },
 
   listRefusals: {

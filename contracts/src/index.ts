@@ -5,6 +5,7 @@ export * from './amounts.js';
 export * from './api.js';
 export * from './audit.js';
 export * from './clusters.js';
+export * from './enrolment.js';
 export * from './events.js';
 export * from './explain.js';
 export * from './fencing.js';

@@ -47,6 +47,8 @@ describe('the route table', () => {
 
   const publicPaths = [
     '/',
+    '/activate',
+    '/activate',
     '/clusters/',
     '/clusters/{clusterId}/dashboard',
     '/clusters/{clusterId}/login',
@@ -55,6 +57,9 @@ describe('the route table', () => {
     '/login',
     '/openapi.json',
     '/readyz',
+    '/v1/device-authorizations',
+    '/v1/device-authorizations/answer',
+    '/v1/device-authorizations/progress',
   ];
 });
 

@@ -11,6 +11,7 @@ import {
   refusalRoutes,
 } from './accounts/index.js';
 import { createClusters } from './clusters/index.js';
+import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
 import {
   ensureNode,
@@ -18,6 +19,7 @@ import {
   Inventory,
   measuringSweep,
   nodeRoutes,
+  publicKeyLine,
   recordEvidence,
   telemetrySweep,
 } from './inventory/index.js';
@@ -126,6 +128,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     });
   }
 
+  let sshPort = config.sshPort;
   const http = new Http(authenticator(database, signer), log, refusals.note);
   // Routes are tried in the order in which they are bound: what is asked for most comes first.
   jobDomain.routes(http);
@@ -134,6 +137,13 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   refusalRoutes(http, database);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
+  enrolmentRoutes(http, {
+    config,
+    database,
+    signer,
+    random: randomBytes,
+    ssh: () => ({ port: sshPort, hostKey: publicKeyLine(secrets.sshHostKey) }),
+  });
   clusterDomain.routes(http);
   pageRoutes(http, {
     config,
@@ -152,7 +162,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   });
   http.seal();
 
-  const sshPort = await inventory.listen();
+  sshPort = await inventory.listen();
   await wakeups.start();
   clusterDomain.start();
   evidence.start();

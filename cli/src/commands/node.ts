@@ -6,6 +6,7 @@ import { age, bytes, facts, table } from '../output.js';
 import { CliError } from './exit.js';
 import { nodeLoadInWords } from './load-render.js';
 import { devicesInWords, deviceTables } from './node-devices.js';
+import { enrolmentCommands } from './node-enrolment.js';
 import { telemetryCommand } from './node-telemetry.js';
 import { changedTerms, connectionInWords, type TermOptions, termLines, withTermOptions } from './node-terms.js';
 import { parseSeconds } from './quantities.js';
@@ -14,7 +15,7 @@ import type { Terminal } from './terminal.js';
 
 export function nodeTable(nodes: readonly Node[], nowMs: number): string {
   if (nodes.length === 0) {
-    return 'no machines yet. `make up` in the checkout enrols this one; others join with an agent of their own.';
+    return 'no machines yet. `make up` in the checkout enrols this one; others join by themselves: `iocloud node add`.';
   }
   return table(
     ['name', 'state', 'takes work', 'load', 'cpus', 'memory', 'devices', 'heartbeat', 'id'],
@@ -90,6 +91,7 @@ export function nodeCommands(program: Command, terminal: Terminal): void {
         show(node, () => nodeDetails(node, terminal.now()));
       }),
   );
+  enrolmentCommands(group, terminal);
   telemetryCommand(group, terminal, findNode);
   withTermOptions(
     withCommonOptions(

@@ -42,6 +42,13 @@ const keySpacingMs = 4;
 export const callerOfKey = (db: Queryable, text: string): Promise<Caller> =>
   identify(async keyId => (await load(db, [keyId]))[0], text);
 
+/** Whom the key with this id stands for, where something that we signed names it. Throws Failure 'unauthenticated'. */
+export async function callerOfKeyId(db: Queryable, keyId: string): Promise<Caller> {
+  const [row] = await load(db, [keyId]);
+  if (!row) throw invalid;
+  return toCaller(keyId, row);
+}
+
 async function identify(find: FindKey, text: string): Promise<Caller> {
   const key = parseApiKey(text);
   const row = key ? await find(key.id) : undefined;

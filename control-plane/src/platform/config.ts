@@ -31,6 +31,11 @@ const schema = z.object({
   IOCLOUD_SECRETS_DIR: z.string().min(1).describe('session-secret, seal-key, ssh_host_ed25519_key'),
   IOCLOUD_BOOTSTRAP_FILE: z.string().optional().describe('JSON: first tenant, user, key and nodes'),
   IOCLOUD_PUBLIC_URL: z.url().optional().describe('how browsers reach this server, when not by host and port'),
+  IOCLOUD_PUBLIC_SSH: z
+    .string()
+    .regex(/^([^\s:]+|\[[0-9a-fA-F:]+\]):\d{1,5}$/, 'host:port')
+    .optional()
+    .describe('how agents reach the SSH server, when not by the host of IOCLOUD_PUBLIC_URL and its own port'),
   IOCLOUD_RAY_VERSION: z.string().default('2.60.0').describe('Ray release of clusters that name none'),
   IOCLOUD_IDLE_TIMEOUT_SECONDS: seconds(600).describe('life of an idle cluster that a job brought up'),
   IOCLOUD_MAX_PACKAGE_BYTES: z.coerce
@@ -73,6 +78,7 @@ export interface Config {
   secretsDir: string;
   bootstrapFile: string | undefined;
   publicUrl: string | undefined;
+  publicSsh: { host: string; port: number } | undefined;
   rayVersion: string;
   idleTimeoutSeconds: number;
   maxPackageBytes: number;
@@ -124,6 +130,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     secretsDir: value.IOCLOUD_SECRETS_DIR,
     bootstrapFile: value.IOCLOUD_BOOTSTRAP_FILE,
     publicUrl: value.IOCLOUD_PUBLIC_URL,
+    publicSsh: hostAndPort(value.IOCLOUD_PUBLIC_SSH),
     rayVersion: value.IOCLOUD_RAY_VERSION,
     idleTimeoutSeconds: value.IOCLOUD_IDLE_TIMEOUT_SECONDS,
     maxPackageBytes: value.IOCLOUD_MAX_PACKAGE_BYTES,
@@ -134,4 +141,10 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     telemetryHours: value.IOCLOUD_TELEMETRY_HOURS,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
+}
+
+function hostAndPort(text: string | undefined): { host: string; port: number } | undefined {
+  if (text === undefined) return undefined;
+  const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(text) ?? [];
+  return { host, port: Number(port) };
 }
