@@ -553,6 +553,28 @@ export const api = {
     contentType: 'text/html',
   },
 
+  installScript: {
+    method: 'get',
+    path: '/install.sh',
+    access: 'public',
+    summary: 'The script by which a machine joins: `curl -fsSL …/install.sh | sh`',
+    tag: 'nodes',
+    status: 200,
+    response: null,
+    contentType: 'text/x-shellscript',
+  },
+  agentRelease: {
+    method: 'get',
+    path: '/agent/{file}',
+    access: 'public',
+    summary: 'The packed agent that the script installs',
+    tag: 'nodes',
+    params: z.object({ file: z.string().max(255) }),
+    status: 200,
+    response: null,
+    contentType: 'application/gzip',
+  },
+
   listRefusals: {
     method: 'get',
     path: '/v1/audit/refusals',

@@ -61,6 +61,7 @@ export const enrolmentAnswer = z
       status: z.literal('approved'),
       nodeId,
       name: z.string(),
+      online: z.boolean().describe('its agent is connected'),
       ssh: z.object({
         host: z.string().nullable().describe('null: the host that this call was sent to'),
         port: z.int(),

@@ -93,7 +93,7 @@ export async function ask(
 
 export type Standing =
   | { status: 'pending' | 'denied' | 'expired' }
-  | { status: 'approved'; nodeId: NodeId; name: string };
+  | { status: 'approved'; nodeId: NodeId; name: string; online: boolean };
 
 export async function standingOf(db: Queryable, deviceCode: string): Promise<Standing> {
   const { rows } = await db.query<{
@@ -101,15 +101,16 @@ export async function standingOf(db: Queryable, deviceCode: string): Promise<Sta
     expired: boolean;
     node_id: NodeId | null;
     name: string | null;
+    online: boolean;
   }>(
-    `SELECT a.status, a.expires_at < now() AS expired, a.node_id, n.name
+    `SELECT a.status, a.expires_at < now() AS expired, a.node_id, n.name, n.online
      FROM device_authorizations a LEFT JOIN nodes n ON n.id = a.node_id WHERE a.device_code_hash = $1`,
     [hashOf(deviceCode)],
   );
   const row = rows[0];
   if (!row) throw new Failure('not-found', 'no machine asks with this code, or it asked too long ago; start again');
   if (row.status === 'approved' && row.node_id && row.name !== null) {
-    return { status: 'approved', nodeId: row.node_id, name: row.name };
+    return { status: 'approved', nodeId: row.node_id, name: row.name, online: row.online };
   }
   return { status: row.status === 'denied' ? 'denied' : row.expired ? 'expired' : 'pending' };
 }

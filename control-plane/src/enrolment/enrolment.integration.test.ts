@@ -25,7 +25,7 @@ beforeAll(async () => {
   const signer = new Signer('a secret of this test');
   http = new Http(authenticator(database, signer), trial.ground.log);
   enrolmentRoutes(http, {
-    config: { publicUrl: undefined, publicSsh: undefined },
+    config: { publicUrl: undefined, publicSsh: undefined, agentReleaseDir: undefined },
     database,
     signer,
     random: randomBytes,
@@ -97,6 +97,7 @@ describe('a machine that asks', () => {
       status: 'approved',
       nodeId: approved.body.nodeId,
       name: 'attic',
+      online: false,
       ssh: { host: null, port: 2222, hostKey },
     });
     const node = await call('GET', `/v1/nodes/${approved.body.nodeId}`, undefined, owner);

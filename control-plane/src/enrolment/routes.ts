@@ -13,9 +13,10 @@ import {
 } from '../platform/index.js';
 import { askPage, decidePage, watchPage } from './activate-page.js';
 import * as authorizations from './authorizations.js';
+import { installScript, releaseIn } from './release.js';
 
 interface Wiring {
-  config: Pick<Config, 'publicUrl' | 'publicSsh'>;
+  config: Pick<Config, 'publicUrl' | 'publicSsh' | 'agentReleaseDir'>;
   database: Database;
   signer: Signer;
   random: authorizations.RandomBytes;
@@ -62,6 +63,23 @@ export function enrolmentRoutes(http: Http, { config, database, signer, random, 
     authorizations.approve(database, random, caller, params.userCode, body),
   );
   http.handle(api.denyEnrolment, async ({ caller, params }) => authorizations.deny(database, caller, params.userCode));
+
+  http.handle(api.installScript, async ({ request, response }) => {
+    const script = installScript(addressOf(request, config.publicUrl), await releaseIn(config.agentReleaseDir));
+    response
+      .type('text/x-shellscript')
+      .set({ 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' })
+      .send(script);
+    return undefined;
+  });
+
+  http.handle(api.agentRelease, async ({ params, response }) => {
+    const { file } = await releaseIn(config.agentReleaseDir);
+    // Nothing but what the manifest names: no other path leads anywhere.
+    if (params.file !== file) throw new Failure('not-found', `the agent of this control plane is ${file}`);
+    response.type('application/gzip').sendFile(file, { root: config.agentReleaseDir });
+    return undefined;
+  });
 
   const watch = (caller: Pick<Caller, 'tenantId'>, { userCode }: Enrolment) =>
     `/activate?watch=${encodeURIComponent(signer.sign('watch', { tenantId: caller.tenantId, userCode }, watchingMs))}`;

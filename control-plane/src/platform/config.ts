@@ -29,6 +29,7 @@ const schema = z.object({
     .optional()
     .describe('where jobs keep checkpoints'),
   IOCLOUD_SECRETS_DIR: z.string().min(1).describe('session-secret, seal-key, ssh_host_ed25519_key'),
+  IOCLOUD_AGENT_RELEASE_DIR: z.string().min(1).optional().describe('the packed agent that joining machines fetch'),
   IOCLOUD_BOOTSTRAP_FILE: z.string().optional().describe('JSON: first tenant, user, key and nodes'),
   IOCLOUD_PUBLIC_URL: z.url().optional().describe('how browsers reach this server, when not by host and port'),
   IOCLOUD_PUBLIC_SSH: z
@@ -76,6 +77,7 @@ export interface Config {
   /** A directory or a URL. */
   checkpointRoot: string;
   secretsDir: string;
+  agentReleaseDir: string | undefined;
   bootstrapFile: string | undefined;
   publicUrl: string | undefined;
   publicSsh: { host: string; port: number } | undefined;
@@ -128,6 +130,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     dataDir: value.IOCLOUD_DATA_DIR,
     checkpointRoot: value.IOCLOUD_CHECKPOINT_ROOT ?? resolve(value.IOCLOUD_DATA_DIR, 'checkpoints'),
     secretsDir: value.IOCLOUD_SECRETS_DIR,
+    agentReleaseDir: value.IOCLOUD_AGENT_RELEASE_DIR,
     bootstrapFile: value.IOCLOUD_BOOTSTRAP_FILE,
     publicUrl: value.IOCLOUD_PUBLIC_URL,
     publicSsh: hostAndPort(value.IOCLOUD_PUBLIC_SSH),
