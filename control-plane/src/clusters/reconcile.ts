@@ -22,8 +22,8 @@ import { idleness } from './idle.js';
 import { advance, type Transition } from './life.js';
 import { freeAddresses, headIp, wantOf } from './places.js';
 
-/** A Ray node that ran so long before it ended is no failed start: the next one need not wait. */
-const provenMs = 60_000;
+/** A Ray node that was ready for so long before it ended is no failed start: the next one need not wait. */
+const provenMs = 20_000;
 const longestBackoffMs = 60_000;
 /** How long a dead head's leases are kept while jobs still read the ends of their logs from its machine. */
 export const drainMs = 10_000;
@@ -59,7 +59,6 @@ export function courseOf(cluster: ClusterFacts, now: Date): Course {
   const ending = courseOfEnd(cluster.end, now);
   if (cluster.desired !== 'running' || ending?.stage === 'over') return endAll();
 
-  for (const lease of lose) if (lease.desired) noteFailure(course.retries, lease, now);
   const head = leases.find(lease => lease.role === 'head');
   if (!head?.desired) {
     if (leases.length > 0) return endAll();
