@@ -28,6 +28,8 @@ export class Steps<Request, Placement extends Priced> {
   );
   #timersSet = 0;
   #decisions: QueueDecision<Placement>[] = [];
+  /** In this run: of what was told to stop twice, two times may have come. */
+  readonly #forced = new Set<string>();
   #nowMs = Number.NEGATIVE_INFINITY;
 
   constructor(readonly books: Books<Request, Placement>) {}
@@ -52,6 +54,7 @@ export class Steps<Request, Placement extends Priced> {
     if (nowMs < this.#nowMs) throw new RangeError(`time went back from ${this.#nowMs} to ${nowMs}`);
     this.#nowMs = nowMs;
     this.#decisions = [];
+    this.#forced.clear();
     for (let due = this.#timers.first(); due && due.atMs <= nowMs; due = this.#timers.first()) {
       this.#timers.remove(due);
       this.#onTime(due);
@@ -85,7 +88,8 @@ export class Steps<Request, Placement extends Priced> {
     } else if (what === 'stop') {
       const due = entry.state === 'running' && (entry.held?.stopAtMs ?? Number.POSITIVE_INFINITY) <= this.#nowMs;
       if (due) this.#signal(entry, 'budget', null);
-    } else if (entry.state === 'stopping' && (entry.stop?.graceUntilMs ?? 0) <= this.#nowMs) {
+    } else if (entry.state === 'stopping' && (entry.stop?.graceUntilMs ?? 0) <= this.#nowMs && !this.#forced.has(id)) {
+      this.#forced.add(id);
       this.#decisions.push({ kind: 'force', id });
     }
   }
