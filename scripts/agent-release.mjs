@@ -5,8 +5,14 @@ import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 
 const programs = { main: 'worker-bootstrap/dist/main.js', join: 'worker-bootstrap/dist/join/main.js' };
-/** Bundled code that is CommonJS asks for Node's own modules by `require`. */
-const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+/** What bundled code that is CommonJS takes for granted. */
+const banner = [
+  "import { createRequire as ioCreateRequire } from 'node:module';",
+  "import { fileURLToPath as ioFileURLToPath } from 'node:url';",
+  'const require = ioCreateRequire(import.meta.url);',
+  'const __filename = ioFileURLToPath(import.meta.url);',
+  "const __dirname = ioFileURLToPath(new URL('.', import.meta.url));",
+].join('\n');
 
 /** Returns false where the archive that is there is of these sources already. `root`: of the checkout, built. */
 export async function packAgent(root) {

@@ -22,20 +22,24 @@ beforeEach(() => {
   said = '';
 });
 afterEach(async () => {
-  if (joining && joining.exitCode === null && joining.signalCode === null) {
-    const gone = once(joining, 'exit');
-    joining.kill('SIGTERM');
-    await gone;
-  }
+  if (joining) await interrupt(joining);
   await until('nothing of the machine runs', 30_000, () => processesNaming(directory).length === 0);
   rmSync(directory, { recursive: true, force: true });
 });
+
+/** As Ctrl-C does it: all of the line's processes are told. */
+async function interrupt(line: ChildProcess): Promise<void> {
+  if (line.pid === undefined || line.exitCode !== null || line.signalCode !== null) return;
+  const gone = once(line, 'exit');
+  process.kill(-line.pid, 'SIGINT');
+  await gone;
+}
 
 /** What a supplier types. */
 function install(...options: string[]): ChildProcess {
   const words = ['--foreground', '--dir', directory, '--ray-environment', stack.env.IOCLOUD_VENV ?? '', ...options];
   const line = `curl -fsSL ${stack.address}/install.sh | exec sh -s -- ${words.map(word => `'${word}'`).join(' ')}`;
-  joining = spawn('sh', ['-c', line], { stdio: ['ignore', 'pipe', 'pipe'], env: process.env });
+  joining = spawn('sh', ['-c', line], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   for (const stream of [joining.stdout, joining.stderr]) {
     stream?.on('data', (chunk: Buffer) => {
       said += chunk.toString();
@@ -44,10 +48,12 @@ function install(...options: string[]): ChildProcess {
   return joining;
 }
 
-const heard = (what: string, pattern: RegExp) =>
-  until(what, 60_000, () => pattern.exec(said)).catch((error: Error) => {
-    throw new Error(`${error.message}\n${said}`);
-  });
+const heard = async (what: string, pattern: RegExp) => {
+  const ended = () => joining !== undefined && joining.exitCode !== null;
+  const found = await until(what, 60_000, () => pattern.exec(said) ?? (ended() ? 'ended' : null)).catch(() => null);
+  if (found === null || found === 'ended') throw new Error(`in vain for ${what}; it said:\n${said}`);
+  return found;
+};
 
 test('one line and a code make a machine that runs jobs, and ends with nothing left', async () => {
   install('--cpus', '2');
@@ -76,9 +82,7 @@ test('it joins but once: the same line again starts its agent', async () => {
   const [, code = ''] = await heard('a code', /iocloud node approve ([A-Z]{4}-[A-Z]{4})/);
   await stack.iocloud('node', 'approve', code, '--name', 'again', '--yes');
   await heard('it to be connected', /again is connected/);
-  const gone = once(first, 'exit');
-  first.kill('SIGTERM');
-  await gone;
+  await interrupt(first);
   said = '';
   install();
   await heard('it to know', /has joined already/);
