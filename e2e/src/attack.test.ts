@@ -18,12 +18,20 @@ let cluster: any;
 let tenantId: string;
 let stranger: string;
 let viewer: string;
+/** Of a machine that joined us. */
+let userCode: string;
 beforeAll(async () => {
   stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '4' } });
   cluster = await stack.cluster('target');
   await stack.ended(await stack.submit('echo secret', { submission_id: 'mine', metadata: { 'io.cluster': 'target' } }));
   tenantId = (await stack.call('GET', '/v1/whoami')).body.tenant.id;
   stranger = (await stack.call('POST', '/v1/tenants', { name: 'mallory' })).body.apiKey.secret;
+  const { inventory } = (await stack.call('GET', '/v1/nodes')).body.items[0];
+  const { hostname, os, arch, cpuModel, cpus, memoryBytes, diskFreeBytes, devices } = inventory;
+  const machine = { hostname, os, arch, cpuModel, cpus, memoryBytes, diskFreeBytes, devices };
+  const asked = await stack.call('POST', '/v1/device-authorizations', { publicKey: newSshKeyPair().public, machine });
+  userCode = asked.body.userCode;
+  await stack.call('POST', `/v1/device-authorizations/${userCode}/approve`, { name: 'joined' });
   const { body: user } = await stack.call('POST', '/v1/users', { name: 'reader', role: 'viewer' });
   viewer = (
     await stack.call('POST', '/v1/api-keys', {
@@ -42,6 +50,7 @@ const pathOf = (route: Route) =>
     .replace('{clusterId}', cluster?.id)
     .replace('{nodeId}', cluster?.leases[0].nodeId)
     .replace('{tenantId}', tenantId)
+    .replace('{userCode}', userCode)
     .replace('{keyId}', `ak_${stack.apiKey.split('_')[1]}`)
     .replace('{protocol}', 'gcs')
     .replace('{name}', '_ray_pkg_0123456789abcdef.zip')
