@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { packAgent } from './agent-release.mjs';
 import { ensureEnvironment, exists } from './python-env.mjs';
 import { main, run, SetupError, step } from './steps.mjs';
+import { ensureWireguardGo } from './wireguard-go.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const home = resolve(root, process.env.IOCLOUD_HOME ?? '.iocloud');
@@ -89,12 +90,14 @@ main(async () => {
       tools,
     );
     await ensureChromium();
+    const wireguardGo = (await onPath('wireguard-go')) ?? (await ensureWireguardGo(tools));
     // What the test run is to be given, for the Makefile to read.
     process.stdout.write(
       [
         `IOCLOUD_VENV=${venvs.ray}`,
         `IOCLOUD_REDIS_VENV=${venvs.redis}`,
         `IOCLOUD_TEST_OLD_RAY_VENV=${venvs.oldRay}`,
+        `IOCLOUD_WIREGUARD_GO=${wireguardGo}`,
         '',
       ].join('\n'),
     );

@@ -13,6 +13,7 @@
  */
 import { z } from 'zod';
 import { clusterId, leaseId, nodeId } from './ids.js';
+import { meshNetwork, meshReport, relayDuty } from './mesh.js';
 import { inventory } from './nodes.js';
 import { maxTelemetrySamples, telemetrySample } from './telemetry.js';
 
@@ -38,7 +39,9 @@ export const leaseSpec = z.object({
   ordinal: z.int(),
   rayVersion: z.string(),
   authToken: z.string().describe("the cluster's own Ray token"),
-  nodeIp: z.ipv4().describe('address inside the cluster on this machine, in 127.0.0.0/8'),
+  nodeIp: z
+    .ipv4()
+    .describe('address inside the cluster: in 127.0.0.0/8 where all of it is on one machine, else in its network'),
   headIp: z.ipv4().describe('address of the head; equal to nodeIp for the head'),
   cpus: z.number(),
   memoryBytes: z.int().nullable(),
@@ -93,12 +96,21 @@ export const agentMessage = z.discriminatedUnion('type', [
       .min(1)
       .max(maxTelemetrySamples),
   }),
+  meshReport.extend({ type: z.literal('mesh') }),
 ]);
 export type AgentMessage = z.infer<typeof agentMessage>;
 
 export const controlMessage = z.discriminatedUnion('type', [
-  /** The whole truth for this machine: any lease not named here is to be ended and its data wiped. */
-  z.object({ type: z.literal('desired'), revision: z.int(), leases: z.array(leaseSpec) }),
+  /** The whole truth for this machine: any lease or network not named here is to be ended and its data wiped. */
+  z.object({
+    type: z.literal('desired'),
+    revision: z.int(),
+    leases: z.array(leaseSpec),
+    /** Networks of the clusters that it carries a part of, where these stand on several machines. */
+    networks: z.array(meshNetwork).default([]),
+    /** For whom it relays and observes; null: for nobody. */
+    relay: relayDuty.nullable().default(null),
+  }),
   /**
    * This heartbeat is on record. Unless a later one follows within `fenceAfterMs` of its sending, the machine's Ray nodes
    * end themselves: see fencing.ts.
@@ -135,6 +147,8 @@ export const streamRequest = z.discriminatedUnion('kind', [
    * proves that it got them, and `up` bytes.
    */
   z.object({ kind: z.literal('measure') }),
+  /** Datagrams of a cluster's network, to and from its other machines by way of the control plane: wire/datagrams.ts. */
+  z.object({ kind: z.literal('mesh'), clusterId }),
 ]);
 export type StreamRequest = z.infer<typeof streamRequest>;
 

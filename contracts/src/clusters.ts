@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { clusterId, leaseId, nodeId } from './ids.js';
 import { clusterLoad } from './load.js';
+import { meshPath } from './mesh.js';
 import { microUsd, priorityClass, requirements } from './requirements.js';
 import { dnsLabel, nodeResources } from './resources.js';
 
@@ -121,6 +122,22 @@ export const clusterLease = z
   .meta({ id: 'ClusterLease' });
 export type ClusterLease = z.infer<typeof clusterLease>;
 
+/** The WireGuard network of a cluster that stands on several machines. */
+export const clusterNetwork = z
+  .object({
+    members: z.array(
+      z.object({
+        nodeId,
+        addresses: z.string().describe('its part of the network, such as 100.64.2.0/24'),
+        paths: z
+          .array(z.object({ nodeId, path: meshPath }))
+          .describe('how it reaches the others, as its agent last said'),
+      }),
+    ),
+  })
+  .meta({ id: 'ClusterNetwork' });
+export type ClusterNetwork = z.infer<typeof clusterNetwork>;
+
 export const cluster = z
   .object({
     id: clusterId,
@@ -132,6 +149,7 @@ export const cluster = z
     observedGeneration: z.int().describe('the generation that the status speaks of'),
     conditions: z.array(condition),
     leases: z.array(clusterLease),
+    network: clusterNetwork.nullable().describe('null while all of it is on one machine'),
     load: clusterLoad
       .nullable()
       .describe('what its Ray reported last; null while it is not ready, or its head has not been heard for a while'),

@@ -13,6 +13,7 @@ export * from './ids.js';
 export * from './io-metadata.js';
 export * from './jobs.js';
 export * from './load.js';
+export * from './mesh.js';
 export * from './nodes.js';
 export * from './openapi.js';
 export * from './permissions.js';

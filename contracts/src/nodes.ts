@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { nodeId } from './ids.js';
 import { nodeLoad } from './load.js';
+import { meshEndpoint } from './mesh.js';
 import {
   acceleratorVendor,
   compliance,
@@ -42,6 +43,10 @@ export const inventory = z
     pythonVersion: z.string(),
     isolation,
     isolationReason: z.string().describe('why the machine isolates no better, or empty'),
+    mesh: z
+      .object({ able: z.boolean(), reason: z.string().describe('by what it is able, or why it is not') })
+      .optional()
+      .describe('whether it can carry a part of a cluster that stands on several machines; absent: it has not said'),
   })
   .meta({ id: 'Inventory' });
 export type Inventory = z.infer<typeof inventory>;
@@ -60,6 +65,14 @@ export const nodeTerms = z
     interconnect: interconnect.nullable().default(null).describe("null: what the accelerators' data sheet says"),
     fabric: fabric.nullable().default(null),
     compliance: z.array(compliance).max(16).default([]),
+    relayAddress: meshEndpoint
+      .refine(endpoint => Number(endpoint.slice(endpoint.lastIndexOf(':') + 1)) < 65_535, 'the next port is needed too')
+      .nullable()
+      .default(null)
+      .describe(
+        'where it can be reached by UDP from everywhere, such as 192.0.2.7:51900, and at the next port too: it then helps ' +
+          'machines behind NAT to find each other, and relays what cannot go directly',
+      ),
     microUsdPerGpuHour: microUsd.default(0).describe('price of an accelerator for an hour, micro-USD'),
     microUsdPerCpuHour: microUsd.default(0).describe('price of a logical CPU for an hour, micro-USD'),
   })

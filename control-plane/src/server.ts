@@ -24,6 +24,7 @@ import {
   telemetrySweep,
 } from './inventory/index.js';
 import { createJobs, queueUseOf } from './jobs/index.js';
+import { createMesh } from './mesh/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
   type Config,
@@ -59,6 +60,16 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const refusals = new Refusals(database, log, Date.now);
   const evidence = evidenceSweep({ database, log });
 
+  const mesh = createMesh({
+    database,
+    machines: {
+      changeDesired: (tx, nodeId) => inventory.machines.changeDesired(tx, nodeId),
+      openStream: (nodeId, request) => inventory.machines.openStream(nodeId, request),
+    },
+    secret: secrets.sealKey,
+    log,
+  });
+
   // Clusters, machines and jobs know each other only by the interfaces in ports.ts; each is reached late, by a closure.
   const clusterDomain = createClusters({
     config,
@@ -79,6 +90,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       draining: db => inventory.machines.draining(db),
       openStream: (nodeId, request) => inventory.machines.openStream(nodeId, request),
     },
+    mesh,
     reputation,
     activity: {
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
@@ -90,6 +102,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const inventory = new Inventory({
     database,
     leaseBook: clusterDomain.leaseBook,
+    mesh,
     log,
     ssh: { host: config.sshHost, port: config.sshPort, hostKey: secrets.sshHostKey },
     nodeLostSeconds: config.nodeLostSeconds,
@@ -188,6 +201,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await evidence.stop();
       await jobDomain.stop();
       await clusterDomain.stop();
+      mesh.stop();
       await inventory.stop();
       await refusals.stop();
       signals.close();

@@ -1,6 +1,6 @@
 /** The agent: keeps connected, tells what it sees, and brings its machine to what is desired. */
 import { loadavg } from 'node:os';
-import { Readable } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import {
   agentProtocolVersion,
   type ControlMessage,
@@ -15,6 +15,7 @@ import { diskFreeBytes, memoryAvailableBytes, takeInventory } from './inventory/
 import { awaitJobLog, followLog, isSafeSubmissionId, openJobLog, readLog } from './job-log/index.js';
 import { Leases, uptimeSeconds } from './leases/index.js';
 import type { Logger } from './log.js';
+import { Mesh } from './mesh/index.js';
 import { Sandbox } from './sandbox/index.js';
 import { Telemetry } from './telemetry/index.js';
 import { agentVersion } from './version.js';
@@ -44,18 +45,26 @@ export class Agent {
     readonly sandbox: Sandbox,
     readonly leases: Leases,
     readonly telemetry: Telemetry,
+    readonly mesh: Mesh,
     readonly log: Logger,
   ) {}
 
   /** Looks at the machine and adopts what runs on it. Throws with the reason when the machine cannot be used. */
   static async create(config: AgentConfig, log: Logger): Promise<Agent> {
     const { privateKey } = readDeviceKey(config.deviceKeyFile);
+    let agent: Agent | undefined;
     const sandbox = await Sandbox.choose(config, log);
-    const inventory = await takeInventory(config, sandbox, log);
-    const onChange = () => agent.#observe();
-    const leases = new Leases(config, sandbox, inventory.devices, inventory.memoryBytes, onChange, log);
-    const telemetry = new Telemetry(inventory.devices, config.stateDir, () => agent.#report(), log);
-    const agent: Agent = new Agent(config, inventory, privateKey, sandbox, leases, telemetry, log);
+    const mesh = await Mesh.open(config, sandbox, () => agent?.sendMesh(), log);
+    const inventory = await takeInventory(config, sandbox, mesh, log);
+    const onChange = () => {
+      if (agent) agent.#observe();
+    };
+    const leases = new Leases(config, sandbox, mesh, inventory.devices, inventory.memoryBytes, onChange, log);
+    const onSample = () => {
+      if (agent) agent.#report();
+    };
+    const telemetry = new Telemetry(inventory.devices, config.stateDir, onSample, log);
+    agent = new Agent(config, inventory, privateKey, sandbox, leases, telemetry, mesh, log);
     await leases.open();
     await telemetry.start();
     return agent;
@@ -105,6 +114,7 @@ export class Agent {
     this.#observe();
     this.#reporting = false;
     this.#report();
+    this.sendMesh();
     const heart = setInterval(() => void this.#beat(connection), heartbeatIntervalMs);
     const reason = await connection.closed;
     clearInterval(heart);
@@ -137,6 +147,12 @@ export class Agent {
     this.#connection?.send({ type: 'observed', revision, leases: this.leases.observations() });
   }
 
+  /** What has become of the networks. */
+  sendMesh(): void {
+    const { networks, seen, observerKey } = this.mesh.report();
+    this.#connection?.send({ type: 'mesh', networks, seen, observerKey });
+  }
+
   /** One message at a time: the next goes when this one is on record. */
   #report(): void {
     const pending = this.#reporting ? null : this.telemetry.pending();
@@ -163,11 +179,17 @@ export class Agent {
       return;
     }
     this.#desires = this.#desires
-      .then(() => (this.#stopped.signal.aborted ? undefined : this.leases.desire(message.revision, message.leases)))
+      .then(() => (this.#stopped.signal.aborted ? undefined : this.#desire(message)))
       .catch((error: unknown) => {
         this.log.error({ error: String(error) }, 'a desired state could not be taken in; asking for it anew');
         this.#connection?.end();
       });
+  }
+
+  /** Networks first, as Ray nodes wait for theirs. */
+  async #desire({ revision, leases, networks, relay }: Extract<ControlMessage, { type: 'desired' }>): Promise<void> {
+    await this.mesh.desire(networks, relay);
+    await this.leases.desire(revision, leases);
   }
 
   #extendFence(beat: number, fenceAfterMs: number): void {
@@ -185,6 +207,11 @@ export class Agent {
       if (target === 'unknown') throw new StreamFault('not-found', `no head of lease ${leaseId} is on this machine`);
       if (target === 'not-ready') throw new StreamFault('not-ready', `the head of lease ${leaseId} is not ready`);
       return target;
+    },
+    mesh: (clusterId: string, stream: Duplex) => {
+      const carried = this.mesh.carry(clusterId, stream);
+      if (!carried) throw new StreamFault('not-found', `no network of cluster ${clusterId} is on this machine`);
+      return carried;
     },
     jobLog: async (request: Extract<StreamRequest, { kind: 'job-log' }>, signal: AbortSignal) => {
       const { clusterId, submissionId, fromByte, follow } = request;

@@ -34,6 +34,8 @@ export const agentConfig = z.strictObject({
   simulatedDevices: z.array(simulatedDevices).default([]),
   /** auto: namespaces where the machine allows them, else tokens alone. namespace: refuse to start without. */
   isolation: z.enum(['auto', 'namespace', 'token-only']).default('auto'),
+  /** wireguard-go, for clusters that stand on several machines. Absent: the one on the PATH. */
+  wireguardGo: absolutePath.optional(),
   /** What SIGTERM does to running Ray nodes: false ends them, true leaves them for the next start to adopt. */
   keepLeases: z.boolean().default(false),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),

@@ -16,6 +16,17 @@ function countInWords({ count, minCount = 0, maxCount, idleTimeoutSeconds }: Wor
   return `${count}, between ${minCount} and ${maxCount} (idle ${idleTimeoutSeconds ?? defaultWorkerIdleSeconds} s)`;
 }
 
+function networkTable({ members }: NonNullable<Cluster['network']>): string {
+  return table(
+    ['machine', 'addresses', 'reaches'],
+    members.map(({ nodeId, addresses, paths }) => [
+      nodeId,
+      addresses,
+      paths.map(({ nodeId: to, path }) => `${to} ${path === 'none' ? 'not yet' : path}`).join(', ') || '-',
+    ]),
+  );
+}
+
 export function clusterTable(clusters: readonly Cluster[], nowMs: number): string {
   if (clusters.length === 0) {
     return [
@@ -98,6 +109,7 @@ export function clusterDetails(cluster: Cluster, nowMs: number): string {
       ),
     );
   }
+  if (cluster.network) parts.push(networkTable(cluster.network));
   if (cluster.phase === 'ready') {
     parts.push(
       `run a job on it:   ray job submit --metadata-json '{"io.cluster":"${spec.name}"}' --working-dir . -- python main.py\n` +

@@ -19,6 +19,7 @@ export interface TermOptions {
   interconnect?: string;
   fabric?: string;
   compliance?: string;
+  relay?: string;
   gpuPrice?: number;
   cpuPrice?: number;
 }
@@ -36,6 +37,10 @@ export function withTermOptions(command: Command): Command {
     )
     .option('--fabric <kind>', 'to other machines: ethernet, roce or infiniband')
     .option('--compliance <list>', 'certificates: soc2, hipaa, gdpr, iso27001, e2e-encrypted')
+    .option(
+      '--relay <address:port>',
+      'where it can be reached by UDP from everywhere, there and at the next port: it then helps and relays for machines behind NAT',
+    )
     .option('--gpu-price <usd>', 'price of an accelerator for an hour, in dollars', argument(parseDollars))
     .option('--cpu-price <usd>', 'price of a logical CPU for an hour, in dollars', argument(parseDollars))
     .addHelpText('after', '\n`none` takes back what was said, as in --country none. What is not named stays.');
@@ -52,6 +57,7 @@ export function changedTerms(options: TermOptions): Changes {
     interconnect: cleared(options.interconnect),
     fabric: cleared(options.fabric),
     compliance: options.compliance === 'none' ? [] : options.compliance?.split(',').map(item => item.trim()),
+    relayAddress: cleared(options.relay),
     microUsdPerGpuHour: options.gpuPrice,
     microUsdPerCpuHour: options.cpuPrice,
   };
@@ -89,6 +95,7 @@ export function termLines(terms: NodeTerms): [string, string][] {
     ['place', place.filter(Boolean).join(', ')],
     ['network', network.filter(Boolean).join(', ')],
     ['certificates', terms.compliance.join(', ')],
+    ['relays at', terms.relayAddress ?? ''],
   ];
   const price = `$${usdInWords(terms.microUsdPerGpuHour)} per accelerator and hour, $${usdInWords(terms.microUsdPerCpuHour)} per CPU and hour`;
   return [...lines.filter(([, words]) => words !== ''), ['price', price]];

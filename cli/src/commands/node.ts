@@ -55,12 +55,16 @@ export function nodeDetails(node: Node, nowMs: number): string {
       ['disk', `${bytes(inventory.diskFreeBytes)} free`],
       ['ray', inventory.rayVersions.join(', ') || 'none installed'],
       ['python', inventory.pythonVersion],
+      ['networks', meshInWords(inventory.mesh)],
       ['isolation', `${inventory.isolation}${inventory.isolationReason ? ` (${inventory.isolationReason})` : ''}`],
     ]),
   ];
   parts.push(...deviceTables(node));
   return parts.join('\n\n');
 }
+
+const meshInWords = (mesh: NonNullable<Node['inventory']>['mesh']) =>
+  mesh ? `${mesh.able ? 'joins other machines in a cluster' : 'only clusters of its own'}: ${mesh.reason}` : 'not said';
 
 export function drainInWords(node: Node): string {
   return [

@@ -71,6 +71,7 @@ export function writeAgentConfig(settings: Settings, identity: Identity, sshPort
     deviceKeyFile: identity.deviceKeyFile,
     stateDir: join(settings.home, 'agent'),
     rayEnvironments: { [rayVersion]: settings.venv },
+    ...(settings.wireguardGo === undefined ? {} : { wireguardGo: settings.wireguardGo }),
     ...(settings.nodeCpus === undefined ? {} : { cpus: settings.nodeCpus }),
     ...(settings.nodeMemoryBytes === undefined ? {} : { memoryBytes: settings.nodeMemoryBytes }),
     ...(settings.simulatedDevices.length === 0 ? {} : { simulatedDevices: settings.simulatedDevices }),

@@ -18,6 +18,8 @@ export interface Settings {
   redisVenvs: string[];
   databaseUrl: string | undefined;
   redisUrl: string | undefined;
+  /** Absent: the agent looks for it on the PATH. */
+  wireguardGo: string | undefined;
   nodeCpus: number | undefined;
   nodeMemoryBytes: number | undefined;
   simulatedDevices: SimulatedDevice[];
@@ -69,6 +71,7 @@ export function parseSettings(env: Record<string, string | undefined>): Settings
     redisVenvs: (env.IOCLOUD_REDIS_VENV || join(home, 'redis-venv')).split(delimiter),
     databaseUrl: env.DATABASE_URL || undefined,
     redisUrl: env.REDIS_URL || undefined,
+    wireguardGo: env.IOCLOUD_WIREGUARD_GO ? resolve(env.IOCLOUD_WIREGUARD_GO) : undefined,
     nodeCpus: amount('IOCLOUD_NODE_CPUS', env.IOCLOUD_NODE_CPUS),
     nodeMemoryBytes: amount('IOCLOUD_NODE_MEMORY_BYTES', env.IOCLOUD_NODE_MEMORY_BYTES),
     simulatedDevices: parseSimulatedDevices(env.IOCLOUD_SIMULATED_GPUS),

@@ -1,5 +1,6 @@
 /** How bytes travel between control plane and agent. */
 export * from './byte-reader.js';
 export * from './channel-stream.js';
+export * from './datagrams.js';
 export * from './lines.js';
 export * from './ssh-key.js';

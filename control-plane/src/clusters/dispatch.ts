@@ -66,8 +66,9 @@ async function takingJobs(
 ): Promise<ClusterView[]> {
   const draining = await machines.draining(db);
   const silent = new Set(await machines.silentSince(db, heartbeatTimeoutMs / 1000));
-  return views.flatMap(({ view, nodeIds, headNodeId, endsSoon }) => {
-    const drain = nodeIds.map(id => draining.get(id)).find(one => one !== undefined);
+  return views.flatMap(({ view, headNodeId, endsSoon }) => {
+    // One that only carries workers is left without the cluster.
+    const drain = headNodeId && draining.get(headNodeId);
     if (drain && view.origin === 'job') return [];
     if (drain) return [notReady(view, `its machine ${drain.name} is being drained`)];
     if (endsSoon) return [notReady(view, `${view.name} is stopped: ${endsSoon}`)];
@@ -84,7 +85,6 @@ function notReady(view: ClusterView, waitingFor: string): ClusterView {
 
 interface LiveCluster {
   view: ClusterView;
-  nodeIds: NodeId[];
   headNodeId: NodeId | undefined;
   /** Why it will be stopped within seconds; jobs that run there have been asked to move. */
   endsSoon: string | undefined;
@@ -116,7 +116,6 @@ async function everyLive(
     const own = leases.get(row.id) ?? [];
     return {
       view: toView(row, own, loads.get(row.id)),
-      nodeIds: own.map(lease => lease.node_id),
       headNodeId: own.find(lease => lease.role === 'head')?.node_id,
       endsSoon: row.conditions.find(({ type }) => type === 'Ending')?.message,
     };
@@ -277,7 +276,7 @@ export const explainForJob =
     return explainPlacement(db, wiring, dryRun, wiring.now().getTime());
   };
 
-/** What the cluster holds of its machine, as a machine of its own, to hold requirements against. */
+/** What the cluster holds of its machine (that of its head), as a machine of its own, to hold requirements against. */
 export const groundsOf =
   (wiring: Pick<LoopWiring, 'machines'>): Clusters['groundsOf'] =>
   async (db, clusterIds) => {
@@ -287,14 +286,16 @@ export const groundsOf =
     const machines = new Map((await wiring.machines.read(db, [...nodeIds])).map(machine => [machine.nodeId, machine]));
     return new Map(
       leases.flatMap(([clusterId, rows]) => {
-        const machine = machines.get(rows[0]?.node_id ?? ('' as NodeId));
+        const home = rows.find(row => row.role === 'head')?.node_id ?? rows[0]?.node_id;
+        const machine = home && machines.get(home);
         if (!machine) return [];
-        const indices = new Set(rows.flatMap(row => row.spec.deviceIndices));
+        const here = rows.filter(row => row.node_id === home);
+        const indices = new Set(here.flatMap(row => row.spec.deviceIndices));
         const part = {
           ...machine,
           // Its own leases are on it whatever becomes of the machine otherwise.
           schedulable: true,
-          cpus: rows.reduce((sum, row) => sum + row.cpus, 0),
+          cpus: here.reduce((sum, row) => sum + row.cpus, 0),
           devices: machine.devices.filter(({ index }) => indices.has(index)),
         };
         return [[clusterId, fleetNodeOf(part)] as const];

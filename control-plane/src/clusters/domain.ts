@@ -1,6 +1,7 @@
 /** Joins the parts of the domain and gives its loop to the wake-ups. */
 import type { Cluster, ClusterId, NodeId, TenantId } from '@iocloud/contracts';
 import type { LeaseBook, Machines, Reputation } from '../inventory/index.js';
+import type { MeshBook } from '../mesh/index.js';
 import type { Config, Database, Http, Logger, Seal, Signals, Signer, TopicHandler } from '../platform/index.js';
 import { dashboardRoutes } from './dashboard/index.js';
 import { explainForJob, groundsOf, hold, live, provisionForJob } from './dispatch.js';
@@ -22,6 +23,7 @@ export interface ClusterWiring {
   database: Database;
   /** May resolve late: nothing is called before the server has started. */
   machines: Machines;
+  mesh: Pick<MeshBook, 'seats' | 'hold'>;
   activity: ClusterActivity;
   reputation: Reputation;
   signals: Pick<Signals, 'send'>;

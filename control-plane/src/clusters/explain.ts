@@ -12,6 +12,7 @@ import {
 } from '../core/matching/index.js';
 import type { Machines } from '../inventory/ports.js';
 import type { Queryable } from '../platform/index.js';
+import { canJoin, placeApart, requestApart } from './apart.js';
 import type { Offers } from './facts.js';
 import type { ClusterActivity } from './ports.js';
 import { leased, leasedIfIdleGo } from './room.js';
@@ -42,23 +43,33 @@ export async function explainPlacement(
   const used = await leased(db, ids);
   const offers: Offers = enrolled.map(machine => ({ ...machine, used: used.get(machine.nodeId) ?? empty }));
   const request = requestOf(dryRun.tenantId, dryRun.wants, dryRun.rayVersion, dryRun.requirements);
-  const now = fleetOf(offers).explain(request);
+  const now = explained(offers, request, dryRun);
   if (now.satisfiable) {
     const price = now.placement?.microUsdPerHour ?? null;
     return answer('now', now.summary, now, request, offers, new Date(nowMs + provisioningMs), price);
   }
   const { whose: tenantId, isUrgent } = dryRun;
   const roomier = await leasedIfIdleGo(db, activity, ids, { tenantId, isUrgent, now: new Date(nowMs) });
-  const soon = fleetOf(offers.map(offer => ({ ...offer, used: roomier.get(offer.nodeId) ?? empty }))).explain(request);
+  const freed = offers.map(offer => ({ ...offer, used: roomier.get(offer.nodeId) ?? empty }));
+  const soon = explained(freed, request, dryRun);
   if (soon.satisfiable) {
     const startAt = new Date(nowMs + releasingMs + provisioningMs);
     const message = `${soon.summary}, once idle clusters have made room`;
     return answer('now', message, soon, request, offers, startAt, soon.placement?.microUsdPerHour ?? null);
   }
   const emptied = offers.map(offer => ({ ...offer, schedulable: true, used: empty }));
-  const ever = fleetOf(emptied).explain(request);
+  const ever = explained(emptied, request, dryRun);
   if (!ever.satisfiable) return answer('never', refusalInWords(ever), ever, request, offers, null, null);
   return answer('later', now.summary, now, request, offers, null, null);
+}
+
+/** On one machine, or on several where that is the only way and they can join a network. */
+function explained(offers: Offers, request: PlacementRequest, dryRun: DryRun): FleetExplanation {
+  const together = fleetOf(offers).explain(request);
+  if (together.satisfiable || dryRun.wants.length === 1) return together;
+  const online = offers.filter(offer => offer.schedulable);
+  if ('refused' in placeApart(dryRun, online)) return together;
+  return fleetOf(online.filter(canJoin)).explain(requestApart(dryRun));
 }
 
 function answer(

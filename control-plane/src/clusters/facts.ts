@@ -8,9 +8,12 @@ import type {
   LeaseId,
   LeasePhase,
   NodeId,
+  Requirements,
+  TenantId,
 } from '@iocloud/contracts';
 import type { Offer } from '../core/matching/index.js';
 import type { Machine } from '../inventory/ports.js';
+import type { Seats } from '../mesh/index.js';
 import type { End, Spending } from './ending.js';
 
 export const headGroup = 'head';
@@ -49,12 +52,14 @@ export type Retries = Record<string, Retry>;
 
 export interface ClusterFacts {
   id: ClusterId;
+  tenantId: TenantId;
   name: string;
   origin: 'user' | 'job';
   desired: 'running' | 'stopped' | 'deleted';
   phase: ClusterPhase;
   generation: number;
   rayVersion: string;
+  requirements: Requirements | undefined;
   places: Place[];
   idleTimeoutSeconds: number | null;
   budgetMicroUsd: number | null;
@@ -67,6 +72,8 @@ export interface ClusterFacts {
   readyAt: Date | null;
   directBusyAt: Date | null;
   leases: LeaseFacts[];
+  /** The machines of its network; none while all of it is on one machine. */
+  seats: Seats;
   /** Nodes that have been silent for too long. */
   silentNodes: ReadonlySet<NodeId>;
   /** Nodes that shall be left, with the time at which what is still there is ended. */
@@ -123,6 +130,8 @@ export interface Plan {
   /** Leases of silent machines: released without confirmation. */
   lose: LeaseId[];
   start: NewLease[];
+  /** Which machines belong to its network from now on. */
+  seats: ReadonlyMap<NodeId, number>;
   /** What did not fit, with the reason; idle clusters may make room for it. */
   refused: { places: Place[]; nodeId: NodeId | null; message: string } | null;
   /** The idle time is over: ask the head, which may run jobs that came past us. */
@@ -136,5 +145,15 @@ export interface Plan {
   lines: Line[];
 }
 
-/** The machines that may be used, with what is taken on them; null while nobody has looked. */
+/** The machines that may be used, with what is taken on them. */
 export type Offers = (Offer & Machine)[];
+
+/** What is known of machines where something is to be placed. */
+export interface Ground {
+  /** Those of which one may carry all that is wanted, with what its requirements accept; none where none will do. */
+  offers: Offers;
+  /** All, as they are. */
+  all: Offers;
+  /** Why there are no offers. */
+  unsuitable: string | null;
+}

@@ -4,6 +4,7 @@ import type { Duplex, Readable } from 'node:stream';
 import type { ClusterId, LeaseId, NodeId, StreamRequest } from '@iocloud/contracts';
 import { type Machines, StreamRefused } from '../inventory/index.js';
 import { inOrderOf, type Logger, lookUp, type Queryable, type Seal } from '../platform/index.js';
+import { firstToSpeak } from './first-to-speak.js';
 import { type Clusters, HeadUnavailable } from './ports.js';
 import { asSocket } from './stream-socket.js';
 
@@ -44,7 +45,7 @@ interface HeadRow {
   sealed_token: Buffer;
 }
 
-/** The head, or whatever of the cluster is left. All of it is on one machine. */
+/** The head, or whatever of the cluster is left. */
 const headRow = lookUp<ClusterId, HeadRow>(async (db, clusterIds) => {
   const { rows } = await db.query<HeadRow>({
     name: 'cluster-heads',
@@ -92,10 +93,26 @@ export class Heads {
   }
 
   readonly jobLog: Clusters['jobLog'] = async (clusterId, submissionId, fromByte, follow): Promise<Readable> => {
-    const row = await headRow(this.database, clusterId);
-    if (!row) throw new HeadUnavailable('gone', `nothing of cluster ${clusterId} runs any more`);
-    return this.#open(row.node_id, { kind: 'job-log', clusterId, submissionId, fromByte, follow });
+    const nodeIds = await this.#machinesOf(clusterId);
+    if (nodeIds.length === 0) throw new HeadUnavailable('gone', `nothing of cluster ${clusterId} runs any more`);
+    const request = { kind: 'job-log', clusterId, submissionId, fromByte, follow } as const;
+    const opened = await Promise.allSettled(nodeIds.map(nodeId => this.#open(nodeId, request)));
+    const streams = opened.flatMap(one => (one.status === 'fulfilled' ? [one.value] : []));
+    // Without `follow` only the machine answers that has the log; with it all do, and one will have something to say.
+    if (streams.length > 0) return firstToSpeak(streams);
+    throw (opened[0] as PromiseRejectedResult).reason;
   };
+
+  /** That of the head first. A driver runs there, or on any machine of the cluster where its job asks for resources. */
+  async #machinesOf(clusterId: ClusterId): Promise<NodeId[]> {
+    const { rows } = await this.database.query<{ node_id: NodeId }>({
+      name: 'machines-of-cluster',
+      text: `SELECT node_id FROM leases WHERE cluster_id = $1 AND released_at IS NULL
+             GROUP BY node_id ORDER BY min(role), node_id`,
+      values: [clusterId],
+    });
+    return rows.map(row => row.node_id);
+  }
 
   async #readyHead(clusterId: ClusterId): Promise<HeadRow> {
     const row = await headRow(this.database, clusterId);

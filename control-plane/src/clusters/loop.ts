@@ -7,12 +7,14 @@ import { type ClusterId, type LeaseId, type NodeId, newId, type TenantId } from 
 import { restricted, suitable, suitableIfEmpty } from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines, Reputation } from '../inventory/index.js';
+import type { MeshBook, Seats } from '../mesh/index.js';
 import { type Transaction, wake } from '../platform/index.js';
 import { endOf } from './ending.js';
-import type { ClusterFacts, NewLease, Offers, Plan } from './facts.js';
+import type { ClusterFacts, Ground, NewLease, Plan } from './facts.js';
 import { loadsOf } from './load-store.js';
 import type { MachineMirror } from './machine-mirror.js';
 import { placesOf, type Standing, wantOf } from './places.js';
+import { isMeshed } from './placing.js';
 import type { ClusterActivity } from './ports.js';
 import { courseOf, reconcile } from './reconcile.js';
 import { loadOffers, lockPlacement, releaseIdle } from './room.js';
@@ -22,6 +24,7 @@ import { comesLater } from './turn.js';
 export interface LoopWiring {
   machines: Machines;
   mirror: MachineMirror;
+  mesh: Pick<MeshBook, 'seats' | 'hold'>;
   activity: ClusterActivity;
   reputation: Reputation;
   random(n: number): Uint8Array;
@@ -31,6 +34,9 @@ export interface LoopWiring {
   /** Where tenants' jobs keep checkpoints: a directory or a URL. */
   checkpointRoot: string;
 }
+
+/** Of very many machines those are read that would carry so many of the Ray nodes, each by itself. */
+const mostAskedApart = 64;
 
 export interface Step {
   tenantId: TenantId;
@@ -53,45 +59,26 @@ export async function step(
   const row = rows[0];
   if (!row) return null;
   const facts = await readFacts(tx, wiring, row, idleConfirmed, now);
-  let offers: Offers | null = null;
-  let unsuitable: string | null = null;
   const course = courseOf(facts, now);
-  const { requirements } = row.spec;
-  const { rayVersion } = facts;
-  let isPart = false;
-  const all = async () => {
-    await lockPlacement(tx);
-    const ask = { wants: course.want.map(wantOf), rayVersion, requirements };
-    const also = course.nodeId === null ? [] : [course.nodeId];
-    const found = await loadOffers(tx, wiring, row.tenant_id, [ask], also);
-    isPart = found.isPart;
-    return found.offers;
-  };
-  if (course.want.length > 0 && requirements && course.nodeId === null) {
-    const need = { wants: course.want.map(wantOf), rayVersion, tenantId: row.tenant_id };
-    const machines = await all();
-    const found = suitable(machines, requirements, { ...need, isPart });
-    if ('refused' in found) unsuitable = found.refused;
-    offers = 'refused' in found ? [] : found.offers;
-  } else if (course.want.length > 0) {
-    offers = await all();
-    if (requirements) offers = offers.map(offer => restricted(offer, requirements));
+  const isNew = course.nodeId === null && !course.isMeshed;
+  const look = () => lookAround(tx, wiring, row, course, isNew);
+  let ground = course.want.length > 0 ? await look() : null;
+  let plan = reconcile(facts, ground, now);
+  if (isNew && (await comesLater(tx, row, plan, ground?.offers ?? [], now))) {
+    ground = { offers: [], all: [], unsuitable: 'a cluster that comes first waits for the machine that would do' };
+    plan = reconcile(facts, ground, now);
   }
-  let plan = reconcile(facts, offers, now, unsuitable);
-  if (course.nodeId === null && (await comesLater(tx, row, plan, offers ?? [], now))) {
-    offers = [];
-    plan = reconcile(facts, offers, now, 'a cluster that comes first waits for the machine that would do');
-  }
-  await write(tx, wiring, row, plan, now);
-  if (plan.refused && offers) {
+  await write(tx, wiring, row, facts, plan, now);
+  if (plan.refused && ground) {
     const { nodeId, places } = plan.refused;
+    const { requirements, rayVersion } = facts;
     const need = { wants: places.map(wantOf), rayVersion, tenantId: row.tenant_id };
     await releaseIdle(
       tx,
       wiring.activity,
-      unsuitable === null || !requirements
-        ? offers.filter(offer => nodeId === null || offer.nodeId === nodeId)
-        : suitableIfEmpty(await all(), requirements, need),
+      ground.unsuitable === null || !requirements
+        ? ground.offers.filter(offer => nodeId === null || offer.nodeId === nodeId)
+        : suitableIfEmpty((await look()).all, requirements, need),
       {
         wants: places.map(wantOf),
         rayVersion,
@@ -102,6 +89,30 @@ export async function step(
     );
   }
   return { tenantId: row.tenant_id, idleTimeoutSeconds: facts.idleTimeoutSeconds, plan };
+}
+
+/** The machines that matter for what is wanted, under the placement lock. */
+async function lookAround(
+  tx: Transaction,
+  wiring: LoopWiring,
+  row: ClusterRow,
+  course: ReturnType<typeof courseOf>,
+  isNew: boolean,
+): Promise<Ground> {
+  const { requirements, rayVersion } = row.spec;
+  const wants = course.want.map(wantOf);
+  await lockPlacement(tx);
+  // All on one machine, or each where it fits beside those before it.
+  const together = wants.length > 1 && !course.isMeshed ? [wants] : [];
+  const apart = wants.length > 1 || course.isMeshed ? wants.slice(0, mostAskedApart).map(want => [want]) : [wants];
+  const asks = [...together, ...apart].map(some => ({ wants: some, rayVersion, requirements }));
+  const also = course.nodeId === null ? [] : [course.nodeId];
+  const { offers: all, isPart } = await loadOffers(tx, wiring, row.tenant_id, asks, also);
+  if (!requirements) return { offers: all, all, unsuitable: null };
+  if (!isNew) return { offers: all.map(offer => restricted(offer, requirements)), all, unsuitable: null };
+  const found = suitable(all, requirements, { wants, rayVersion, tenantId: row.tenant_id, isPart });
+  if ('refused' in found) return { offers: [], all, unsuitable: found.refused };
+  return { offers: found.offers, all, unsuitable: null };
 }
 
 async function readFacts(
@@ -124,12 +135,14 @@ async function readFacts(
   const spending = (await spendingOf(tx, budgetMicroUsd === null ? [] : [row.id], now))(row.id);
   return {
     id: row.id,
+    tenantId: row.tenant_id,
     name: row.name,
     origin: row.origin,
     desired: row.desired,
     phase: row.phase,
     generation: row.generation,
     rayVersion: row.spec.rayVersion,
+    requirements: row.spec.requirements,
     places: placesOf(row.spec, { leases: standing, retries: row.retries, idle }),
     idleTimeoutSeconds: row.spec.idleTimeoutSeconds,
     budgetMicroUsd,
@@ -153,11 +166,18 @@ async function readFacts(
       readyAt: lease.ready_at,
       exitedAt: lease.exited_at,
     })),
+    seats: await seatsOf(tx, wiring, row.id, leases),
     silentNodes: leases.length > 0 ? await wiring.silentNodes(tx) : new Set(),
     drainingNodes: leases.length > 0 ? await wiring.machines.draining(tx) : new Map(),
     activity: activity ?? { live: 0, lastEndedAt: null },
     idleConfirmed,
   };
+}
+
+/** Asked only where there may be a network: a cluster on one machine has none while anything of it is there. */
+async function seatsOf(tx: Transaction, wiring: LoopWiring, id: ClusterId, leases: LeaseRow[]): Promise<Seats> {
+  const onOne = leases.length > 0 && leases.every(({ spec }) => !isMeshed(spec));
+  return onOne ? { byNode: new Map(), highest: 0 } : wiring.mesh.seats(tx, id);
 }
 
 /** Asked only where a group has more workers than it shall have, and somebody must choose. */
@@ -170,11 +190,21 @@ async function idleLeases(tx: Transaction, row: ClusterRow, leases: Standing[]):
   return new Set(idle.flatMap(({ leaseId }) => (leaseId ? [leaseId] : [])));
 }
 
-async function write(tx: Transaction, wiring: LoopWiring, row: ClusterRow, plan: Plan, now: Date): Promise<void> {
+async function write(
+  tx: Transaction,
+  wiring: LoopWiring,
+  row: ClusterRow,
+  facts: ClusterFacts,
+  plan: Plan,
+  now: Date,
+): Promise<void> {
   // First, as what starts may take the places of what is lost.
   if (plan.lose.length > 0) await loseLeases(tx, wiring.reputation, row.tenant_id, plan, now);
   for (const lease of plan.start) await insertLease(tx, wiring, row, lease, now);
-  await changeNodes(tx, wiring, row, plan);
+  const { byNode } = facts.seats;
+  const isSame = byNode.size === plan.seats.size && [...plan.seats.keys()].every(nodeId => byNode.has(nodeId));
+  const meshed = isSame ? [] : await wiring.mesh.hold(tx, row.id, plan.seats);
+  await changeNodes(tx, wiring, row, plan, meshed);
   await tx.query(
     `UPDATE clusters SET desired = $2, phase = $3, conditions = $4, retries = $5, ready_at = $6, idle_since = $7,
        look_at = $8, generation = generation + $9, observed_generation = generation + $9,
@@ -280,13 +310,20 @@ async function loseLeases(
 }
 
 /** Tells each machine once, in the order of their ids, so that two transactions never wait for each other. */
-async function changeNodes(tx: Transaction, wiring: LoopWiring, row: ClusterRow, plan: Plan): Promise<void> {
+async function changeNodes(
+  tx: Transaction,
+  wiring: LoopWiring,
+  row: ClusterRow,
+  plan: Plan,
+  alsoTold: NodeId[],
+): Promise<void> {
   const { rows } = await tx.query<{ id: string; node_id: NodeId }>(
     'SELECT id, node_id FROM leases WHERE cluster_id = $1 AND (released_at IS NULL OR id = ANY($2))',
     [row.id, plan.lose],
   );
   const changed = new Set<string>([...plan.end, ...plan.lose]);
   const nodes = new Set<NodeId>([
+    ...alsoTold,
     ...plan.start.map(lease => lease.nodeId),
     ...rows.filter(lease => changed.has(lease.id) || plan.tellWorkers).map(lease => lease.node_id),
   ]);

@@ -1,4 +1,4 @@
-import type { ClusterSpec, LeaseId, LeasePhase } from '@iocloud/contracts';
+import { addressesPerSlot, type ClusterSpec, type LeaseId, type LeasePhase, meshAddress } from '@iocloud/contracts';
 import type { Want } from '../core/matching/index.js';
 import { headGroup, type Place, placeKey, type Retries } from './facts.js';
 
@@ -69,6 +69,20 @@ function loopbackAddress(n: number): string {
 }
 
 export const headIp = loopbackAddress(0);
+
+/** The lowest addresses of a machine in the cluster's network that no live Ray node has; null when all are taken. */
+export function freeMeshAddresses(taken: ReadonlySet<string>): (slot: number) => string | null {
+  const given = new Set(taken);
+  return slot => {
+    for (let n = 1; n <= addressesPerSlot; n += 1) {
+      const address = meshAddress(slot, n);
+      if (given.has(address)) continue;
+      given.add(address);
+      return address;
+    }
+    return null;
+  };
+}
 
 /** The lowest addresses that no live Ray node of the cluster has: the head's is always the first. */
 export function freeAddresses(taken: ReadonlySet<string>): () => string {

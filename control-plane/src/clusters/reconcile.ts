@@ -3,16 +3,15 @@
  * and writes the whole plan in the same transaction.
  */
 import type { NodeId } from '@iocloud/contracts';
-import { placeEach, placeTogether, priceOf, rayLabelsOf } from '../core/matching/index.js';
 import { conditionsOf } from './conditions.js';
-import { courseOfEnd, unaffordable } from './ending.js';
+import { courseOfEnd } from './ending.js';
 import {
   type ClusterFacts,
   type Drain,
+  type Ground,
   type LeaseFacts,
   type Line,
   type NewLease,
-  type Offers,
   type Place,
   type Plan,
   placeKey,
@@ -20,7 +19,7 @@ import {
 } from './facts.js';
 import { idleness } from './idle.js';
 import { advance, type Transition } from './life.js';
-import { freeAddresses, headIp, wantOf } from './places.js';
+import { isMeshed, place, seatsAfter } from './placing.js';
 
 /** A Ray node that was ready for so long before it ended is no failed start: the next one need not wait. */
 const provenMs = 20_000;
@@ -36,8 +35,10 @@ interface Course {
   end: LeaseFacts[];
   lose: LeaseFacts[];
   want: Place[];
-  /** Where it must be placed, when Ray nodes of the cluster run already. */
+  /** Where it must be placed, when all of the cluster that runs is on one machine. */
   nodeId: NodeId | null;
+  /** Part of it runs, on machines of its network: what is missing may go to any that can join. */
+  isMeshed: boolean;
   retries: Retries;
   lookAt: Date | null;
   evict: Plan['evict'];
@@ -51,6 +52,7 @@ export function courseOf(cluster: ClusterFacts, now: Date): Course {
     lose,
     want: [],
     nodeId: null,
+    isMeshed: false,
     retries: { ...cluster.retries },
     lookAt: null,
     evict: null,
@@ -74,13 +76,14 @@ export function courseOf(cluster: ClusterFacts, now: Date): Course {
     noteFailure(course.retries, head, now);
     return endAll();
   }
-  const leaving = leases.map(lease => cluster.drainingNodes.get(lease.nodeId)).find(drain => drain !== undefined);
+  const leaving = cluster.drainingNodes.get(head.nodeId);
   if (leaving) return leave(cluster, leaving, course, endAll, now);
   if (ending?.stage === 'leaving') {
     const reason = `${cluster.name} is stopped: ${cluster.end?.message}.`;
     return { ...course, evict: { cause: 'clusterOver', reason, deadline: ending.overAt }, lookAt: ending.lookAt };
   }
-  return workers(cluster, leases, { ...course, nodeId: head.nodeId }, now);
+  const beside = isMeshed(head) ? { isMeshed: true } : { nodeId: head.nodeId };
+  return workers(cluster, leases, { ...course, ...beside }, now);
 }
 
 /** Its jobs move first; when none is left, or their time is over, so does the cluster. */
@@ -90,14 +93,17 @@ function leave(cluster: ClusterFacts, drain: Drain, course: Course, endAll: () =
   return { ...course, evict: { cause: 'drained', reason, deadline: drain.deadline }, lookAt: drain.deadline };
 }
 
-/** The head lives: a worker that is dead, or in a place that the spec no longer has, ends; a free place is filled. */
+/**
+ * The head lives: a worker that is dead, in a place that the spec no longer has, or on a machine that is left, ends; a free
+ * place is filled.
+ */
 function workers(cluster: ClusterFacts, leases: LeaseFacts[], course: Course, now: Date): Course {
   const wanted = new Map(cluster.places.map(place => [placeKey(place), place]));
   for (const lease of leases) {
     if (lease.desired && lease.role === 'worker' && (isDead(lease) || !wanted.has(placeKey(lease)))) {
       course.end.push(lease);
       if (isDead(lease)) noteFailure(course.retries, lease, now);
-    }
+    } else if (lease.desired) leaveWithWorker(cluster, lease, course, now);
   }
   for (const key of Object.keys(course.retries)) if (!wanted.has(key)) delete course.retries[key];
   const taken = new Set(leases.map(placeKey));
@@ -107,6 +113,14 @@ function workers(cluster: ClusterFacts, leases: LeaseFacts[], course: Course, no
     else if (!course.lookAt || due < course.lookAt) course.lookAt = due;
   }
   return course;
+}
+
+/** Its machine is left, that of the head is not: what it runs has until the deadline, and Ray runs that again elsewhere. */
+function leaveWithWorker(cluster: ClusterFacts, lease: LeaseFacts, course: Course, now: Date): void {
+  const drain = cluster.drainingNodes.get(lease.nodeId);
+  if (!drain) return;
+  if (cluster.activity.live === 0 || drain.deadline <= now) course.end.push(lease);
+  else course.lookAt = earliest(course.lookAt, drain.deadline);
 }
 
 function noteFailure(retries: Retries, lease: LeaseFacts, now: Date): void {
@@ -124,20 +138,14 @@ function retryAt(retries: Retries, place: Place): Date | null {
   return retry ? new Date(retry.retryAt) : null;
 }
 
-/**
- * `offers` is null while nobody has looked at the machines: needed only where `courseOf` wants something placed.
- * `unsuitable`: why no machine meets the cluster's requirements; then there are no offers.
- */
-export function reconcile(
-  cluster: ClusterFacts,
-  offers: Offers | null,
-  now: Date,
-  unsuitable: string | null = null,
-): Plan {
+/** `ground` is null while nobody has looked at the machines: needed only where `courseOf` wants something placed. */
+export function reconcile(cluster: ClusterFacts, ground: Ground | null, now: Date): Plan {
   const idle = idleness(cluster, now);
   const facts = { ...cluster, desired: desiredOf(cluster, idle.over, now) };
   const course = courseOf(facts, now);
-  const { start, refused } = place(facts, course, offers ?? [], unsuitable);
+  const placed = place(facts, course, ground ?? { offers: [], all: [], unsuitable: null });
+  const { start, refused } = placed;
+  const machines = ground?.all ?? null;
 
   const ending = new Set([...course.end, ...course.lose]);
   const remaining = cluster.leases.filter(lease => !course.lose.includes(lease));
@@ -152,7 +160,7 @@ export function reconcile(
   const has = (effect: Transition['effects'][number]) => taken.some(transition => transition.effects.includes(effect));
 
   const live = remaining.filter(lease => lives(lease) && !ending.has(lease));
-  const conditions = conditionsOf({ ...facts, phase }, { live, start, refused, offers }, now);
+  const conditions = conditionsOf({ ...facts, phase }, { live, start, refused, offers: machines }, now);
   return {
     desired: facts.desired,
     phase,
@@ -164,6 +172,7 @@ export function reconcile(
     end: course.end.map(lease => lease.id),
     lose: course.lose.map(lease => lease.id),
     start,
+    seats: seatsAfter(facts, remaining, placed),
     refused,
     askIdle: idle.ask,
     evict: course.evict,
@@ -173,7 +182,7 @@ export function reconcile(
     lines: [
       ...idle.lines,
       ...newsOfEnd(cluster, conditions),
-      ...taken.map(transition => lineOf(cluster, transition, start, offers)),
+      ...taken.map(transition => lineOf(cluster, transition, start, machines)),
       ...news(cluster, refused),
     ],
   };
@@ -202,68 +211,23 @@ const isForsaken = (cluster: ClusterFacts) =>
 const headIsOver = (cluster: ClusterFacts) =>
   cluster.activity.live > 0 && cluster.leases.some(lease => lease.role === 'head' && lease.desired && isDead(lease));
 
-function place(
+function lineOf(
   cluster: ClusterFacts,
-  course: Course,
-  offers: Offers,
-  unsuitable: string | null,
-): Pick<Plan, 'start' | 'refused'> {
-  if (course.want.length === 0) return { start: [], refused: null };
-  const wants = course.want.map(wantOf);
-  const refuse = (message: string): Plan['refused'] => ({ places: course.want, nodeId: course.nodeId, message });
-  const paid = (start: NewLease[]): Pick<Plan, 'start' | 'refused'> => {
-    const price = start.reduce((sum, lease) => sum + lease.microUsdPerHour, 0);
-    const why = unaffordable(cluster.budgetMicroUsd, cluster.spending, price);
-    return why === null ? { start, refused: null } : { start: [], refused: refuse(why) };
-  };
-  if (course.nodeId === null) {
-    const placement = placeTogether(wants, cluster.rayVersion, offers);
-    if ('refused' in placement) return { start: [], refused: refuse(unsuitable ?? placement.refused) };
-    return paid(newLeases(cluster, course, offers, placement));
-  }
-  const machine = offers.find(offer => offer.nodeId === course.nodeId);
-  if (!machine) return { start: [], refused: refuse(`the machine ${course.nodeId} is offline`) };
-  const { assignments, refused } = placeEach(wants, cluster.rayVersion, machine);
-  const start = newLeases(cluster, course, offers, { nodeId: machine.nodeId, assignments });
-  return refused === null ? paid(start) : { start: paid(start).start, refused: refuse(refused) };
-}
-
-function newLeases(
-  cluster: ClusterFacts,
-  course: Course,
-  offers: Offers,
-  placement: { nodeId: NodeId; assignments: { key: string; memoryBytes: number; deviceIndices: number[] }[] },
-): NewLease[] {
-  const machine = offers.find(offer => offer.nodeId === placement.nodeId);
-  const nextAddress = freeAddresses(new Set(cluster.leases.map(lease => lease.nodeIp)));
-  const wanted = new Map(course.want.map(candidate => [placeKey(candidate), candidate]));
-  return placement.assignments.flatMap(({ key, memoryBytes, deviceIndices }) => {
-    const target = wanted.get(key);
-    if (!target) return [];
-    return {
-      place: target,
-      nodeId: placement.nodeId,
-      nodeIp: target.role === 'head' ? headIp : nextAddress(),
-      headIp,
-      memoryBytes,
-      deviceIndices,
-      microUsdPerHour: machine ? priceOf(machine.terms, { cpus: target.needs.cpus, gpus: deviceIndices.length }) : 0,
-      simulated: machine?.devices.some(device => device.simulated && deviceIndices.includes(device.index)) ?? false,
-      rayLabels: machine ? rayLabelsOf(machine, deviceIndices) : {},
-    };
-  });
-}
-
-function lineOf(cluster: ClusterFacts, transition: Transition, start: NewLease[], offers: Offers | null): Line {
+  transition: Transition,
+  start: NewLease[],
+  machines: Ground['all'] | null,
+): Line {
   const { name } = cluster;
-  const machine = offers?.find(offer => offer.nodeId === start[0]?.nodeId)?.name ?? 'a machine';
+  const nodeIds = [...new Set(start.map(lease => lease.nodeId))];
+  const names = nodeIds.map(nodeId => machines?.find(machine => machine.nodeId === nodeId)?.name ?? 'a machine');
+  const where = names.length > 1 ? `${names.slice(0, -1).join(', ')} and ${names.at(-1)}` : (names[0] ?? 'a machine');
   const cpus = start.reduce((total, lease) => total + lease.place.needs.cpus, 0);
   const devices = start.flatMap(lease => lease.deviceIndices);
   const withDevices = devices.length > 0 ? `, accelerators ${devices.join(', ')}` : '';
   const lost = cluster.leases.find(lease => lease.role === 'head');
   const why = lost && cluster.silentNodes.has(lost.nodeId) ? 'its machine went silent' : lost?.message;
   const words: Record<string, string> = {
-    ClusterPlaced: `${name} is placed on ${machine}: ${start.length} Ray nodes, ${cpus} CPUs${withDevices}`,
+    ClusterPlaced: `${name} is placed on ${where}: ${start.length} Ray nodes, ${cpus} CPUs${withDevices}`,
     HeadReady: `${name} is ready for jobs`,
     HeadLost: `the head of ${name} is lost (${why || 'no reason given'}); it will be started anew`,
     ClusterStopping: `${name} is being stopped`,

@@ -23,6 +23,7 @@ async function listen(): Promise<Inventory> {
   const started = new Inventory({
     database: trial.database,
     leaseBook: trial.domain.leaseBook,
+    mesh: trial.mesh,
     log: trial.ground.log,
     ssh: { host: '127.0.0.1', port: 0, hostKey: Buffer.from(newSshKeyPair('host').private) },
     nodeLostSeconds: 60,

@@ -12,6 +12,7 @@ import type {
   NodeId,
   TenantId,
 } from '@iocloud/contracts';
+import { networksOf } from '../mesh/index.js';
 import { Failure, type Queryable, type Transaction } from '../platform/index.js';
 import { endOf, type Spending } from './ending.js';
 import type { Retries } from './facts.js';
@@ -184,6 +185,7 @@ export async function toClusters(db: Queryable, rows: ClusterRow[]): Promise<Clu
   const ids = rows.map(row => row.id);
   const leases = await leasesOf(db, ids);
   const loads = await loadsOf(db, ids);
+  const networks = await networksOf(db, ids);
   const now = new Date();
   const spending = await spendingOf(db, ids, now);
   return rows.map(row => ({
@@ -196,6 +198,7 @@ export async function toClusters(db: Queryable, rows: ClusterRow[]): Promise<Clu
     observedGeneration: row.observed_generation,
     conditions: row.conditions,
     leases: (leases.get(row.id) ?? []).map(toLease),
+    network: networks.get(row.id) ?? null,
     load: row.phase === 'ready' ? (loads.get(row.id) ?? null) : null,
     ...spending(row.id),
     endsAt: endOf(row.spec, spending(row.id), now)?.at.toISOString() ?? null,

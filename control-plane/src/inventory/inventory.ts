@@ -8,6 +8,7 @@ import {
 } from '@iocloud/contracts';
 import type { Connection } from 'ssh2';
 import { recordEvent } from '../events/index.js';
+import type { MeshBook } from '../mesh/ports.js';
 import { Batcher, type Database, type Logger, type TopicHandler, wake } from '../platform/index.js';
 import { AgentConnection } from './agent-connection.js';
 import { drainingNodes, finishDrain, unfinishedDrains } from './draining.js';
@@ -20,6 +21,7 @@ import { TelemetryBook } from './telemetry.js';
 interface Options {
   database: Database;
   leaseBook: LeaseBook;
+  mesh: Pick<MeshBook, 'desired' | 'reported'>;
   log: Logger;
   ssh: { host: string; port: number; hostKey: Buffer };
   /** Silence after which a node's Ray nodes count as ended. */
@@ -50,7 +52,7 @@ export class Inventory {
       log,
       enrolledKey: userName => store.enrolledKey(database, userName),
       onRefused: (userName, address) => options.onRefused?.(userName, address),
-      onAgent: (nodeId, connection) => this.#onAgent(nodeId, connection),
+      onAgent: (nodeId, connection, address) => this.#onAgent(nodeId, connection, address),
     });
     const record = async (beats: store.Beat[]) => {
       const recorded = await store.touchEach(database, beats);
@@ -111,9 +113,9 @@ export class Inventory {
     },
   };
 
-  #onAgent(nodeId: NodeId, connection: Connection): void {
+  #onAgent(nodeId: NodeId, connection: Connection, address: string | null): void {
     const agent = new AgentConnection(nodeId, connection, this.options.log, (message, from) =>
-      this.#onMessage(nodeId, from, message),
+      this.#onMessage(nodeId, from, message, address),
     );
     connection.on('close', () => {
       if (this.#agents.get(nodeId) !== agent) return;
@@ -122,7 +124,12 @@ export class Inventory {
     });
   }
 
-  async #onMessage(nodeId: NodeId, from: AgentConnection, message: AgentMessage): Promise<void> {
+  async #onMessage(
+    nodeId: NodeId,
+    from: AgentConnection,
+    message: AgentMessage,
+    address: string | null,
+  ): Promise<void> {
     this.#hearing.heard(nodeId);
     if (message.type !== 'hello' && this.#agents.get(nodeId) !== from) {
       throw new Error('an agent spoke before its hello, or after a newer connection of its own');
@@ -138,6 +145,8 @@ export class Inventory {
         }
         return this.#acknowledge(from, message.beat);
       }
+      case 'mesh':
+        return this.options.mesh.reported(nodeId, message, address);
       case 'observed':
         await this.options.leaseBook.observed(nodeId, message.revision, message.leases);
         return store.setObservedRevision(this.options.database, nodeId, message.revision);
@@ -197,7 +206,9 @@ export class Inventory {
     const agent = this.#agents.get(nodeId);
     if (!agent) return;
     const { revision, leases } = await this.options.leaseBook.desired(nodeId);
-    agent.send({ type: 'desired', revision, leases });
+    // Read after the revision, so that it is never older.
+    const { networks, relay } = await this.options.mesh.desired(nodeId);
+    agent.send({ type: 'desired', revision, leases, networks, relay });
   }
 
   /** Those that are silent are offline from now on: that much is known. Whether what runs there has ended is not. */

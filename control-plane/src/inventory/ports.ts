@@ -9,6 +9,8 @@ export interface Machine extends MachineFacts {
   name: string;
   isolation: 'namespace' | 'token-only';
   isolationReason: string;
+  /** Whether it can carry a part of a cluster that stands on several machines, and by what or why not. */
+  mesh: { able: boolean; reason: string };
 }
 
 /** The stream could not be opened: the machine is not connected, or its agent said no. `message` says why. */

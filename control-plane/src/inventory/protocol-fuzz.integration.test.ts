@@ -41,6 +41,7 @@ beforeAll(async () => {
   inventory = new Inventory({
     database: trial.database,
     leaseBook: trial.domain.leaseBook,
+    mesh: trial.mesh,
     log: trial.ground.log.child({}, { level: 'silent' }),
     ssh: { host: '127.0.0.1', port: 0, hostKey: Buffer.from(newSshKeyPair('host').private) },
     nodeLostSeconds: 60,

@@ -14,7 +14,8 @@ interface Options {
   enrolledKey(userName: string): Promise<string | null>;
   /** A connection ends of which no key was the enrolled one. `address`: that it came from. */
   onRefused(userName: string, address: string): void;
-  onAgent(nodeId: NodeId, connection: Connection): void;
+  /** `address`: that it comes from. */
+  onAgent(nodeId: NodeId, connection: Connection, address: string): void;
 }
 
 const maxTriesPerConnection = 6;
@@ -53,7 +54,7 @@ export class SshServer {
     });
     connection.on('ready', () => {
       known = true;
-      this.options.onAgent(userName as NodeId, connection);
+      this.options.onAgent(userName as NodeId, connection, address);
     });
   }
 

@@ -298,6 +298,7 @@ async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]>
     rayVersions: inventory.rayVersions,
     isolation: inventory.isolation,
     isolationReason: inventory.isolationReason,
+    mesh: inventory.mesh ?? { able: false, reason: '' },
   }));
 }
 

@@ -84,6 +84,7 @@ function clusterNamed(name: string): Cluster {
       },
     ],
     leases: [],
+    network: null,
     dashboardPath: '/clusters/cl_00000000000000000001/dashboard/',
     createdAt: '2026-01-01T00:00:00.000Z',
     readyAt: null,

@@ -102,6 +102,7 @@ const foreign = new Set([
   'IOCLOUD_PORT',
   'IOCLOUD_VENV',
   'IOCLOUD_REDIS_VENV',
+  'IOCLOUD_WIREGUARD_GO',
   'IOCLOUD_API_KEY',
   'IOCLOUD_ADDRESS',
 ]);

@@ -24,6 +24,8 @@ export interface StreamSources {
     request: Extract<StreamRequest, { kind: 'job-log' }>,
     signal: AbortSignal,
   ): Promise<{ stream: Readable; bytes?: number }>;
+  /** Carries datagrams of a cluster's network; resolves when the stream is over. Throws StreamFault. */
+  mesh(clusterId: string, stream: Duplex): Promise<void>;
 }
 
 const maxRequestBytes = 8_192;
@@ -36,7 +38,8 @@ export async function serveStream(stream: Duplex, sources: StreamSources, log: L
     else if (request.kind === 'measure') {
       answer(stream, { ok: true });
       await serveMeasurement(stream);
-    } else await carryPort(stream, request.kind, sources.headPort(request.leaseId, request.kind));
+    } else if (request.kind === 'mesh') await carryMesh(stream, request.clusterId, sources);
+    else await carryPort(stream, request.kind, sources.headPort(request.leaseId, request.kind));
   } catch (error) {
     if (!(error instanceof StreamFault)) log.debug({ error: String(error) }, 'a stream ended early');
     if (error instanceof StreamFault && stream.writable) {
@@ -76,6 +79,13 @@ async function carryPort(stream: Duplex, name: string, target: NetConnectOpts): 
   answer(stream, { ok: true });
   // Each direction ends by itself; when one breaks, both are gone.
   await Promise.all([pipeline(stream, socket), pipeline(socket, stream)]);
+}
+
+/** The answer goes first: what the network sends at once comes after it. */
+async function carryMesh(stream: Duplex, clusterId: string, sources: StreamSources): Promise<void> {
+  const carried = sources.mesh(clusterId, stream);
+  answer(stream, { ok: true });
+  await carried;
 }
 
 async function carryJobLog(

@@ -7,13 +7,19 @@ import { promisify } from 'node:util';
 import type { Inventory } from '@iocloud/contracts';
 import type { AgentConfig } from '../config.js';
 import type { Logger } from '../log.js';
+import type { Mesh } from '../mesh/index.js';
 import type { Sandbox } from '../sandbox/index.js';
 import { detectDevices } from './detect-devices.js';
 import { simulated } from './devices.js';
 
 const run = promisify(execFile);
 
-export async function takeInventory(config: AgentConfig, sandbox: Sandbox, log: Logger): Promise<Inventory> {
+export async function takeInventory(
+  config: AgentConfig,
+  sandbox: Sandbox,
+  mesh: Pick<Mesh, 'ability'>,
+  log: Logger,
+): Promise<Inventory> {
   const { devices, faults } = await detectDevices(log);
   const firstFree = devices.reduce((next, device) => Math.max(next, device.index + 1), 0);
   const cpus = os.cpus();
@@ -31,6 +37,7 @@ export async function takeInventory(config: AgentConfig, sandbox: Sandbox, log: 
     pythonVersion: firstEnvironment ? await pythonVersion(firstEnvironment) : '',
     isolation: sandbox.isolation,
     isolationReason: [sandbox.reason, ...faults].filter(Boolean).join('; '),
+    mesh: mesh.ability,
   };
 }
 

@@ -1,6 +1,6 @@
 /** What the supervisor is told to run for a lease (LEASE_DIR/launch.json). Pure. */
 import { join } from 'node:path';
-import type { Device, LeaseSpec } from '@iocloud/contracts';
+import { type Device, type LeaseSpec, slotOf } from '@iocloud/contracts';
 
 export interface Launch {
   argv: string[];
@@ -66,6 +66,8 @@ const stopTimeoutSeconds = 8;
 const passedOn =
   /^(HOME|USER|LANG|LC_\w+|TZ|LD_LIBRARY_PATH|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|PIP_\w+|UV_\w+|\w+_PROXY)$/i;
 
+/** Failed health checks, a second each at least, after which Ray gives up a Ray node on another machine. */
+const meshedHealthChecks = 20;
 const portsOfANode = 4;
 
 /** Inside a cluster's own network every port is free; those of a node's own agents come from its address. */
@@ -165,10 +167,11 @@ function environment(spec: LeaseSpec, around: Surroundings, tokenFile: string): 
     RAY_AUTH_TOKEN_PATH: tokenFile,
     RAY_USAGE_STATS_ENABLED: '0',
     RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S: '0',
-    // A dead node is noticed in under 3 s instead of 15.
+    // On one machine a dead node is noticed in under 3 s instead of 15. Between machines a path may break and be found anew
+    // (mesh/paths.ts), which no Ray node shall die of; of a dead machine the control plane knows anyway.
     RAY_health_check_period_ms: '1000',
     RAY_health_check_timeout_ms: '1000',
-    RAY_health_check_failure_threshold: '3',
+    RAY_health_check_failure_threshold: slotOf(spec.nodeIp) === null ? '3' : String(meshedHealthChecks),
     RAY_health_check_initial_delay_ms: '2000',
     ...(rayLabels.length > 0 ? { RAY_OVERRIDE_LABELS: JSON.stringify(Object.fromEntries(rayLabels)) } : {}),
     ...visibleDevices(spec, around.devices),

@@ -2,9 +2,10 @@
 import { mkdir, rm } from 'node:fs/promises';
 import type { NetConnectOpts } from 'node:net';
 import { dirname, join } from 'node:path';
-import type { Device, LeaseObservation, LeaseSpec } from '@iocloud/contracts';
+import { type Device, type LeaseObservation, type LeaseSpec, slotOf } from '@iocloud/contracts';
 import type { AgentConfig } from '../config.js';
 import type { Logger } from '../log.js';
+import { type Mesh, socketDirectory } from '../mesh/index.js';
 import type { Sandbox } from '../sandbox/index.js';
 import { Fence } from './fence.js';
 import { freePorts } from './free-ports.js';
@@ -32,6 +33,7 @@ export class Leases {
   constructor(
     readonly config: AgentConfig,
     readonly sandbox: Sandbox,
+    readonly mesh: Mesh,
     readonly devices: readonly Device[],
     readonly memoryBytes: number,
     readonly onChange: () => void,
@@ -48,7 +50,7 @@ export class Leases {
       const lease = this.#add(spec);
       await lease.adopt();
     }
-    await this.sandbox.sweep(this.#running().map(lease => lease.spec.clusterId));
+    await this.sandbox.sweep([...this.#running().map(lease => lease.spec.clusterId), ...this.mesh.clusterIds()]);
     this.#schedule();
   }
 
@@ -113,6 +115,7 @@ export class Leases {
     if (!environment) throw new Error(`Ray ${spec.rayVersion} is not installed on this machine`);
     const leaseDir = this.#store.directory(spec.leaseId);
     const namespaced = this.sandbox.isolation === 'namespace';
+    if (slotOf(spec.nodeIp) !== null) await this.mesh.ready(spec.clusterId);
     if (spec.checkpointDir !== null) await mkdir(spec.checkpointDir, { recursive: true, mode: 0o700 });
     const launch = launchOf(spec, {
       environment,
@@ -130,7 +133,11 @@ export class Leases {
         ? {
             network: await this.sandbox.openNetwork(spec.clusterId),
             tmp: join(leaseDir, 'tmp'),
-            hide: [this.config.stateDir, ...(spec.checkpointRoot === null ? [] : [spec.checkpointRoot])],
+            hide: [
+              this.config.stateDir,
+              socketDirectory,
+              ...(spec.checkpointRoot === null ? [] : [spec.checkpointRoot]),
+            ],
             keep: [environment, leaseDir, ...(spec.checkpointDir === null ? [] : [spec.checkpointDir])],
           }
         : null,
@@ -188,13 +195,27 @@ export class Leases {
       changed = (await lease.look(Date.now())) || changed;
       if (lease.phase === 'exited') changed = (await this.#tidy(lease)) || changed;
     }
+    await this.#closeNetworks();
     if (changed) this.onChange();
+  }
+
+  #runs(clusterId: string): boolean {
+    return this.#running().some(lease => lease.spec.clusterId === clusterId);
+  }
+
+  /** A network that is unwanted goes once nothing of its cluster runs here any more. */
+  async #closeNetworks(): Promise<void> {
+    for (const clusterId of this.mesh.unwanted()) {
+      if (this.#runs(clusterId)) continue;
+      await this.mesh.close(clusterId);
+      await this.sandbox.closeNetwork(clusterId);
+    }
   }
 
   /** Lets go of what a lease that is over holds: its network if it was the last one there, and its data if unwanted. */
   async #tidy(lease: Lease): Promise<boolean> {
     const { clusterId } = lease.spec;
-    if (!this.#running().some(other => other.spec.clusterId === clusterId)) await this.sandbox.closeNetwork(clusterId);
+    if (!this.#runs(clusterId) && !this.mesh.has(clusterId)) await this.sandbox.closeNetwork(clusterId);
     for (const socket of [lease.launch?.dashboardSocket, lease.launch?.gcsSocket]) {
       if (socket) await rm(socket, { force: true });
     }
@@ -223,13 +244,14 @@ export class Leases {
   async close(keep: boolean): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    if (keep) return;
+    if (keep) return this.mesh.stop(true);
     for (const lease of this.#leases.values()) await lease.stop(Date.now());
     while (this.#running().length > 0) {
       await this.#look();
       await new Promise(resolve => setTimeout(resolve, busyIntervalMs));
     }
     await this.#look();
+    await this.mesh.stop(false);
     await this.sandbox.sweep([]);
     await this.sandbox.removeRuntime();
     this.log.info({ stateDir: dirname(this.#store.directory('')) }, 'all leases have ended');

@@ -16,6 +16,7 @@ import {
 import { drainingNodes } from '../../inventory/draining.js';
 import { recordEvidence } from '../../inventory/index.js';
 import * as inventoryStore from '../../inventory/store.js';
+import { createMesh, type MeshDomain } from '../../mesh/index.js';
 import { type Database, Seal, Signer } from '../../platform/index.js';
 import { type Ground, newTenantKey, startGround, type TestKey } from '../../test-ground.js';
 import { type ClusterDomain, createClusters } from '../domain.js';
@@ -78,12 +79,23 @@ export class Trial {
   readonly seal = new Seal(randomBytes(32));
   now = () => new Date();
   readonly domain: ClusterDomain;
+  readonly mesh: MeshDomain;
 
   private constructor(
     readonly ground: Ground,
     fewMachines?: number,
   ) {
+    this.mesh = createMesh({
+      database: ground.database,
+      machines: {
+        changeDesired: inventoryStore.changeDesired,
+        openStream: () => Promise.reject(new Error('this trial has no streams')),
+      },
+      secret: randomBytes(32),
+      log: ground.log,
+    });
     this.domain = createClusters({
+      mesh: this.mesh,
       config: {
         rayVersion: '2.60.0',
         idleTimeoutSeconds: 600,
