@@ -1,9 +1,9 @@
-import type { Device, NodeId, TenantId } from '@iocloud/contracts';
+import type { ClusterId, Device, NodeId, TenantId } from '@iocloud/contracts';
 import { nodeTerms } from '@iocloud/contracts';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { empty, type Want } from '../core/matching/index.js';
-import { type Apart, placeApart, placeMore } from './apart.js';
+import { type Apart, makeRoomApart, placeApart, placeMore } from './apart.js';
 import type { Offers } from './facts.js';
 
 const tenantId = 'tn_1' as TenantId;
@@ -89,10 +89,13 @@ describe('a cluster that no machine carries alone', () => {
 
   test('holds on no machine more than is free there, whatever is asked', () => {
     const cpus = fc.integer({ min: 1, max: 4 });
-    const machines = fc.array(fc.record({ cpus: fc.integer({ min: 1, max: 8 }), taken: fc.integer({ min: 0, max: 8 }) }), {
-      minLength: 1,
-      maxLength: 5,
-    });
+    const machines = fc.array(
+      fc.record({ cpus: fc.integer({ min: 1, max: 8 }), taken: fc.integer({ min: 0, max: 8 }) }),
+      {
+        minLength: 1,
+        maxLength: 5,
+      },
+    );
     fc.assert(
       fc.property(fc.array(cpus, { minLength: 2, maxLength: 8 }), machines, (sizes, fleet) => {
         const wants = sizes.map((size, i) => want(i === 0 ? 'head/0' : `w/${i}`, size));
@@ -105,11 +108,38 @@ describe('a cluster that no machine carries alone', () => {
         expect([...placed].sort()).toEqual(wants.map(({ key }) => key).sort());
         for (const part of found.parts) {
           const offer = offers.find(({ nodeId }) => nodeId === part.nodeId);
-          const held = part.assignments.reduce((sum, { key }) => sum + (wants.find(one => one.key === key)?.cpus ?? 0), 0);
+          const held = part.assignments.reduce(
+            (sum, { key }) => sum + (wants.find(one => one.key === key)?.cpus ?? 0),
+            0,
+          );
           expect(held).toBeLessThanOrEqual((offer?.cpus ?? 0) - (offer?.used.cpus ?? 0));
         }
       }),
     );
+  });
+});
+
+describe('room on several machines', () => {
+  const taken = { ...empty, cpus: 3 };
+  const spare = (clusterId: string, nodeId: string, idleSince: number) => ({
+    clusterId: clusterId as ClusterId,
+    nodeId: nodeId as NodeId,
+    use: taken,
+    idleSince,
+  });
+  const machines = ['a', 'b', 'c'].map(id => machine(id, { used: taken }));
+  const wants = [want('head/0', 3), want('w/0', 3)];
+
+  test('is made by the clusters that are idle for longest, as many as it takes', () => {
+    const idle = [spare('new', 'a', 30), spare('old', 'b', 10), spare('older', 'c', 20)];
+    expect(makeRoomApart(need(wants), machines, idle)).toEqual(['old', 'older']);
+    expect(makeRoomApart(need(wants), machines, idle.slice(0, 1))).toBeNull();
+  });
+
+  test('costs none in vain: not what stands where nothing would go', () => {
+    const small = machine('small', { cpus: 1, used: { ...empty, cpus: 1 } });
+    const idle = [spare('vain', 'small', 1), spare('one', 'a', 10), spare('two', 'b', 20)];
+    expect(makeRoomApart(need(wants), [...machines, small], idle)).toEqual(['one', 'two']);
   });
 });
 

@@ -2,7 +2,7 @@
  * Ray nodes of one cluster on several machines, where no single one carries them all: core/matching decides which, all or
  * nothing. Only machines that can join a network come into question. Pure.
  */
-import type { Requirements, TenantId } from '@iocloud/contracts';
+import type { ClusterId, NodeId, Requirements, TenantId } from '@iocloud/contracts';
 import {
   fleetOf,
   type PlacementRequest,
@@ -10,6 +10,7 @@ import {
   refusalInWords,
   requestOf,
   restricted,
+  type Use,
   type Want,
   type Weights,
 } from '../core/matching/index.js';
@@ -95,6 +96,54 @@ export function placeMore(
     }
   }
   return { parts, refused };
+}
+
+/** What a cluster that may go holds of one machine. */
+export interface Spare {
+  clusterId: ClusterId;
+  nodeId: NodeId;
+  use: Use;
+  idleSince: number;
+}
+
+/**
+ * The clusters to release, the longest idle first and none in vain, so that all of the wants find room on several machines;
+ * null when they would not even if all were released. `machines` show what is taken by all, the spare ones included.
+ */
+export function makeRoomApart(need: Apart, machines: Offers, spare: readonly Spare[]): ClusterId[] | null {
+  const fits = (gone: readonly ClusterId[]) => {
+    const freed = machines.map(machine =>
+      without(
+        machine,
+        spare.filter(({ clusterId }) => gone.includes(clusterId)),
+      ),
+    );
+    return !('refused' in placeApart(need, freed));
+  };
+  const order = [...spare].sort((one, other) => one.idleSince - other.idleSince).map(({ clusterId }) => clusterId);
+  const longestIdle = [...new Set(order)];
+  let count = 0;
+  while (count <= longestIdle.length && !fits(longestIdle.slice(0, count))) count += 1;
+  if (count > longestIdle.length) return null;
+  let chosen = longestIdle.slice(0, count);
+  for (const id of [...chosen].reverse()) {
+    const fewer = chosen.filter(other => other !== id);
+    if (fits(fewer)) chosen = fewer;
+  }
+  return chosen;
+}
+
+function without(machine: Offers[number], gone: readonly Spare[]): Offers[number] {
+  const here = gone.filter(({ nodeId }) => nodeId === machine.nodeId).map(({ use }) => use);
+  const devices = new Set(here.flatMap(use => use.devices));
+  return {
+    ...machine,
+    used: {
+      cpus: here.reduce((left, use) => left - use.cpus, machine.used.cpus),
+      memoryBytes: here.reduce((left, use) => left - use.memoryBytes, machine.used.memoryBytes),
+      devices: machine.used.devices.filter(index => !devices.has(index)),
+    },
+  };
 }
 
 function withPart(machine: Offers[number], want: Want, { assignments }: Part): Offers[number] {

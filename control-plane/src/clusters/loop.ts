@@ -73,6 +73,7 @@ export async function step(
     const { nodeId, places } = plan.refused;
     const { requirements, rayVersion } = facts;
     const need = { wants: places.map(wantOf), rayVersion, tenantId: row.tenant_id };
+    const mayBeApart = course.isMeshed || (isNew && places.length > 1);
     await releaseIdle(
       tx,
       wiring.activity,
@@ -85,6 +86,7 @@ export async function step(
         forWhom: row.name,
         tenantId: null,
         isUrgent: row.spec.priority === 'urgent',
+        ...(mayBeApart ? { apart: { need: { ...need, requirements }, machines: ground.all } } : {}),
       },
     );
   }

@@ -5,6 +5,7 @@ import type { JobMachine } from '../core/queueing/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines } from '../inventory/index.js';
 import { type Queryable, type Transaction, wake } from '../platform/index.js';
+import { type Apart, makeRoomApart } from './apart.js';
 import type { Offers } from './facts.js';
 import { type MachineMirror, machinesThatMayEmpty } from './machine-mirror.js';
 import type { ClusterActivity, RoomsAsked } from './ports.js';
@@ -182,19 +183,25 @@ export async function releaseIdle(
   tx: Transaction,
   activity: ClusterActivity,
   offers: Offers,
-  need: { wants: Want[]; rayVersion: string; forWhom: string; tenantId: TenantId | null; isUrgent: boolean },
+  need: {
+    wants: Want[];
+    rayVersion: string;
+    forWhom: string;
+    tenantId: TenantId | null;
+    isUrgent: boolean;
+    /** On several of these machines, where there can be no room on one. */
+    apart?: { need: Apart; machines: Offers };
+  },
 ): Promise<boolean> {
-  const rows = await uses(
-    tx,
-    offers.map(offer => offer.nodeId),
-  );
+  const nodeIds = new Set([...offers, ...(need.apart?.machines ?? [])].map(offer => offer.nodeId));
+  const rows = await uses(tx, [...nodeIds]);
   // What is ending is as good as free: nothing more need go for what it will give.
-  const machines = offers.map(offer => ({
+  const lasting = (offer: Offers[number]) => ({
     ...offer,
     used: rows
       .filter(row => row.node_id === offer.nodeId && !row.ending)
       .reduce((total, row) => add(total, useOf(row)), nothing),
-  }));
+  });
   const idle = await idleClusters(tx, activity, [...new Set(rows.map(row => row.cluster_id))], need);
   const candidates = rows.flatMap((row): Candidate[] => {
     const cluster = idle.get(row.cluster_id);
@@ -203,8 +210,10 @@ export async function releaseIdle(
       { clusterId: row.cluster_id, nodeId: row.node_id, use: useOf(row), idleSince: cluster.idle_since.getTime() },
     ];
   });
-  const chosen = makeRoom(need.wants, need.rayVersion, machines, candidates);
-  for (const id of chosen?.clusterIds ?? []) {
+  const together = makeRoom(need.wants, need.rayVersion, offers.map(lasting), candidates)?.clusterIds ?? null;
+  const { apart } = need;
+  const chosen = together ?? (apart ? makeRoomApart(apart.need, apart.machines.map(lasting), candidates) : null);
+  for (const id of chosen ?? []) {
     const cluster = idle.get(id);
     if (!cluster) continue;
     const desired = cluster.origin === 'job' ? 'deleted' : 'stopped';

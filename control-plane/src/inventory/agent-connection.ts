@@ -20,14 +20,15 @@ import { StreamRefused } from './ports.js';
 const streamAnswerTimeoutMs = 10_000;
 const maxAnswerBytes = 8_192;
 
-type Observed = Extract<AgentMessage, { type: 'observed' }>;
+/** Each says all there is to say of its kind. */
+type State = Extract<AgentMessage, { type: 'observed' | 'mesh' }>;
 
 export class AgentConnection {
   #control: ServerChannel | undefined;
   #forwarding = false;
-  /** What is observed is taken in one after the other; of what waits, the newest says it all. */
-  #observing = false;
-  #observed: Observed | undefined;
+  /** Of each kind one is taken in after the other; of those that wait, the newest says it all. */
+  readonly #taking = new Set<State['type']>();
+  readonly #newest = new Map<State['type'], State>();
 
   constructor(
     readonly nodeId: NodeId,
@@ -67,7 +68,7 @@ export class AgentConnection {
       for await (const line of lines(channel, maxLineBytes)) {
         const message = agentMessage.parse(JSON.parse(line));
         if (message.type === 'hello') await this.onMessage(message, this);
-        else if (message.type === 'observed') this.#observe(message);
+        else if (message.type === 'observed' || message.type === 'mesh') this.#take(message);
         else this.onMessage(message, this).catch(error => this.#fail(error));
       }
     } catch (error) {
@@ -77,21 +78,21 @@ export class AgentConnection {
     }
   }
 
-  #observe(message: Observed): void {
-    this.#observed = message;
-    if (this.#observing) return;
-    this.#observeAll().catch(error => this.#fail(error));
+  #take(message: State): void {
+    this.#newest.set(message.type, message);
+    if (this.#taking.has(message.type)) return;
+    this.#takeAll(message.type).catch(error => this.#fail(error));
   }
 
-  async #observeAll(): Promise<void> {
-    this.#observing = true;
+  async #takeAll(type: State['type']): Promise<void> {
+    this.#taking.add(type);
     try {
-      for (let message = this.#observed; message; message = this.#observed) {
-        this.#observed = undefined;
+      for (let message = this.#newest.get(type); message; message = this.#newest.get(type)) {
+        this.#newest.delete(type);
         await this.onMessage(message, this);
       }
     } finally {
-      this.#observing = false;
+      this.#taking.delete(type);
     }
   }
 

@@ -70,6 +70,8 @@ export function nodeRoutes(
       });
       // Jobs that no machine could carry may find one now.
       await wake(tx, 'dispatch', 'all');
+      // Its agent is told for whom it relays.
+      if (body.relayAddress !== undefined) await wake(tx, 'node', row.id);
       return show(tx, row);
     }),
   );

@@ -40,6 +40,7 @@ export function createMesh({ database, machines, secret, log }: Wiring): MeshDom
   };
 
   const hold: MeshBook['hold'] = async (tx, clusterId, seats) => {
+    await store.lockMembers(tx);
     const before = new Map((await store.membersOf(tx, [clusterId])).map(row => [row.node_id, row.slot]));
     const left = [...before.keys()].filter(nodeId => !seats.has(nodeId));
     const joined = [...seats].filter(([nodeId]) => !before.has(nodeId));
@@ -92,25 +93,37 @@ export function createMesh({ database, machines, secret, log }: Wiring): MeshDom
     ),
   });
 
+  const tellConcerned = async (tx: Transaction, clusterIds: Set<ClusterId>): Promise<void> => {
+    if (clusterIds.size === 0) return;
+    for (const id of [...(await concerned(tx, [...clusterIds]))].sort()) await machines.changeDesired(tx, id);
+  };
+
+  /** One transaction for each kind of row that is locked: none ever waits for one that waits for it. */
   const reported: MeshBook['reported'] = async (nodeId, report, remoteAddress) => {
     const plain = remoteAddress?.replace(/^::ffff:/, '') ?? null;
+    const changed = new Set<ClusterId>();
+    if (await store.recordObserver(database, nodeId, report.observerKey)) {
+      for (const { cluster_id } of await store.helpedBy(database, nodeId)) changed.add(cluster_id);
+    }
+    // Most machines have nothing to say.
+    if (changed.size + report.networks.length + report.seen.length === 0) return;
     await database.transaction(async tx => {
-      const changed = new Set<ClusterId>();
+      await store.lockMembers(tx);
       for (const network of report.networks) {
         if (await store.recordMember(tx, nodeId, network, plain)) changed.add(network.clusterId);
-        const isUneasy = network.wantsStream || network.paths.some(({ path }) => path === 'none');
-        if (isUneasy && (await store.chooseHelper(tx, network.clusterId))) changed.add(network.clusterId);
       }
       for (const { publicKey, endpoint } of report.seen) {
         const clusterId = await store.recordObserved(tx, nodeId, publicKey, endpoint);
         if (clusterId) changed.add(clusterId);
       }
-      if (await store.recordObserver(tx, nodeId, report.observerKey)) {
-        for (const { cluster_id } of await store.helpedBy(tx, nodeId)) changed.add(cluster_id);
-      }
-      if (changed.size === 0) return;
-      for (const id of [...(await concerned(tx, [...changed]))].sort()) await machines.changeDesired(tx, id);
+      await tellConcerned(tx, changed);
     });
+    for (const { clusterId, wantsStream, paths } of report.networks) {
+      if (!wantsStream && paths.every(({ path }) => path !== 'none')) continue;
+      await database.transaction(async tx => {
+        if (await store.chooseHelper(tx, clusterId)) await tellConcerned(tx, new Set([clusterId]));
+      });
+    }
     for (const { clusterId, wantsStream } of report.networks) {
       const members = hub.knows(clusterId) || wantsStream ? await store.membersOf(database, [clusterId]) : [];
       hub.wish(clusterId, nodeId, wantsStream, members);

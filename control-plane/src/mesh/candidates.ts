@@ -14,24 +14,20 @@ export interface Whereabouts {
 export const hostOf = (endpoint: string): string => endpoint.slice(0, endpoint.lastIndexOf(':'));
 
 const isThisHost = (address: string) => address === '::1' || address.startsWith('127.');
-/** In one network at a guess: the first three bytes are the same. */
-const near = (one: string, other: string) =>
-  one.split('.').slice(0, 3).join('.') === other.split('.').slice(0, 3).join('.');
 
 /**
- * Behind one NAT, or in one network: its own addresses first. Elsewhere: where it is seen, then its NAT's address with its own
- * port (some NATs keep it, and some forward it), and its own addresses last, which may be meant for another network.
+ * Behind one NAT, as far as their connections show: its own addresses first. Elsewhere: where it is seen, then its NAT's address
+ * with its own port (some NATs keep it, and some forward it), and its own addresses last, which mean another network there.
  */
 export function candidates(from: Whereabouts, to: Whereabouts): string[] {
-  const own = [...to.endpoints];
-  const neighbours = own.filter(endpoint => from.endpoints.some(other => near(hostOf(other), hostOf(endpoint))));
   const isHome = from.remoteAddress !== null && from.remoteAddress === to.remoteAddress;
   const remote =
     to.remoteAddress !== null && to.listenPort !== null && !isThisHost(to.remoteAddress)
       ? [`${bracketed(to.remoteAddress)}:${to.listenPort}`]
       : [];
-  const first = isHome ? [...neighbours, ...own] : neighbours;
-  return [...new Set([...first, ...to.observed, ...remote, ...own])].slice(0, mostEndpoints);
+  const elsewhere = [...to.observed, ...remote];
+  const found = isHome ? [...to.endpoints, ...elsewhere] : [...elsewhere, ...to.endpoints];
+  return [...new Set(found)].slice(0, mostEndpoints);
 }
 
 const bracketed = (address: string) => (address.includes(':') ? `[${address}]` : address);

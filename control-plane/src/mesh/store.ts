@@ -14,6 +14,14 @@ export interface MemberRow {
   paths: { slot: number; path: MeshPath }[];
 }
 
+/** Any constant will do, as long as every replica takes the same. */
+const membersLock = 7_265_030;
+
+/** Whoever changes members waits here, and not for rows that others hold in another order. */
+export async function lockMembers(tx: Transaction): Promise<void> {
+  await tx.query('SELECT pg_advisory_xact_lock($1)', [membersLock]);
+}
+
 const columns =
   'm.cluster_id, m.node_id, m.slot, m.public_key, m.listen_port, m.endpoints, m.remote_address, m.observed, m.paths';
 
@@ -167,8 +175,8 @@ export async function recordObserved(
   return rows[0]?.cluster_id ?? null;
 }
 
-export async function recordObserver(tx: Transaction, nodeId: NodeId, publicKey: string | null): Promise<boolean> {
-  const { rowCount } = await tx.query(
+export async function recordObserver(db: Queryable, nodeId: NodeId, publicKey: string | null): Promise<boolean> {
+  const { rowCount } = await db.query(
     'UPDATE nodes SET observer_key = $2 WHERE id = $1 AND observer_key IS DISTINCT FROM $2',
     [nodeId, publicKey],
   );

@@ -1,5 +1,6 @@
 /** The whole system under test, and what runs on the machine. */
 export { counting, countingTask, letFinish, type Mark, marksFile, marksOf } from './counting.js';
+export { Internet, type Site } from './internet.js';
 export { Machine } from './machine.js';
 export { MachineNetwork, networkObstacle } from './network.js';
 export { processes, processesNaming, until } from './processes.js';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { newSshKeyPair } from '@iocloud/contracts/wire';
-import { MachineNetwork } from './network.js';
+import { type MachineLink, MachineNetwork } from './network.js';
 import { type Process, processesNaming, until } from './processes.js';
 import { repository, type Stack } from './stack.js';
 
@@ -13,6 +13,8 @@ export interface MachineOptions {
   simulatedDevices?: { vendor: 'nvidia' | 'amd'; model: string; memoryBytes: number; count: number }[];
   /** In a network of its own, whose link can be cut; the stack's SSH server must listen on all addresses. */
   ownNetwork?: boolean;
+  /** In this network. */
+  network?: MachineLink;
 }
 
 export class Machine {
@@ -23,13 +25,13 @@ export class Machine {
     readonly name: string,
     readonly id: string,
     readonly directory: string,
-    readonly network: MachineNetwork | null,
+    readonly network: MachineLink | null,
   ) {}
 
   static async enrol(
     stack: Stack,
     name: string,
-    { cpus = 4, simulatedDevices = [], ownNetwork = false }: MachineOptions,
+    { cpus = 4, simulatedDevices = [], ownNetwork = false, network: given }: MachineOptions,
   ): Promise<Machine> {
     const directory = join(stack.home, 'machines', name);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -38,7 +40,7 @@ export class Machine {
     const { status, body } = await stack.call('POST', '/v1/nodes', { name, publicKey: key.public });
     if (status !== 201) throw new Error(`enrolment answered ${status}: ${JSON.stringify(body)}`);
     const own = JSON.parse(readFileSync(join(stack.home, 'agent.json'), 'utf8'));
-    const network = ownNetwork ? await MachineNetwork.up(directory) : null;
+    const network = given ?? (ownNetwork ? await MachineNetwork.up(directory) : null);
     const host = network?.hostAddress ?? own.controlPlane.host;
     const config = {
       ...own,

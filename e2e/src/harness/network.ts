@@ -16,9 +16,51 @@ export function networkObstacle(): string | null {
   return process.getuid?.() === 0 ? null : 'network namespaces need root';
 }
 
-export class MachineNetwork {
-  /** Keeps both namespaces while agents come and go. It ends with its standard input, should this process be killed. */
-  #keeper: ChildProcess | undefined;
+/** A machine's network and its link to the rest, which can be cut. */
+export interface MachineLink {
+  /** Where the control plane's SSH server is, as seen from there. */
+  readonly hostAddress: string;
+  /** The program and arguments that run a command there. */
+  command(program: string, args: string[]): [string, string[]];
+  cut(): Promise<void>;
+  heal(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+/**
+ * Keeps a network namespace with a /run of its own while agents come and go. It ends with its standard input, should this
+ * process be killed.
+ */
+export class Keeper {
+  private constructor(readonly process: ChildProcess) {}
+
+  static async start(namespace: string): Promise<Keeper> {
+    const keep = 'mount -t tmpfs tmpfs /run && echo ready && exec cat';
+    const process = spawn('nsenter', [`--net=/run/netns/${namespace}`, 'unshare', '--mount', 'sh', '-c', keep], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    if (!process.stdout) throw new Error('the keeper of the namespaces has no output');
+    await Promise.race([
+      once(process.stdout, 'data'),
+      once(process, 'exit').then(([code]) => Promise.reject(new Error(`no namespaces: exit code ${code}`))),
+    ]);
+    return new Keeper(process);
+  }
+
+  command(program: string, args: string[]): [string, string[]] {
+    return ['nsenter', [`--target=${this.process.pid}`, '--net', '--mount', program, ...args]];
+  }
+
+  async stop(): Promise<void> {
+    if (this.process.exitCode !== null) return;
+    const gone = once(this.process, 'exit');
+    this.process.stdin?.end();
+    await gone;
+  }
+}
+
+export class MachineNetwork implements MachineLink {
+  #keeper: Keeper | undefined;
 
   private constructor(
     readonly name: string,
@@ -46,7 +88,7 @@ export class MachineNetwork {
       await inside('address', 'add', `${address(2)}/30`, 'dev', 'uplink');
       await inside('link', 'set', 'uplink', 'up');
       await inside('route', 'add', 'default', 'via', address(1));
-      await network.#keep();
+      network.#keeper = await Keeper.start(name);
     } catch (error) {
       await network.remove();
       throw error;
@@ -54,21 +96,9 @@ export class MachineNetwork {
     return network;
   }
 
-  async #keep(): Promise<void> {
-    const keep = 'mount -t tmpfs tmpfs /run && echo ready && exec cat';
-    this.#keeper = spawn('nsenter', [`--net=/run/netns/${this.name}`, 'unshare', '--mount', 'sh', '-c', keep], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    if (!this.#keeper.stdout) throw new Error('the keeper of the namespaces has no output');
-    await Promise.race([
-      once(this.#keeper.stdout, 'data'),
-      once(this.#keeper, 'exit').then(([code]) => Promise.reject(new Error(`no namespaces: exit code ${code}`))),
-    ]);
-  }
-
-  /** The program and arguments that run a command there. */
   command(program: string, args: string[]): [string, string[]] {
-    return ['nsenter', [`--target=${this.#keeper?.pid}`, '--net', '--mount', program, ...args]];
+    if (!this.#keeper) throw new Error(`the network ${this.name} is not up`);
+    return this.#keeper.command(program, args);
   }
 
   async cut(): Promise<void> {
@@ -81,11 +111,7 @@ export class MachineNetwork {
 
   /** Takes away what there is of it. */
   async remove(): Promise<void> {
-    if (this.#keeper?.exitCode === null) {
-      const gone = once(this.#keeper, 'exit');
-      this.#keeper.stdin?.end();
-      await gone;
-    }
+    await this.#keeper?.stop();
     // Not there, where `up` failed half-way.
     await ip('link', 'delete', this.name).catch(() => undefined);
     await ip('netns', 'delete', this.name).catch(() => undefined);

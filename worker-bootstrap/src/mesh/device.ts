@@ -36,7 +36,7 @@ export class Device {
   async #script(...args: string[]): Promise<void> {
     const env = { PATH: process.env.PATH ?? '', IOCLOUD_MESH_LOG: this.logFile };
     await run(this.python, ['-E', '-s', '-B', script, ...args], { env }).catch((error: { stderr?: string }) => {
-      const line = error.stderr?.trim().split('\n').pop();
+      const line = error.stderr?.trim().split('\n').slice(-2).join(' ');
       throw new Error(`the WireGuard interface ${this.name}: ${line || String(error)}`);
     });
   }

@@ -90,7 +90,11 @@ export class Mesh {
       held.network = network;
       this.#tell();
     });
-    held.opening.catch(error => this.#complain(error));
+    held.opening.catch(error => {
+      this.#complain(error);
+      // What wants it next tries again.
+      if (this.#held.get(config.clusterId) === held) this.#held.delete(config.clusterId);
+    });
     this.#held.set(config.clusterId, held);
   }
 

@@ -1,6 +1,7 @@
 /** One cluster's network on this machine: its interface, its peers, and its ends of the relays. */
 import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type MeshNetwork, type MeshReport, meshBlock, mostEndpoints } from '@iocloud/contracts';
 import type { Logger } from '../log.js';
 import type { Device } from './device.js';
@@ -11,6 +12,8 @@ import { StreamRelay, UdpRelay } from './relays.js';
 
 /** How often the device is asked what it has heard. Milliseconds. */
 const lookEveryMs = 500;
+const upTimeoutMs = 10_000;
+const upLookMs = 50;
 /** A peer that is not heard for so long may need a relay that is not there yet. */
 const wantsStreamAfterMs = 3_000;
 
@@ -50,12 +53,20 @@ export class Network {
   /** Makes the interface, or takes over the one that an earlier agent made. */
   async open(networkFile: string): Promise<void> {
     await this.device.up({ network: networkFile, block: meshBlock(this.config.slot) });
-    const { listenPort } = await this.device.status();
-    // A port that it has stays: peers know it.
-    await this.device.set({ privateKey: this.keys.privateKey, ...(listenPort === 0 ? { listenPort: 0 } : {}) });
-    this.#listenPort = (await this.device.status()).listenPort;
+    await this.device.set({ privateKey: this.keys.privateKey });
+    this.#listenPort = await this.#portTaken();
     await this.change(this.config);
     this.#timer = setInterval(() => this.#look(), lookEveryMs);
+  }
+
+  /** The device takes a free port once it has noticed that its interface is up, which it looks for each second. */
+  async #portTaken(): Promise<number> {
+    for (const deadline = performance.now() + upTimeoutMs; performance.now() < deadline; ) {
+      const { listenPort } = await this.device.status();
+      if (listenPort !== 0) return listenPort;
+      await pause(upLookMs);
+    }
+    throw new Error(`the WireGuard interface ${this.device.name} did not come up within ${upTimeoutMs / 1_000} s`);
   }
 
   /** What the control plane knows of it now. One change after the other. */
