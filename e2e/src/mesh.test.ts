@@ -35,7 +35,9 @@ const group = (name: 'b' | 'c' | 'd') => ({ name, cpus: kinds[name].cpus, count:
 async function add(name: string, kind: Site['kind'], cpus: number): Promise<void> {
   const site = await internet.site(kind);
   sites[name] = site;
-  machines[name] = await stack.machine(name, { cpus, network: site });
+  machines[name] = await stack.machine(name, { cpus, network: site }).catch(error => {
+    throw new Error(`${error.message}\n${stack.logs()}`);
+  });
 }
 
 beforeAll(async () => {
@@ -53,7 +55,7 @@ beforeAll(async () => {
   const { status } = await stack.call('PATCH', `/v1/nodes/${machines.relay?.id}/terms`, { relayAddress });
   expect(status).toBe(200);
   for (const name of ['head', 'b', 'c', 'd'] as const) await add(name, kinds[name].kind, kinds[name].cpus);
-}, 240_000);
+}, 400_000);
 afterAll(async () => {
   await stack?.stop();
   await internet?.remove();
@@ -79,7 +81,7 @@ async function leases(): Promise<Record<string, string>> {
   return Object.fromEntries(all.map(lease => [lease.group, lease.id]));
 }
 
-async function whole(timeoutMs = 120_000): Promise<void> {
+async function whole(timeoutMs = 300_000): Promise<void> {
   await until('all Ray nodes are ready', timeoutMs, async () => {
     const all: { phase: string }[] = (await show()).leases;
     return all.length === 4 && all.every(({ phase }) => phase === 'ready');
@@ -97,7 +99,7 @@ const beatsFile = (id: string) => join(stack.shared, id);
 const enoughFile = (id: string) => join(stack.shared, `${id}.enough`);
 
 /** An actor on each worker, asked four times a second; one that is lost is not started anew, and the job fails. */
-function beating(id: string): string {
+function beating(id: string, names: string): string {
   const program = `
 import os, threading, time, ray
 ray.init()
@@ -116,7 +118,7 @@ def follow(name):
             time.sleep(0.25)
     except Exception as error:
         failed.append("%s: %r" % (name, error))
-threads = [threading.Thread(target=follow, args=(name,)) for name in "bcd"]
+threads = [threading.Thread(target=follow, args=(name,)) for name in "${names}"]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 assert not failed, failed
@@ -139,23 +141,24 @@ function beats(id: string): Beat[] {
     .map(([atMs, name = '', pid]) => ({ atMs: Number(atMs), name, pid: Number(pid) }));
 }
 
-async function startBeating(id: string): Promise<void> {
-  await stack.submit(beating(id), { submission_id: id, metadata: { 'io.cluster': 'wide', 'io.max_attempts': '1' } });
-  await until('all actors beat', 90_000, () =>
-    ['b', 'c', 'd'].every(name => beats(id).some(beat => beat.name === name)),
-  );
+async function startBeating(id: string, names = 'bcd'): Promise<void> {
+  await stack.submit(beating(id, names), {
+    submission_id: id,
+    metadata: { 'io.cluster': 'wide', 'io.max_attempts': '1' },
+  });
+  await until('all actors beat', 180_000, () => [...names].every(name => beats(id).some(beat => beat.name === name)));
 }
 
 /** All of them have beaten since then; the job ends well, and each actor was one process all along. */
-async function wentOn(id: string, sinceMs: number): Promise<void> {
+async function wentOn(id: string, sinceMs: number, names = 'bcd'): Promise<void> {
   await until('all have beaten since', 60_000, () =>
-    ['b', 'c', 'd'].every(name => beats(id).some(beat => beat.name === name && beat.atMs > sinceMs + 1_000)),
+    [...names].every(name => beats(id).some(beat => beat.name === name && beat.atMs > sinceMs + 1_000)),
   ).catch(async error => {
     throw new Error(`${error.message}\n${JSON.stringify(await paths())}\n${await stack.log(id)}\n${stack.logs()}`);
   });
   writeFileSync(enoughFile(id), '');
   expect(await stack.ended(id)).toMatchObject({ status: 'SUCCEEDED' });
-  for (const name of ['b', 'c', 'd']) {
+  for (const name of names) {
     expect(new Set(beats(id).flatMap(beat => (beat.name === name ? [beat.pid] : []))).size).toBe(1);
   }
 }
@@ -166,9 +169,9 @@ function longestPause(id: string, name: string, fromMs: number): number {
   return Math.max(...at.slice(1).map((ms, i) => ms - (at[i] ?? ms)));
 }
 
-const tell = (what: string, id: string, fromMs: number) =>
+const tell = (what: string, id: string, fromMs: number, names = 'bcd') =>
   process.stdout.write(
-    `${what}: longest pause ${['b', 'c', 'd'].map(name => `${name} ${longestPause(id, name, fromMs) / 1000} s`).join(', ')}\n`,
+    `${what}: longest pause ${[...names].map(name => `${name} ${longestPause(id, name, fromMs) / 1000} s`).join(', ')}\n`,
   );
 
 describe('a cluster behind a cone NAT, with workers behind another, behind a symmetric one, and where UDP is blocked', () => {
@@ -176,14 +179,13 @@ describe('a cluster behind a cone NAT, with workers behind another, behind a sym
     'runs a job that has a task on each, and they reach each other as well as their networks let them',
     async () => {
       const began = Date.now();
-      ({ id: clusterId } = await stack
-        .cluster('wide', {
-          head: { cpus: kinds.head.cpus, resources: { head: 1 } },
-          workerGroups: [group('b'), group('c'), group('d')],
-        })
-        .catch(error => {
-          throw error;
-        }));
+      const made = await stack.call('POST', '/v1/clusters', {
+        name: 'wide',
+        head: { cpus: kinds.head.cpus, resources: { head: 1 } },
+        workerGroups: [group('b'), group('c'), group('d')],
+      });
+      expect(made.status).toBe(201);
+      clusterId = made.body.id;
       await whole();
       process.stdout.write(`four machines: all Ray nodes ready after ${(Date.now() - began) / 1000} s\n`);
       const placed = Object.fromEntries(
@@ -205,7 +207,15 @@ print(sorted(ray.get([where.options(resources={name: 1}).remote(big) for name in
       const log = await stack.log(job);
       for (let slot = 1; slot <= 4; slot += 1) expect(log).toContain(`('100.64.${slot}.1', 3000000)`);
 
-      await until('each path is the best there is', 60_000, async () => {
+      // A driver that runs on another machine than the head: its log is found there.
+      const away = await stack.submit(`python -c 'import ray; ray.init(); print(ray.util.get_node_ip_address())'`, {
+        metadata: { 'io.cluster': 'wide' },
+        entrypoint_resources: { c: 1 },
+      });
+      expect((await stack.ended(away)).status).toBe('SUCCEEDED');
+      expect(await stack.log(away)).toContain('100.64.3.1');
+
+      await until('each path is the best there is', 120_000, async () => {
         const found = await paths();
         expect(found).toEqual({
           head: { b: 'direct', c: 'udp-relay', d: 'tcp-relay' },
@@ -216,7 +226,7 @@ print(sorted(ray.get([where.options(resources={name: 1}).remote(big) for name in
         return true;
       });
     },
-    300_000,
+    600_000,
   );
 
   ifPossible(
@@ -232,7 +242,7 @@ print(sorted(ray.get([where.options(resources={name: 1}).remote(big) for name in
       expect(await leases()).toEqual(before);
       await until('b is reached directly again', 60_000, async () => (await paths()).head?.b === 'direct');
     },
-    240_000,
+    400_000,
   );
 
   ifPossible(
@@ -249,39 +259,46 @@ print(sorted(ray.get([where.options(resources={name: 1}).remote(big) for name in
       tell('c cut off for 8 s', 'cut', at);
       expect(await leases()).toEqual(before);
     },
-    240_000,
+    400_000,
   );
 
   ifPossible(
     'goes on while the control plane is gone, directly and through the UDP relay, and with it again afterwards',
     async () => {
       const before = await leases();
-      await startBeating('alone');
+      await startBeating('alone', 'bc');
       const { pid } = await stack.part('control plane');
       const at = Date.now();
       // It neither serves nor ends, so that no successor comes yet.
       process.kill(pid, 'SIGSTOP');
       await pause(15_000);
-      const lasted = beats('alone').filter(beat => beat.atMs > at + 14_000 - 5_000);
+      const lasted = beats('alone').filter(beat => beat.atMs > at + 10_000);
       expect(new Set(lasted.map(({ name }) => name))).toEqual(new Set(['b', 'c']));
       for (const name of ['b', 'c']) expect(longestPause('alone', name, at)).toBeLessThan(5_000);
       process.kill(pid, 'SIGKILL');
       await until('a new control plane', 60_000, async () => (await stack.part('control plane')).pid !== pid);
       await until('it serves', 60_000, async () => (await fetch(`${stack.address}/readyz`)).status === 200);
-      await wentOn('alone', Date.now());
-      tell('control plane gone for 15 s and then replaced', 'alone', at);
-      expect(await leases()).toEqual(before);
+      await wentOn('alone', Date.now(), 'bc');
+      tell('control plane gone for 15 s and then replaced', 'alone', at, 'bc');
+      // Where UDP is blocked there was no way without it: that worker may have been replaced.
+      const { d: _, ...others } = before;
+      expect(await leases()).toMatchObject(others);
+      await whole();
     },
-    240_000,
+    400_000,
   );
 
-  ifPossible('lets nobody in: not from its machines, nor from others', async () => {
-    const probe = 'import socket; socket.create_connection(("100.64.1.1", 6379), timeout=2)';
-    for (const site of [sites.head, sites.b, sites.relay]) {
-      const [program, args] = (site as Site).command('python3', ['-c', probe]);
-      expect((await run(program, args)).code).not.toBe(0);
-    }
-  });
+  ifPossible(
+    'lets nobody in: not from its machines, nor from others',
+    async () => {
+      const probe = 'import socket; socket.create_connection(("100.64.1.1", 6379), timeout=2)';
+      for (const site of [sites.head, sites.b, sites.relay]) {
+        const [program, args] = (site as Site).command('python3', ['-c', probe]);
+        expect((await run(program, args)).code).not.toBe(0);
+      }
+    },
+    60_000,
+  );
 
   ifPossible(
     'gets a worker whose machine has died replaced elsewhere, while its head and the others go on',
@@ -306,7 +323,7 @@ print(sorted(ray.get([where.options(resources={name: 1}).remote(big) for name in
       expect((await stack.ended(job)).status).toBe('SUCCEEDED');
       expect(await stack.log(job)).toContain('100.64.5.1');
     },
-    240_000,
+    400_000,
   );
 
   ifPossible(
@@ -316,7 +333,10 @@ print(sorted(ray.get([where.options(resources={name: 1}).remote(big) for name in
       await until('it is deleted', 60_000, async () => (await show()).phase === 'deleted');
       for (const name of ['head', 'c', 'd', 'spare']) {
         const [program, args] = (sites[name] as Site).command('sh', ['-c', 'ls /run/wireguard; ls /run/iocloud-*/net']);
-        await until('nothing is left', 20_000, async () => (await run(program, args)).stdout.trim() === '');
+        await until(`nothing is left on ${name}`, 20_000, async () => {
+          expect((await run(program, args)).stdout.trim()).toBe('');
+          return true;
+        });
       }
     },
     120_000,

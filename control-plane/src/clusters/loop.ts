@@ -4,20 +4,21 @@
  */
 import { isAbsolute, join } from 'node:path';
 import { type ClusterId, type LeaseId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
-import { restricted, suitable, suitableIfEmpty } from '../core/matching/index.js';
+import { suitableIfEmpty } from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines, Reputation } from '../inventory/index.js';
 import type { MeshBook, Seats } from '../mesh/index.js';
 import { type Transaction, wake } from '../platform/index.js';
 import { endOf } from './ending.js';
-import type { ClusterFacts, Ground, NewLease, Plan } from './facts.js';
+import type { ClusterFacts, NewLease, Plan } from './facts.js';
+import { lookAround } from './ground.js';
 import { loadsOf } from './load-store.js';
 import type { MachineMirror } from './machine-mirror.js';
 import { placesOf, type Standing, wantOf } from './places.js';
 import { isMeshed } from './placing.js';
 import type { ClusterActivity } from './ports.js';
 import { courseOf, reconcile } from './reconcile.js';
-import { loadOffers, lockPlacement, releaseIdle } from './room.js';
+import { releaseIdle } from './room.js';
 import { type ClusterRow, type LeaseRow, type StoredLeaseSpec, spendingOf } from './store.js';
 import { comesLater } from './turn.js';
 
@@ -34,9 +35,6 @@ export interface LoopWiring {
   /** Where tenants' jobs keep checkpoints: a directory or a URL. */
   checkpointRoot: string;
 }
-
-/** Of very many machines those are read that would carry so many of the Ray nodes, each by itself. */
-const mostAskedApart = 64;
 
 export interface Step {
   tenantId: TenantId;
@@ -91,30 +89,6 @@ export async function step(
     );
   }
   return { tenantId: row.tenant_id, idleTimeoutSeconds: facts.idleTimeoutSeconds, plan };
-}
-
-/** The machines that matter for what is wanted, under the placement lock. */
-async function lookAround(
-  tx: Transaction,
-  wiring: LoopWiring,
-  row: ClusterRow,
-  course: ReturnType<typeof courseOf>,
-  isNew: boolean,
-): Promise<Ground> {
-  const { requirements, rayVersion } = row.spec;
-  const wants = course.want.map(wantOf);
-  await lockPlacement(tx);
-  // All on one machine, or each where it fits beside those before it.
-  const together = wants.length > 1 && !course.isMeshed ? [wants] : [];
-  const apart = wants.length > 1 || course.isMeshed ? wants.slice(0, mostAskedApart).map(want => [want]) : [wants];
-  const asks = [...together, ...apart].map(some => ({ wants: some, rayVersion, requirements }));
-  const also = course.nodeId === null ? [] : [course.nodeId];
-  const { offers: all, isPart } = await loadOffers(tx, wiring, row.tenant_id, asks, also);
-  if (!requirements) return { offers: all, all, unsuitable: null };
-  if (!isNew) return { offers: all.map(offer => restricted(offer, requirements)), all, unsuitable: null };
-  const found = suitable(all, requirements, { wants, rayVersion, tenantId: row.tenant_id, isPart });
-  if ('refused' in found) return { offers: [], all, unsuitable: found.refused };
-  return { offers: found.offers, all, unsuitable: null };
 }
 
 async function readFacts(

@@ -71,7 +71,7 @@ export class Machine {
   }
 
   async online(): Promise<void> {
-    await until(`${this.name} is online`, 60_000, async () => (await this.show()).state === 'online');
+    await until(`${this.name} is online`, 150_000, async () => (await this.show()).state === 'online');
   }
 
   /** Processes of its Ray nodes, supervisors included. */

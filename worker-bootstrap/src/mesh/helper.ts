@@ -4,11 +4,13 @@ import type { Logger } from '../log.js';
 import type { Device } from './device.js';
 import type { MeshKeys } from './keys.js';
 import { RelayServer } from './relay-server.js';
+import { isGone } from './uapi.js';
 
 const lookEveryMs = 500;
 
 export class Helper {
   readonly #relay: RelayServer;
+  #members: RelayDuty['members'] = [];
   #seen = new Map<string, string>();
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
@@ -26,13 +28,18 @@ export class Helper {
   /** Throws when a port is taken. */
   async open(): Promise<void> {
     await this.#relay.listen(this.port);
-    await this.device.up(null);
-    await this.device.set({ privateKey: this.keys.privateKey, listenPort: this.port + 1 });
+    await this.#up();
     this.#timer = setInterval(() => this.#look(), lookEveryMs);
     this.onNews();
   }
 
+  async #up(): Promise<void> {
+    await this.device.up(null);
+    await this.device.set({ privateKey: this.keys.privateKey, listenPort: this.port + 1 });
+  }
+
   async serve(members: RelayDuty['members']): Promise<void> {
+    this.#members = members;
     this.#relay.serve(members);
     const wanted = new Set(members.map(({ publicKey }) => publicKey));
     const here = (await this.device.status()).peers;
@@ -43,10 +50,17 @@ export class Helper {
 
   #look(): void {
     this.#looking ??= this.#lookOnce()
+      .catch(error => (isGone(error) ? this.#revive() : Promise.reject(error)))
       .catch(error => this.log.warn({ error: String(error) }, 'the observer does not answer'))
       .finally(() => {
         this.#looking = undefined;
       });
+  }
+
+  /** The observer's process was killed. */
+  async #revive(): Promise<void> {
+    await this.#up();
+    await this.serve(this.#members);
   }
 
   async #lookOnce(): Promise<void> {

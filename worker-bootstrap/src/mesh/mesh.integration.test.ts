@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex, PassThrough } from 'node:stream';
@@ -277,6 +277,23 @@ while True: s.accept()[0].sendall(b"inside")`,
   );
 
   asRoot(
+    'find each other again when wireguard-go was killed on one',
+    async () => {
+      const clusterId = newCluster();
+      await introduce(clusterId, { endpoints: true, relay: null });
+      await goes(clusterId, 'direct');
+      const [, other] = hosts as [Host, Host];
+      const before = other.networkOf(clusterId)?.listenPort;
+      for (const pid of processesOf(other)) process.kill(pid, 'SIGKILL');
+      await until('a new interface', () => ![undefined, before].includes(other.networkOf(clusterId)?.listenPort));
+      await introduce(clusterId, { endpoints: true, relay: null });
+      await until('something new is heard', () => other.pathTo(clusterId, 1) === 'direct');
+      await converses(clusterId);
+    },
+    timeoutMs,
+  );
+
+  asRoot(
     'keep nothing of it when it is over: no interface, no process, no key',
     async () => {
       const clusterId = newCluster();
@@ -291,8 +308,7 @@ while True: s.accept()[0].sendall(b"inside")`,
       await one.sandbox.closeNetwork(clusterId);
       expect(existsSync(key)).toBe(false);
       expect(one.mesh.report().networks).toEqual([]);
-      const marker = `IOCLOUD_MESH_LOG=${join(one.config.stateDir, 'mesh', 'wireguard.log')}`;
-      await until('wireguard-go to be gone', () => !runs(marker));
+      await until('wireguard-go to be gone', () => processesOf(one).length === 0);
     },
     timeoutMs,
   );
@@ -327,9 +343,17 @@ s.accept()`,
   );
 });
 
-function runs(marker: string): boolean {
-  return readdirSync('/proc').some(pid => {
-    const found = spawnSync('grep', ['-qa', marker, `/proc/${pid}/environ`], { stdio: 'ignore' });
-    return /^\d+$/.test(pid) && found.status === 0;
-  });
+/** Pids of wireguard-go that an agent's part in networks has started. */
+function processesOf({ config }: Host): number[] {
+  const marker = `IOCLOUD_MESH_LOG=${join(config.stateDir, 'mesh', 'wireguard.log')}`;
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .filter(pid => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(marker);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
 }

@@ -9,6 +9,7 @@ import type { MeshKeys } from './keys.js';
 import { keepaliveSeconds } from './paths.js';
 import { Peer, type PeerGround } from './peer.js';
 import { StreamRelay, UdpRelay } from './relays.js';
+import { type DeviceStatus, isGone } from './uapi.js';
 
 /** How often the device is asked what it has heard. Milliseconds. */
 const lookEveryMs = 500;
@@ -26,6 +27,7 @@ export class Network {
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
   #changing: Promise<void> = Promise.resolve();
+  #networkFile = '';
   #listenPort = 0;
   #closed = false;
 
@@ -52,11 +54,28 @@ export class Network {
 
   /** Makes the interface, or takes over the one that an earlier agent made. */
   async open(networkFile: string): Promise<void> {
-    await this.device.up({ network: networkFile, block: meshBlock(this.config.slot) });
-    await this.device.set({ privateKey: this.keys.privateKey });
-    this.#listenPort = await this.#portTaken();
+    this.#networkFile = networkFile;
+    await this.#up();
     await this.change(this.config);
     this.#timer = setInterval(() => this.#look(), lookEveryMs);
+  }
+
+  async #up(): Promise<void> {
+    await this.device.up({ network: this.#networkFile, block: meshBlock(this.config.slot) });
+    await this.device.set({ privateKey: this.keys.privateKey });
+    this.#listenPort = await this.#portTaken();
+  }
+
+  /** Its process was killed: a new one knows nobody yet, and has another port. */
+  async #revive(): Promise<void> {
+    this.log.warn(
+      { clusterId: this.config.clusterId },
+      'the WireGuard interface of a network has gone and is made anew',
+    );
+    await this.#up();
+    for (const peer of this.#peers.values()) await peer.end();
+    this.#peers.clear();
+    await this.#change(this.config);
   }
 
   /** The device takes a free port once it has noticed that its interface is up, which it looks for each second. */
@@ -149,9 +168,21 @@ export class Network {
   async #lookOnce(): Promise<void> {
     if (this.#peers.size === 0) return;
     const before = this.#said();
-    const status = await this.device.status();
+    const status = await this.#statusOrRevived();
+    if (!status) return;
     await Promise.all([...this.#peers.values()].map(peer => peer.look(status.peers.get(peer.known.publicKey))));
     if (this.#said() !== before) this.onNews();
+  }
+
+  async #statusOrRevived(): Promise<DeviceStatus | null> {
+    try {
+      return await this.device.status();
+    } catch (error) {
+      if (!isGone(error) || this.#closed) throw error;
+      this.#changing = this.#changing.catch(() => undefined).then(() => this.#revive());
+      await this.#changing;
+      return null;
+    }
   }
 
   #said = () => JSON.stringify(this.report());

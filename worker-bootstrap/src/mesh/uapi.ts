@@ -81,6 +81,10 @@ export function parseStatus(text: string): DeviceStatus {
   return status;
 }
 
+/** Nobody serves the device: its process has ended. */
+export const isGone = (error: unknown): boolean =>
+  ['ENOENT', 'ECONNREFUSED'].includes((error as NodeJS.ErrnoException).code ?? '');
+
 const answerTimeoutMs = 5_000;
 
 /** One operation. Throws with the error number that the device gives. */

@@ -1,0 +1,36 @@
+/** What is read of machines where something of a cluster is to be placed. */
+import { restricted, suitable } from '../core/matching/index.js';
+import type { Transaction } from '../platform/index.js';
+import type { Ground } from './facts.js';
+import type { LoopWiring } from './loop.js';
+import { wantOf } from './places.js';
+import type { courseOf } from './reconcile.js';
+import { loadOffers, lockPlacement } from './room.js';
+import type { ClusterRow } from './store.js';
+
+/** Of very many machines those are read that would carry so many of the Ray nodes, each by itself. */
+const mostAskedApart = 64;
+
+/** The machines that matter for what is wanted, under the placement lock. */
+export async function lookAround(
+  tx: Transaction,
+  wiring: LoopWiring,
+  row: ClusterRow,
+  course: ReturnType<typeof courseOf>,
+  isNew: boolean,
+): Promise<Ground> {
+  const { requirements, rayVersion } = row.spec;
+  const wants = course.want.map(wantOf);
+  await lockPlacement(tx);
+  // All on one machine, or each where it fits beside those before it.
+  const together = wants.length > 1 && !course.isMeshed ? [wants] : [];
+  const apart = wants.length > 1 || course.isMeshed ? wants.slice(0, mostAskedApart).map(want => [want]) : [wants];
+  const asks = [...together, ...apart].map(some => ({ wants: some, rayVersion, requirements }));
+  const also = course.nodeId === null ? [] : [course.nodeId];
+  const { offers: all, isPart } = await loadOffers(tx, wiring, row.tenant_id, asks, also);
+  if (!requirements) return { offers: all, all, unsuitable: null };
+  if (!isNew) return { offers: all.map(offer => restricted(offer, requirements)), all, unsuitable: null };
+  const found = suitable(all, requirements, { wants, rayVersion, tenantId: row.tenant_id, isPart });
+  if ('refused' in found) return { offers: [], all, unsuitable: found.refused };
+  return { offers: found.offers, all, unsuitable: null };
+}
