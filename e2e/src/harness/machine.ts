@@ -94,11 +94,11 @@ export class Machine {
     await gone;
   }
 
-  /** As when its power fails: agent and Ray nodes are gone at once. */
+  /** As when its power fails: agent, Ray nodes and networks are gone at once. */
   async killAll(): Promise<void> {
     await this.killAgent();
-    const supervisors = this.processes().filter(({ command }) => command.includes('supervisor.py'));
-    for (const { pid } of supervisors) process.kill(pid, 'SIGKILL');
+    const roots = this.processes().filter(({ command }) => /supervisor\.py|wireguard-go/.test(command));
+    for (const { pid } of roots) process.kill(pid, 'SIGKILL');
   }
 
   async stop(): Promise<void> {

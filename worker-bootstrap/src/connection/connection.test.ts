@@ -63,7 +63,7 @@ describe('a connection', () => {
       );
     });
     await first;
-    expect(heard).toEqual([{ type: 'desired', revision: 1, leases: [] }]);
+    expect(heard).toEqual([{ type: 'desired', revision: 1, leases: [], networks: [], relay: null }]);
   });
 });
 
