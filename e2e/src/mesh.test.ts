@@ -57,9 +57,12 @@ beforeAll(async () => {
   for (const name of ['head', 'b', 'c', 'd'] as const) await add(name, kinds[name].kind, kinds[name].cpus);
 }, 400_000);
 afterAll(async () => {
-  await stack?.stop();
-  await internet?.remove();
-  if (home) rmSync(home, { recursive: true, force: true });
+  try {
+    await stack?.stop();
+  } finally {
+    await internet?.remove();
+    if (home) rmSync(home, { recursive: true, force: true });
+  }
 }, 120_000);
 
 const show = async () => (await stack.call('GET', `/v1/clusters/${clusterId}`)).body;
