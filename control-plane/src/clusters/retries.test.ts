@@ -1,4 +1,4 @@
-import type { ClusterId, LeaseId, NodeId } from '@iocloud/contracts';
+import type { ClusterId, LeaseId, NodeId, TenantId } from '@iocloud/contracts';
 import { expect, test } from '@jest/globals';
 import type { ClusterFacts, LeaseFacts, Place, Retries } from './facts.js';
 import { courseOf } from './reconcile.js';
@@ -19,12 +19,14 @@ const lease = (role: 'head' | 'worker', changes: Partial<LeaseFacts> = {}): Leas
 });
 const cluster = (leases: LeaseFacts[], retries: Retries, silent: string[] = []): ClusterFacts => ({
   id: 'cl_a' as ClusterId,
+  tenantId: 'tn_a' as TenantId,
   name: 'c',
   origin: 'user',
   desired: 'running',
   phase: 'ready',
   generation: 1,
   rayVersion: '2.60.0',
+  requirements: undefined,
   places: [place('head'), place('worker')],
   idleTimeoutSeconds: null,
   budgetMicroUsd: null,
@@ -36,6 +38,7 @@ const cluster = (leases: LeaseFacts[], retries: Retries, silent: string[] = []):
   readyAt: at(0),
   directBusyAt: null,
   leases,
+  seats: { byNode: new Map(), highest: 0 },
   silentNodes: new Set(silent as NodeId[]),
   drainingNodes: new Map(),
   activity: { live: 0, lastEndedAt: null },
