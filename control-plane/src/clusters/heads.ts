@@ -98,9 +98,14 @@ export class Heads {
     const request = { kind: 'job-log', clusterId, submissionId, fromByte, follow } as const;
     const opened = await Promise.allSettled(nodeIds.map(nodeId => this.#open(nodeId, request)));
     const streams = opened.flatMap(one => (one.status === 'fulfilled' ? [one.value] : []));
-    // Without `follow` only the machine answers that has the log; with it all do, and one will have something to say.
-    if (streams.length > 0) return firstToSpeak(streams);
-    throw (opened[0] as PromiseRejectedResult).reason;
+    const refusal = opened.find(one => one.status === 'rejected')?.reason;
+    // Without `follow` only the machine answers that has the log. With it all do, and one will have something to say: if one
+    // cannot be asked it may be that one.
+    if (streams.length === 0 || (follow && refusal)) {
+      for (const stream of streams) stream.destroy();
+      throw refusal;
+    }
+    return firstToSpeak(streams);
   };
 
   /** That of the head first. A driver runs there, or on any machine of the cluster where its job asks for resources. */

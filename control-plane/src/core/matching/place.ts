@@ -1,7 +1,4 @@
-/**
- * Placement of Ray nodes on machines. All Ray nodes of one cluster go to one machine: Ray needs every node to reach every
- * other in both directions, and no network between machines is laid yet.
- */
+/** Placement of Ray nodes that go to one machine together: all of a cluster's, wherever one can carry them. */
 import type { Device, NodeId } from '@iocloud/contracts';
 import { assignDevices, matches } from './devices.js';
 
