@@ -1,5 +1,7 @@
 /** How bytes travel between control plane and agent. */
 export * from './byte-reader.js';
 export * from './channel-stream.js';
+export * from './frames.js';
 export * from './lines.js';
+export * from './socket-stream.js';
 export * from './ssh-key.js';
