@@ -74,6 +74,22 @@ async function ensureChromium() {
   });
 }
 
+/** The tests log in as renters do. */
+async function ensureOpenSsh() {
+  const programs = ['ssh', 'scp', 'sftp', 'ssh-keygen'];
+  const missing = [];
+  for (const program of programs) if (!(await onPath(program))) missing.push(program);
+  if (missing.length === 0) return;
+  if (process.getuid?.() !== 0 || !(await onPath('apt-get'))) {
+    throw new SetupError(`the tests need the OpenSSH client (${missing.join(', ')}): install it and run again`);
+  }
+  await step('OpenSSH client (Debian package)', async () => {
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    await run('apt-get', ['update', '-qq'], { env });
+    await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'openssh-client'], { env });
+  });
+}
+
 main(async () => {
   checkNode();
   await installPackages();
@@ -91,6 +107,7 @@ main(async () => {
     );
     await ensureChromium();
     const wireguardGo = (await onPath('wireguard-go')) ?? (await ensureWireguardGo(tools));
+    await ensureOpenSsh();
     // What the test run is to be given, for the Makefile to read.
     process.stdout.write(
       [

@@ -123,6 +123,10 @@ export const controlMessage = z.discriminatedUnion('type', [
 ]);
 export type ControlMessage = z.infer<typeof controlMessage>;
 
+/** Of an `exec`, in characters. */
+export const longestCommand = 256 * 1024;
+const terminalSide = z.int().min(0).max(65_535);
+
 export const streamRequest = z.discriminatedUnion('kind', [
   /** A TCP connection to the head's dashboard port: HTTP and WebSocket follow. */
   z.object({ kind: z.literal('dashboard'), leaseId }),
@@ -149,6 +153,41 @@ export const streamRequest = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('measure') }),
   /** Datagrams of a cluster's network, to and from its other machines by way of the control plane: wire/datagrams.ts. */
   z.object({ kind: z.literal('mesh'), clusterId }),
+  /**
+   * A shell, a command or the SFTP server inside the lease: in its namespaces, with the environment of its Ray node. Both
+   * sides then send frames (wire/frames.ts). The machine's last is `exit`; a stream that ends without one broke.
+   */
+  z.object({
+    kind: z.literal('shell'),
+    leaseId,
+    what: z.discriminatedUnion('type', [
+      z.object({ type: z.literal('shell') }),
+      z.object({ type: z.literal('exec'), command: z.string().max(longestCommand) }),
+      z.object({ type: z.literal('sftp') }),
+    ]),
+    /** In characters; null: pipes. */
+    pty: z
+      .object({
+        term: z
+          .string()
+          .max(64)
+          .regex(/^[\w.+-]*$/),
+        columns: terminalSide,
+        rows: terminalSide,
+      })
+      .nullable(),
+    /** Added to the Ray node's: names such as LANG and LC_TIME, and what SSH says of the connection. */
+    env: z.record(z.string().regex(/^(LANG|LC_[A-Z_]+|COLORTERM|SSH_CONNECTION)$/), z.string().max(1024)),
+  }),
+  /** A TCP connection to a port of the lease's own network namespace: nothing else can be reached. */
+  z.object({
+    kind: z.literal('connect'),
+    leaseId,
+    host: z.string().min(1).max(255),
+    port: z.int().min(1).max(65_535),
+  }),
+  /** A connection to a Unix socket as the lease's mounts show it. */
+  z.object({ kind: z.literal('connect-socket'), leaseId, path: z.string().min(1).max(107) }),
 ]);
 export type StreamRequest = z.infer<typeof streamRequest>;
 

@@ -16,6 +16,7 @@ import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
 import { nodeTelemetry } from './telemetry.js';
+import { createSshKey, sshAccess, sshKey, sshSession } from './tunnels.js';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete' | 'all';
 /** `public`: anyone. `authenticated`: any valid key. */
@@ -27,7 +28,7 @@ export interface Route {
   path: string;
   access: Access;
   summary: string;
-  tag: 'jobs' | 'ray' | 'clusters' | 'nodes' | 'accounts' | 'events' | 'platform';
+  tag: 'jobs' | 'ray' | 'clusters' | 'nodes' | 'accounts' | 'events' | 'tunnels' | 'platform';
   params?: z.ZodObject;
   query?: z.ZodObject;
   /** JSON body. Absent: no body, or one that the handler streams itself. */
@@ -40,6 +41,8 @@ export interface Route {
   ray?: boolean;
   /** Honours the Idempotency-Key header. */
   idempotent?: boolean;
+  /** A browser's session will do: only below /clusters/, where its cookie is sent. */
+  session?: boolean;
 }
 
 const list = <T extends z.ZodType>(item: T) =>
@@ -369,6 +372,105 @@ export const api = {
     params: clusterParams,
     status: 200,
     response: null,
+    session: true,
+  },
+
+  sshAccess: {
+    method: 'get',
+    path: '/v1/ssh',
+    access: 'authenticated',
+    summary: 'Port and host key of the SSH server that renters and machines connect to',
+    tag: 'tunnels',
+    status: 200,
+    response: sshAccess,
+  },
+  createSshKey: {
+    method: 'post',
+    path: '/v1/ssh-keys',
+    access: 'clusters:connect',
+    summary: 'Register the own SSH key: it opens shells and ports in the tenant’s clusters',
+    tag: 'tunnels',
+    body: createSshKey,
+    status: 201,
+    response: sshKey,
+    idempotent: true,
+  },
+  listSshKeys: {
+    method: 'get',
+    path: '/v1/ssh-keys',
+    access: 'accounts:read',
+    summary: 'SSH keys of the tenant’s users',
+    tag: 'tunnels',
+    query: page,
+    status: 200,
+    response: list(sshKey),
+  },
+  removeSshKey: {
+    method: 'delete',
+    path: '/v1/ssh-keys/{sshKeyId}',
+    access: 'clusters:connect',
+    summary: 'Remove an SSH key and end what it has opened; another user’s only with accounts:write',
+    tag: 'tunnels',
+    params: z.object({ sshKeyId: ids.sshKeyId }),
+    status: 200,
+    response: sshKey,
+  },
+  listSshSessions: {
+    method: 'get',
+    path: '/v1/ssh-sessions',
+    access: 'accounts:read',
+    summary:
+      'Who opened shells, transfers and forwards in the tenant’s clusters, newest first; never what they carried',
+    tag: 'tunnels',
+    query: page.extend({
+      cluster: ids.clusterId.optional().describe('only into this cluster'),
+      user: ids.userId.optional().describe('only of this user'),
+      live: z.stringbool().default(false).describe('only those that go on'),
+    }),
+    status: 200,
+    response: list(sshSession),
+  },
+  forwardPort: {
+    method: 'get',
+    path: '/v1/clusters/{clusterId}/ports/{port}',
+    access: 'clusters:connect',
+    summary: 'A TCP connection to a port inside the cluster (WebSocket, binary frames)',
+    tag: 'tunnels',
+    params: clusterParams.extend({ port: z.coerce.number().int().min(1).max(65_535) }),
+    status: 101,
+    response: null,
+  },
+  terminalPage: {
+    method: 'get',
+    path: '/clusters/{clusterId}/terminal',
+    access: 'public',
+    summary: 'A terminal in the cluster’s head, as a page (asks for login)',
+    tag: 'tunnels',
+    params: clusterParams,
+    status: 200,
+    response: null,
+    contentType: 'text/html',
+  },
+  terminalAssets: {
+    method: 'get',
+    path: '/terminal/*',
+    access: 'public',
+    summary: 'Scripts and styles of the terminal’s page',
+    tag: 'tunnels',
+    status: 200,
+    response: null,
+    contentType: 'text/javascript',
+  },
+  terminalSocket: {
+    method: 'get',
+    path: '/clusters/{clusterId}/terminal/socket',
+    access: 'clusters:connect',
+    summary: 'The terminal’s own connection (WebSocket; binary frames are what is typed and shown)',
+    tag: 'tunnels',
+    params: clusterParams,
+    status: 101,
+    response: null,
+    session: true,
   },
 
   listNodes: {

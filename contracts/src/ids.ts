@@ -16,6 +16,8 @@ export const idPrefixes = {
   job: 'jb',
   attempt: 'at',
   event: 'ev',
+  sshKey: 'sk',
+  sshSession: 'ss',
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 
@@ -27,6 +29,8 @@ export type NodeId = string & z.core.$brand<'NodeId'>;
 export type LeaseId = string & z.core.$brand<'LeaseId'>;
 export type JobId = string & z.core.$brand<'JobId'>;
 export type AttemptId = string & z.core.$brand<'AttemptId'>;
+export type SshKeyId = string & z.core.$brand<'SshKeyId'>;
+export type SshSessionId = string & z.core.$brand<'SshSessionId'>;
 
 interface IdTypes {
   tenant: TenantId;
@@ -38,6 +42,8 @@ interface IdTypes {
   job: JobId;
   attempt: AttemptId;
   event: string;
+  sshKey: SshKeyId;
+  sshSession: SshSessionId;
 }
 
 /** A new id of the given kind. `randomBytes(n)` gives n random bytes: it comes in, so that a simulation can fix it. */
@@ -59,3 +65,5 @@ export const clusterId = idSchema('cluster');
 export const nodeId = idSchema('node');
 export const leaseId = idSchema('lease');
 export const attemptId = idSchema('attempt');
+export const sshKeyId = idSchema('sshKey');
+export const sshSessionId = idSchema('sshSession');

@@ -23,3 +23,4 @@ export * from './requirements.js';
 export * from './resources.js';
 export * from './retry-policy.js';
 export * from './telemetry.js';
+export * from './tunnels.js';

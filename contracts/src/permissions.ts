@@ -6,6 +6,7 @@ export const permissions = [
   'jobs:write',
   'clusters:read',
   'clusters:write',
+  'clusters:connect',
   'nodes:read',
   'nodes:write',
   'events:read',
@@ -29,6 +30,15 @@ const operatorsAlone: readonly Permission[] = ['metrics:read', 'tenants:read', '
 export const rolePermissions: Record<Role, readonly Permission[]> = {
   operator: permissions,
   owner: permissions.filter(name => !operatorsAlone.includes(name)),
-  member: ['jobs:read', 'jobs:write', 'clusters:read', 'clusters:write', 'nodes:read', 'events:read', 'accounts:read'],
+  member: [
+    'jobs:read',
+    'jobs:write',
+    'clusters:read',
+    'clusters:write',
+    'clusters:connect',
+    'nodes:read',
+    'events:read',
+    'accounts:read',
+  ],
   viewer: ['jobs:read', 'clusters:read', 'nodes:read', 'events:read'],
 };

@@ -5,12 +5,13 @@ import {
   accountRoutes,
   authenticator,
   bootstrapAccounts,
+  mayNow,
   queueTermsOf,
   queueTermsRoutes,
   Refusals,
   refusalRoutes,
 } from './accounts/index.js';
-import { createClusters } from './clusters/index.js';
+import { createClusters, entrances } from './clusters/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
 import {
@@ -20,6 +21,7 @@ import {
   measuringSweep,
   nodeRoutes,
   publicKeyLine,
+  type RenterDoor,
   recordEvidence,
   telemetrySweep,
 } from './inventory/index.js';
@@ -38,6 +40,7 @@ import {
   Signer,
   Wakeups,
 } from './platform/index.js';
+import { createTunnels } from './tunnels/index.js';
 import { version } from './version.js';
 
 export interface RunningServer {
@@ -99,6 +102,18 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       tell: (tx, clusterIds, news) => jobDomain.activity.tell(tx, clusterIds, news),
     },
   });
+  let sshPort = config.sshPort;
+  const tunnels = createTunnels({
+    config,
+    database,
+    signals,
+    entrances,
+    mayNow,
+    openStream: (nodeId, request) => inventory.machines.openStream(nodeId, request),
+    log,
+    random: randomBytes,
+    ssh: { hostKey: secrets.sshHostKey, port: () => sshPort },
+  });
   const inventory = new Inventory({
     database,
     leaseBook: clusterDomain.leaseBook,
@@ -108,6 +123,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     nodeLostSeconds: config.nodeLostSeconds,
     telemetryHours: config.telemetryHours,
     onRefused: refusals.noteAgent,
+    renters: tunnels.gateway as RenterDoor,
   });
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
   const telemetry = telemetrySweep(database, config.telemetryHours, log);
@@ -141,7 +157,6 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     });
   }
 
-  let sshPort = config.sshPort;
   const http = new Http(authenticator(database, signer), log, refusals.note);
   // Routes are tried in the order in which they are bound: what is asked for most comes first.
   jobDomain.routes(http);
@@ -158,6 +173,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     ssh: () => ({ port: sshPort, hostKey: publicKeyLine(secrets.sshHostKey) }),
   });
   clusterDomain.routes(http);
+  tunnels.routes(http);
   pageRoutes(http, {
     config,
     signer,
@@ -176,6 +192,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   http.seal();
 
   sshPort = await inventory.listen();
+  tunnels.start();
   await wakeups.start();
   clusterDomain.start();
   evidence.start();
@@ -202,6 +219,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await jobDomain.stop();
       await clusterDomain.stop();
       mesh.stop();
+      await tunnels.stop();
       await inventory.stop();
       await refusals.stop();
       signals.close();

@@ -20,6 +20,7 @@ let stranger: string;
 let viewer: string;
 /** Of a machine that joined us. */
 let userCode: string;
+let sshKeyId: string;
 beforeAll(async () => {
   stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '4' } });
   cluster = await stack.cluster('target');
@@ -32,6 +33,8 @@ beforeAll(async () => {
   const asked = await stack.call('POST', '/v1/device-authorizations', { publicKey: newSshKeyPair().public, machine });
   userCode = asked.body.userCode;
   await stack.call('POST', `/v1/device-authorizations/${userCode}/approve`, { name: 'joined' });
+  const { public: publicKey } = newSshKeyPair();
+  sshKeyId = (await stack.call('POST', '/v1/ssh-keys', { publicKey })).body.id;
   const { body: user } = await stack.call('POST', '/v1/users', { name: 'reader', role: 'viewer' });
   viewer = (
     await stack.call('POST', '/v1/api-keys', {
@@ -52,6 +55,8 @@ const pathOf = (route: Route) =>
     .replace('{tenantId}', tenantId)
     .replace('{userCode}', userCode)
     .replace('{keyId}', `ak_${stack.apiKey.split('_')[1]}`)
+    .replace('{sshKeyId}', sshKeyId)
+    .replace('{port}', '8265')
     .replace('{protocol}', 'gcs')
     .replace('{name}', '_ray_pkg_0123456789abcdef.zip')
     .replace(/\*$/, 'api/jobs/');
@@ -100,6 +105,8 @@ describe('without a key', () => {
   test('a log tail is refused before the WebSocket opens', async () => {
     expect(await upgrade('/api/jobs/mine/logs/tail')).toBe(401);
     expect(await upgrade(`/clusters/${cluster.id}/dashboard/api/jobs/mine/logs/tail`)).toBe(401);
+    expect(await upgrade(`/clusters/${cluster.id}/terminal/socket`)).toBe(401);
+    expect(await upgrade(`/v1/clusters/${cluster.id}/ports/8265`)).toBe(401);
   });
 });
 
@@ -114,6 +121,8 @@ describe('with the key of another tenant', () => {
       '/v1/users',
       '/v1/api-keys',
       '/v1/queue-terms',
+      '/v1/ssh-keys',
+      '/v1/ssh-sessions',
     ]) {
       const { status, text } = await bare('GET', path, stranger);
       expect([path, status]).toEqual([path, 200]);
@@ -266,6 +275,7 @@ describe('with a key that may only read', () => {
     ['POST', '/v1/clusters', { name: 'x', head: { cpus: 1 } }],
     ['POST', '/v1/api-keys', { name: 'more' }],
     ['POST', '/v1/users', { name: 'more', role: 'owner' }],
+    ['POST', '/v1/ssh-keys', { publicKey: 'ssh-ed25519 AAAA' }],
     ['GET', '/metrics', undefined],
   ])('%s %s answers 403', async (method, path, body) => {
     expect((await bare(method, path, viewer, body)).status).toBe(403);

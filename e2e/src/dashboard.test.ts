@@ -1,25 +1,9 @@
 /** The Ray dashboard through the control plane, in a real browser. */
-import { accessSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { type Browser, type BrowserContext, chromium } from 'playwright-core';
-import { Stack } from './harness/index.js';
+import { findChromium, Stack } from './harness/index.js';
 
 jest.setTimeout(180_000);
-
-function findChromium(): string {
-  for (const dir of (process.env.PATH ?? '').split(delimiter)) {
-    for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
-      try {
-        accessSync(join(dir, name));
-        return join(dir, name);
-      } catch {
-        // Not there: the next place.
-      }
-    }
-  }
-  throw new Error('no Chromium on the PATH: run the tests by `make test`, which installs it where it can');
-}
 
 let stack: Stack;
 let browser: Browser;

@@ -33,9 +33,13 @@ def unshare(flags):
 def enter(namespace_file, kind):
     fd = os.open(namespace_file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _check(_libc.setns(fd, kind), f"setns {namespace_file}")
+        set_namespace(fd, kind, namespace_file)
     finally:
         os.close(fd)
+
+
+def set_namespace(fd, kind, name):
+    _check(_libc.setns(fd, kind), f"setns {name}")
 
 
 def mount(source, target, filesystem, flags, data=None):

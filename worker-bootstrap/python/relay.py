@@ -40,10 +40,15 @@ def _carry(client, host, port):
         with server:
             server.settimeout(None)
             server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            back = threading.Thread(target=_pump, args=(server, client), daemon=True)
-            back.start()
-            _pump(client, server)
-            back.join()
+            join(client, server)
+
+
+def join(client, server):
+    """Carries bytes both ways until both directions have ended."""
+    back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+    back.start()
+    _pump(client, server)
+    back.join()
 
 
 def _pump(source, target):

@@ -17,6 +17,7 @@ import { Leases, uptimeSeconds } from './leases/index.js';
 import type { Logger } from './log.js';
 import { Mesh } from './mesh/index.js';
 import { Sandbox } from './sandbox/index.js';
+import { type Entrance, Shells } from './shells/index.js';
 import { Telemetry } from './telemetry/index.js';
 import { agentVersion } from './version.js';
 
@@ -34,6 +35,7 @@ export class Agent {
   readonly #sentAt = new Map<number, number>();
   #beats = 0;
   #reporting = false;
+  readonly #shells: Shells;
   readonly #stopped = new AbortController();
   /** Desired states are taken in one after the other. */
   #desires: Promise<void> = Promise.resolve();
@@ -47,7 +49,9 @@ export class Agent {
     readonly telemetry: Telemetry,
     readonly mesh: Mesh,
     readonly log: Logger,
-  ) {}
+  ) {
+    this.#shells = new Shells(sandbox, log);
+  }
 
   /** Looks at the machine and adopts what runs on it. Throws with the reason when the machine cannot be used. */
   static async create(config: AgentConfig, log: Logger): Promise<Agent> {
@@ -143,6 +147,7 @@ export class Agent {
   }
 
   #observe(): void {
+    this.#shells.keepOnly(leaseId => typeof this.leases.entrance(leaseId) === 'object');
     const { revision } = this.leases;
     this.#connection?.send({ type: 'observed', revision, leases: this.leases.observations() });
   }
@@ -229,7 +234,27 @@ export class Agent {
       };
       return { stream: Readable.from(followed(), { objectMode: false }) };
     },
+    shell: (request: Extract<StreamRequest, { kind: 'shell' }>) => {
+      const entrance = this.#entrance(request.leaseId);
+      return (stream: Duplex) => this.#shells.shell(stream, request, entrance);
+    },
+    connect: (stream: Duplex, request: Extract<StreamRequest, { kind: 'connect' | 'connect-socket' }>) => {
+      const entrance = this.#entrance(request.leaseId);
+      if (!entrance.sandboxed) {
+        const why =
+          'this machine keeps clusters apart by Ray’s token alone, not by networks: no port is forwarded there';
+        throw new StreamFault('bad-request', why);
+      }
+      return this.#shells.connect(stream, request, entrance);
+    },
   };
+
+  #entrance(leaseId: string): Entrance {
+    const entrance = this.leases.entrance(leaseId);
+    if (entrance === 'unknown') throw new StreamFault('not-found', `lease ${leaseId} is not on this machine`);
+    if (entrance === 'not-ready') throw new StreamFault('not-ready', `lease ${leaseId} is not up`);
+    return { leaseId, ...entrance };
+  }
 
   #pause(ms: number): Promise<void> {
     const { signal } = this.#stopped;

@@ -1,4 +1,4 @@
-/** The commands that call the API: login, whoami, cluster, job, node, events, audit, key, user, tenant, queue. */
+/** The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, events, audit, key, user, tenant, queue. */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
 import { auditCommands } from './audit.js';
@@ -7,6 +7,9 @@ import { eventCommands } from './events.js';
 import { exitCodes } from './exit.js';
 import { jobCommands } from './job.js';
 import { nodeCommands } from './node.js';
+import { portForwardCommand } from './port-forward.js';
+import { sshCommands } from './ssh.js';
+import { sshKeyCommands } from './ssh-keys.js';
 import { tenantCommands } from './tenant.js';
 import { processTerminal, type Terminal } from './terminal.js';
 
@@ -17,9 +20,14 @@ export { processTerminal, type Terminal } from './terminal.js';
 export function registerCommands(program: Command, terminal: Terminal = processTerminal()): void {
   // --help and --version end well; commander has said what was wrong with anything else.
   program.exitOverride(error => terminal.exit(error.exitCode === 0 ? exitCodes.ok : exitCodes.usage));
+  // What follows the cluster of `iocloud ssh` is its command's.
+  program.enablePositionalOptions();
   accountCommands(program, terminal);
   tenantCommands(program, terminal);
   clusterCommands(program, terminal);
+  sshCommands(program, terminal);
+  portForwardCommand(program, terminal);
+  sshKeyCommands(program, terminal);
   jobCommands(program, terminal);
   nodeCommands(program, terminal);
   eventCommands(program, terminal);

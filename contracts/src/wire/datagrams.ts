@@ -5,7 +5,7 @@
 export const longestDatagramBytes = 2_048;
 const headBytes = 4;
 
-export function frame(slot: number, datagram: Uint8Array): Buffer {
+export function datagramFrame(slot: number, datagram: Uint8Array): Buffer {
   const framed = Buffer.allocUnsafe(headBytes + datagram.length);
   framed.writeUInt16BE(datagram.length, 0);
   framed.writeUInt16BE(slot, 2);

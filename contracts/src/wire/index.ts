@@ -2,5 +2,7 @@
 export * from './byte-reader.js';
 export * from './channel-stream.js';
 export * from './datagrams.js';
+export * from './frames.js';
 export * from './lines.js';
+export * from './socket-stream.js';
 export * from './ssh-key.js';

@@ -3,6 +3,7 @@ export { type ApiKeySecret, formatApiKey, hashSecret, newApiKeySecret, parseApiK
 export { authenticator, callerOfKey, callerOfKeyId, sessionCookie } from './authenticate.js';
 export { bootstrapAccounts } from './bootstrap.js';
 export { once } from './idempotency.js';
+export { mayNow } from './may-now.js';
 export { queueTermsRoutes } from './queue-routes.js';
 export { defaultTermsOf, type QueueUse, queueTermsOf } from './queue-terms.js';
 export { Refusals, refusalRoutes } from './refusals.js';

@@ -1,5 +1,6 @@
 /** Ray clusters: what each shall be, where it runs, how its head is reached, its dashboard behind our login. */
 export { type ClusterDomain, type ClusterWiring, createClusters } from './domain.js';
+export { type Entrance, entrances } from './entrances.js';
 export {
   type Capacity,
   type ClusterActivity,

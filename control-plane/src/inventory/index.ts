@@ -5,5 +5,6 @@ export { Inventory } from './inventory.js';
 export { measuringSweep } from './measuring.js';
 export { type LeaseBook, type Machine, type Machines, type Reputation, StreamRefused } from './ports.js';
 export { enrol, nodeRoutes } from './routes.js';
+export type { RenterDoor } from './ssh-server.js';
 export { ensureNode } from './store.js';
 export { telemetrySweep } from './telemetry.js';

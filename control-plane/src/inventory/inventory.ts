@@ -14,7 +14,7 @@ import { AgentConnection } from './agent-connection.js';
 import { drainingNodes, finishDrain, unfinishedDrains } from './draining.js';
 import { Hearing, silenceLookMs } from './hearing.js';
 import { type LeaseBook, type Machines, StreamRefused } from './ports.js';
-import { SshServer } from './ssh-server.js';
+import { type RenterDoor, SshServer } from './ssh-server.js';
 import * as store from './store.js';
 import { TelemetryBook } from './telemetry.js';
 
@@ -30,6 +30,8 @@ interface Options {
   telemetryHours: number;
   /** Hears of a connection whose key is not that of the machine that it said it was. */
   onRefused?: (userName: string, address: string) => void;
+  /** Where renters' connections go; absent: only machines come in. */
+  renters?: RenterDoor;
 }
 
 /** Heartbeats of so many milliseconds are recorded together, at most so many. */
@@ -53,6 +55,7 @@ export class Inventory {
       enrolledKey: userName => store.enrolledKey(database, userName),
       onRefused: (userName, address) => options.onRefused?.(userName, address),
       onAgent: (nodeId, connection, address) => this.#onAgent(nodeId, connection, address),
+      renters: options.renters,
     });
     const record = async (beats: store.Beat[]) => {
       const recorded = await store.touchEach(database, beats);

@@ -11,6 +11,7 @@ import { newSshKeyPair } from '@iocloud/contracts/wire';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import ssh2 from 'ssh2';
+import { provesPublicKey } from '../tunnels/public-key.js';
 import { AgentConnection } from './agent-connection.js';
 import { normalisePublicKey } from './device-key.js';
 import { SshServer } from './ssh-server.js';
@@ -192,6 +193,65 @@ describe('the SSH server of the agents', () => {
     control.write('{"type":"observed","revision":"all of them"}\n');
     await closed;
     expect(heard).toEqual([]);
+  });
+});
+
+describe('who is no machine', () => {
+  const renter = newSshKeyPair();
+
+  async function startWithRenters(enrolled: (name: string) => Promise<string | null> = async () => null) {
+    const seen: { renter: string; name: string }[] = [];
+    let failures = 0;
+    const line = normalisePublicKey(renter.public);
+    const server = new SshServer({
+      host: '127.0.0.1',
+      port: 0,
+      hostKey,
+      log,
+      enrolledKey: enrolled,
+      onRefused: () => undefined,
+      onAgent: id => seen.push({ renter: 'agent', name: id }),
+      renters: {
+        identify: async context => (provesPublicKey(context, line) ? `renter with ${context.key.algo}` : null),
+        failed: () => {
+          failures += 1;
+        },
+        serve: (_connection, who, name) => seen.push({ renter: who as string, name }),
+      },
+    });
+    const port = await server.listen();
+    cleanups.push(() => server.close());
+    return { port, seen, failures: () => failures };
+  }
+
+  test('comes in by a registered key, whatever name they ask for', async () => {
+    const { port, seen } = await startWithRenters();
+    expect(await dial(port, { username: 'team+workers-0', privateKey: renter.private }).outcome).toBe('ready');
+    expect(seen).toEqual([{ renter: 'renter with ssh-ed25519', name: 'team+workers-0' }]);
+  });
+
+  test('is a renter, too, under the name of a machine, and that machine is itself by its own key', async () => {
+    const enrolled = async (name: string) => (name === nodeId ? normalisePublicKey(device.public) : null);
+    const { port, seen } = await startWithRenters(enrolled);
+    expect(await dial(port, { username: nodeId, privateKey: renter.private }).outcome).toBe('ready');
+    expect(await dial(port, { username: nodeId, privateKey: device.private }).outcome).toBe('ready');
+    expect(seen.map(({ renter: who }) => who)).toEqual(['renter with ssh-ed25519', 'agent']);
+  });
+
+  test('does not come in by a key that is not registered, and that is counted once a connection', async () => {
+    const { port, seen, failures } = await startWithRenters();
+    const { client, outcome } = dial(port, { username: 'team', privateKey: stranger.private });
+    expect(await outcome).toMatch(/authentication methods failed/);
+    client.end();
+    while (failures() === 0) await new Promise(resolve => setImmediate(resolve));
+    expect([seen, failures()]).toEqual([[], 1]);
+  });
+
+  test('does not become a machine by a device key under a name that is no machine', async () => {
+    const { port, seen } = await startWithRenters(async () => normalisePublicKey(device.public));
+    const { outcome } = dial(port, { username: 'team', privateKey: device.private });
+    expect(await outcome).toMatch(/authentication methods failed/);
+    expect(seen).toEqual([]);
   });
 });
 

@@ -1,9 +1,21 @@
-/** The SSH server that agents dial. It knows one kind of client: a device that proves its enrolled key. */
-import { type AddressInfo, createServer, type Server as NetServer } from 'node:net';
-import type { NodeId } from '@iocloud/contracts';
-import ssh2, { type AuthContext, type Connection } from 'ssh2';
+/**
+ * The SSH server on whose one port machines and renters come in. A machine logs in by its node's id with its enrolled
+ * device key; whoever else proves a key is a renter, whatever name they ask for.
+ */
+import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
+import { type NodeId, nodeId as nodeIdSchema } from '@iocloud/contracts';
+import ssh2, { type AuthContext, type ClientInfo, type Connection, type PublicKeyAuthContext } from 'ssh2';
 import type { Logger } from '../platform/index.js';
 import { provesKey } from './device-key.js';
+
+/** Where renters' connections go. `Renter`: what a proved key says of who comes. */
+export interface RenterDoor<Renter = unknown> {
+  /** Null for a key that opens nothing. */
+  identify(context: PublicKeyAuthContext, address: string): Promise<Renter | null>;
+  /** A connection from there has tried keys, and ended without one that opens. */
+  failed(address: string, name: string): void;
+  serve(connection: Connection, renter: Renter, name: string, from: { address: string; ends: string }): void;
+}
 
 interface Options {
   host: string;
@@ -12,56 +24,89 @@ interface Options {
   log: Logger;
   /** The key enrolled for a user name, or null. */
   enrolledKey(userName: string): Promise<string | null>;
-  /** A connection ends of which no key was the enrolled one. `address`: that it came from. */
+  /** A connection under a machine's name ends of which no key opened anything. `address`: that it came from. */
   onRefused(userName: string, address: string): void;
   /** `address`: that it comes from. */
   onAgent(nodeId: NodeId, connection: Connection, address: string): void;
+  /** Absent: only machines come in. */
+  renters?: RenterDoor | undefined;
 }
 
-const maxTriesPerConnection = 6;
+/** As sshd's MaxAuthTries: keys that were refused. */
+const maxFailuresPerConnection = 6;
+/** As sshd's LoginGraceTime, but shorter: nobody types a password here. Milliseconds. */
+const loginTimeMs = 30_000;
+
+const isNode = (name: string): boolean => nodeIdSchema.safeParse(name).success;
+
+type Peer = { kind: 'agent' } | { kind: 'renter'; renter: unknown };
 
 export class SshServer {
   readonly #net: NetServer;
   readonly #connections = new Set<Connection>();
 
   constructor(readonly options: Options) {
-    const ssh = new ssh2.Server({ hostKeys: [options.hostKey], ident: 'iocloud' }, (connection, { ip }) =>
-      this.#accept(connection, ip),
+    const ssh = new ssh2.Server({ hostKeys: [options.hostKey], ident: 'iocloud' }, (connection, info) =>
+      this.#accept(connection, info),
     );
-    this.#net = createServer({ noDelay: true, keepAlive: true }, socket => ssh.injectSocket(socket));
+    this.#net = createServer({ noDelay: true, keepAlive: true }, socket => ssh.injectSocket(socket as Socket));
   }
 
-  #accept(connection: Connection, address: string): void {
-    const { log } = this.options;
+  #accept(connection: Connection, info: ClientInfo): void {
+    const { log, renters } = this.options;
     this.#connections.add(connection);
-    let userName = '';
-    let tries = 0;
-    let known = false;
+    const address = info.ip ?? 'unknown';
+    let name = '';
+    let peer: Peer | null = null;
+    let failures = 0;
+    const late = setTimeout(() => connection.end(), loginTimeMs);
     connection.on('error', (error: Error) => log.debug({ error: error.message }, 'an SSH connection broke'));
     connection.on('close', () => {
+      clearTimeout(late);
       this.#connections.delete(connection);
-      if (userName !== '' && !known) this.options.onRefused(userName, address);
+      if (peer) return;
+      if (failures > 0) renters?.failed(address, name);
+      if (isNode(name)) this.options.onRefused(name, address);
     });
     connection.on('authentication', context => {
-      tries += 1;
-      if (tries > maxTriesPerConnection) return connection.end();
-      userName = context.username;
-      this.#authenticate(context).catch((error: unknown) => {
-        log.warn({ error: String(error) }, 'a device key could not be looked up');
-        connection.end();
-      });
-      return undefined;
+      name = context.username;
+      this.#peerOf(context, address).then(
+        found => {
+          if (found) {
+            // Only a signature proves a key: what comes before is a question.
+            if ((context as PublicKeyAuthContext).signature) peer = found;
+            return context.accept();
+          }
+          if (context.method === 'publickey') failures += 1;
+          if (failures > maxFailuresPerConnection) return connection.end();
+          return context.reject(['publickey']);
+        },
+        (error: unknown) => {
+          log.warn({ error: String(error) }, 'a key could not be looked up');
+          connection.end();
+        },
+      );
     });
     connection.on('ready', () => {
-      known = true;
-      this.options.onAgent(userName as NodeId, connection, address);
+      clearTimeout(late);
+      if (peer?.kind === 'agent') this.options.onAgent(name as NodeId, connection, address);
+      else if (peer?.kind === 'renter') {
+        const { address: here, port } = this.#net.address() as AddressInfo;
+        const ends = `${address} ${info.port} ${here} ${port}`;
+        renters?.serve(connection, peer.renter, name, { address, ends });
+      } else connection.end();
     });
   }
 
-  async #authenticate(context: AuthContext): Promise<void> {
-    if (context.method !== 'publickey') return context.reject(['publickey']);
-    const enrolled = await this.options.enrolledKey(context.username);
-    return enrolled !== null && provesKey(context, enrolled) ? context.accept() : context.reject(['publickey']);
+  /** Who may log in by this; null: nobody. */
+  async #peerOf(context: AuthContext, address: string): Promise<Peer | null> {
+    if (context.method !== 'publickey') return null;
+    if (isNode(context.username)) {
+      const enrolled = await this.options.enrolledKey(context.username);
+      if (enrolled !== null && provesKey(context, enrolled)) return { kind: 'agent' };
+    }
+    const renter = await this.options.renters?.identify(context, address);
+    return renter ? { kind: 'renter', renter } : null;
   }
 
   /** Listens and returns the port taken. */

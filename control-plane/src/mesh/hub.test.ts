@@ -1,6 +1,6 @@
 import { Duplex, PassThrough } from 'node:stream';
 import type { ClusterId, NodeId } from '@iocloud/contracts';
-import { frame, Unframer } from '@iocloud/contracts/wire';
+import { datagramFrame, Unframer } from '@iocloud/contracts/wire';
 import { describe, expect, test } from '@jest/globals';
 import { StreamRefused } from '../inventory/ports.js';
 import { createLogger } from '../platform/index.js';
@@ -28,7 +28,7 @@ class Agents {
   };
 
   say(clusterId: ClusterId, nodeId: NodeId, to: number, text: string): void {
-    this.ends.get(`${clusterId} ${nodeId}`)?.write.write(frame(to, Buffer.from(text)));
+    this.ends.get(`${clusterId} ${nodeId}`)?.write.write(datagramFrame(to, Buffer.from(text)));
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { ClusterId, NodeId } from '@iocloud/contracts';
-import { frame, Unframer } from '@iocloud/contracts/wire';
+import { datagramFrame, Unframer } from '@iocloud/contracts/wire';
 import { type Machines, StreamRefused } from '../inventory/ports.js';
 import type { Logger } from '../platform/index.js';
 
@@ -71,7 +71,7 @@ export class Hub {
     circle.streams.set(slot, stream);
     const unframer = new Unframer((to, datagram) => {
       const other = circle.streams.get(to);
-      if (other?.writable && other.writableLength < mostWaitingBytes) other.write(frame(slot, datagram));
+      if (other?.writable && other.writableLength < mostWaitingBytes) other.write(datagramFrame(slot, datagram));
     });
     stream.on('data', (piece: Buffer) => {
       try {

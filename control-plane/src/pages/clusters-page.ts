@@ -21,7 +21,7 @@ function clusterCard(cluster: Cluster): Fragment {
 <p>Ray ${spec.rayVersion}, ${ready} of ${leases.length} Ray nodes ready, made ${cluster.createdAt.slice(0, 16).replace('T', ' ')} UTC
 ${cluster.origin === 'job' ? 'for a job' : 'by a user'} <span class="soft">${cluster.id}</span></p>
 ${simulated && html`<p class="bad">Its accelerators are simulated: declared for tests, no such hardware exists.</p>`}
-${cluster.phase === 'ready' && html`<p><a href="${cluster.dashboardPath}">Ray dashboard of ${spec.name}</a></p>`}
+${cluster.phase === 'ready' && html`<p><a href="${cluster.dashboardPath}">Ray dashboard of ${spec.name}</a> · <a href="/clusters/${cluster.id}/terminal">Terminal in ${spec.name}</a></p>`}
 ${
   cluster.conditions.length > 0 &&
   html`<div class="wide"><table><thead><tr><th scope="col">condition</th><th scope="col">holds</th><th scope="col">why</th><th scope="col">in words</th></tr></thead>

@@ -15,6 +15,7 @@ import { homePage } from './home.js';
 import { sendPage } from './layout.js';
 import { endedSession, localNext, readForm, refuseForeignForm, sessionOf } from './login.js';
 import { type Checks, readiness } from './readiness.js';
+import { sendTerminalAsset, terminalPage, terminalPolicy } from './terminal-page.js';
 
 export interface PageOptions {
   config: Pick<Config, 'publicUrl' | 'rayVersion'>;
@@ -75,6 +76,30 @@ export function pageRoutes(http: Http, options: PageOptions): void {
       return undefined;
     }
     sendPage(response, 200, clustersPage(await options.clustersOf(caller.tenantId)));
+    return undefined;
+  });
+
+  http.handle(api.terminalPage, async ({ params, request, response }) => {
+    const next = `/clusters/${params.clusterId}/terminal`;
+    const caller = await sessionCaller(http, request);
+    if (!caller) {
+      sendPage(response, 401, loginPage(next, null));
+      return undefined;
+    }
+    if (!caller.permissions.has('clusters:connect')) {
+      sendPage(response, 403, loginPage(next, 'This key lacks the permission clusters:connect.'));
+      return undefined;
+    }
+    const cluster = (await options.clustersOf(caller.tenantId)).find(one => one.id === params.clusterId);
+    if (!cluster) throw new Failure('not-found', `no cluster ${params.clusterId}`);
+    const host = config.publicUrl ? new URL(config.publicUrl).host : (request.get('host') ?? '');
+    const plain = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?$/.test(host) ? host : null;
+    sendPage(response, 200, terminalPage(cluster), terminalPolicy(plain));
+    return undefined;
+  });
+
+  http.handle(api.terminalAssets, async ({ request, response }) => {
+    await sendTerminalAsset(response, request.path.slice('/terminal/'.length));
     return undefined;
   });
 

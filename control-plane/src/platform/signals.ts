@@ -6,7 +6,8 @@ import { EventEmitter } from 'node:events';
 import { Redis } from 'ioredis';
 import type { Logger } from './log.js';
 
-export type Signal = `log:${string}` | `job:${string}` | `events:${string}`;
+/** 'access': who may enter which lease has changed. */
+export type Signal = `log:${string}` | `job:${string}` | `events:${string}` | 'access';
 
 const channel = 'iocloud:signals';
 

@@ -120,8 +120,12 @@ export class PretendedMachine {
       const line = await firstLine(stream, maxRequestBytes, requestTimeoutMs);
       const request = streamRequest.parse(JSON.parse(line));
       const answer = (value: StreamAnswer) => stream.write(`${JSON.stringify(value)}\n`);
-      if (request.kind === 'measure' || request.kind === 'mesh') {
-        answer({ ok: false, code: 'not-found', message: 'a pretended machine has no connection worth that' });
+      if (request.kind !== 'dashboard' && request.kind !== 'gcs' && request.kind !== 'job-log') {
+        answer({
+          ok: false,
+          code: 'not-found',
+          message: `a pretended machine has nothing for a stream ${request.kind}`,
+        });
         stream.end();
         return;
       }

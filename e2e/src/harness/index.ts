@@ -1,7 +1,9 @@
 /** The whole system under test, and what runs on the machine. */
+export { findChromium } from './browser.js';
 export { counting, countingTask, letFinish, type Mark, marksFile, marksOf } from './counting.js';
 export { Internet, type Site } from './internet.js';
 export { Machine } from './machine.js';
 export { MachineNetwork, networkObstacle } from './network.js';
 export { processes, processesNaming, until } from './processes.js';
+export { exchange, freePort, type SshRun, SshUser } from './ssh.js';
 export { type Part, type Result, repository, run, Stack } from './stack.js';

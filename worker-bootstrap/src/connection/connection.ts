@@ -9,7 +9,7 @@ import {
   streamForwardPath,
 } from '@iocloud/contracts';
 import { ChannelStream, lines } from '@iocloud/contracts/wire';
-import ssh2, { type ClientChannel } from 'ssh2';
+import ssh2, { type CipherAlgorithm, type ClientChannel } from 'ssh2';
 import type { Logger } from '../log.js';
 
 export interface Address {
@@ -29,6 +29,13 @@ const readyTimeoutMs = 10_000;
 /** After more than so many unanswered questions in a row the connection is dead. */
 const keepaliveIntervalMs = 2_000;
 const keepaliveMisses = 2;
+/** Processors have instructions for AES: tunnels through ChaCha20 carry a quarter less. */
+const fastCiphers: CipherAlgorithm[] = [
+  'aes128-gcm@openssh.com',
+  'aes256-gcm@openssh.com',
+  'chacha20-poly1305@openssh.com',
+  'aes128-ctr',
+];
 
 export class Connection {
   readonly #client = new ssh2.Client();
@@ -83,7 +90,7 @@ export class Connection {
         keepaliveCountMax: keepaliveMisses,
         // Streams come as OpenSSH's stream-local forwards, which ssh2 would only ask of a server that calls itself OpenSSH.
         strictVendor: false,
-        algorithms: { serverHostKey: ['ssh-ed25519'] },
+        algorithms: { serverHostKey: ['ssh-ed25519'], cipher: fastCiphers },
         hostVerifier: (key: Buffer) => {
           wrongKey = key.toString('base64') !== pinned;
           return !wrongKey;

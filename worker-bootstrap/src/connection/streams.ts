@@ -26,9 +26,14 @@ export interface StreamSources {
   ): Promise<{ stream: Readable; bytes?: number }>;
   /** Carries datagrams of a cluster's network; resolves when the stream is over. Throws StreamFault. */
   mesh(clusterId: string, stream: Duplex): Promise<void>;
+  /** Throws StreamFault where the lease is not up; what it returns carries the shell until its end. */
+  shell(request: Extract<StreamRequest, { kind: 'shell' }>): (stream: Duplex) => Promise<void>;
+  /** Carries a connection into a lease, its answer included. Throws StreamFault while nothing has been answered. */
+  connect(stream: Duplex, request: Extract<StreamRequest, { kind: 'connect' | 'connect-socket' }>): Promise<void>;
 }
 
-const maxRequestBytes = 8_192;
+/** A command may be long. */
+const maxRequestBytes = 2 ** 20;
 const requestTimeoutMs = 10_000;
 
 export async function serveStream(stream: Duplex, sources: StreamSources, log: Logger): Promise<void> {
@@ -38,7 +43,12 @@ export async function serveStream(stream: Duplex, sources: StreamSources, log: L
     else if (request.kind === 'measure') {
       answer(stream, { ok: true });
       await serveMeasurement(stream);
-    } else if (request.kind === 'mesh') await carryMesh(stream, request.clusterId, sources);
+    } else if (request.kind === 'shell') {
+      const carry = sources.shell(request);
+      answer(stream, { ok: true });
+      await carry(stream);
+    } else if (request.kind === 'connect' || request.kind === 'connect-socket') await sources.connect(stream, request);
+    else if (request.kind === 'mesh') await carryMesh(stream, request.clusterId, sources);
     else await carryPort(stream, request.kind, sources.headPort(request.leaseId, request.kind));
   } catch (error) {
     if (!(error instanceof StreamFault)) log.debug({ error: String(error) }, 'a stream ended early');

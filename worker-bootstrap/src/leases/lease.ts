@@ -127,6 +127,12 @@ export class Lease {
     if (this.#process) await signalProcess(this.#process, 'SIGTERM');
   }
 
+  /** By what a renter gets in, or null where it is not up. */
+  get entrance(): { supervisor: ProcessIdentity; env: Record<string, string>; sandboxed: boolean } | null {
+    if (this.phase !== 'ready' || !this.launch || !this.#process) return null;
+    return { supervisor: this.#process, env: this.launch.env, sandboxed: this.launch.sandbox !== null };
+  }
+
   /** Where a port of this head can be reached, or null for a worker or before it is ready. */
   headPort(name: 'dashboard' | 'gcs'): NetConnectOpts | null {
     const address = this.launch?.[name];

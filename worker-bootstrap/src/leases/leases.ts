@@ -233,6 +233,12 @@ export class Leases {
     return lease.headPort(port) ?? 'not-ready';
   }
 
+  /** By what a renter gets into a lease, 'unknown' for no such lease, 'not-ready' where it is not up. */
+  entrance(leaseId: string): NonNullable<Lease['entrance']> | 'unknown' | 'not-ready' {
+    const lease = this.#leases.get(leaseId);
+    return lease ? (lease.entrance ?? 'not-ready') : 'unknown';
+  }
+
   /** Folders with the sessions of the cluster's Ray nodes here, those that are over but not yet wiped included. */
   sessionsDirs(clusterId: string): string[] {
     return [...this.#leases.values()]

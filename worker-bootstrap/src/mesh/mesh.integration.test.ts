@@ -7,7 +7,7 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex, PassThrough } from 'node:stream';
 import { type ClusterId, type MeshNetwork, type MeshPath, meshAddress, newId } from '@iocloud/contracts';
-import { frame, Unframer } from '@iocloud/contracts/wire';
+import { datagramFrame, Unframer } from '@iocloud/contracts/wire';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type AgentConfig, agentConfig } from '../config.js';
 import { createLogger } from '../log.js';
@@ -192,7 +192,7 @@ async function relayServer(clusterId: ClusterId): Promise<string> {
 function joinStreams(clusterId: ClusterId): void {
   const ways = hosts.map(() => ({ up: new PassThrough(), down: new PassThrough() }));
   for (const [i, { up }] of ways.entries()) {
-    const unframer = new Unframer((to, datagram) => ways[to - 1]?.down.write(frame(i + 1, datagram)));
+    const unframer = new Unframer((to, datagram) => ways[to - 1]?.down.write(datagramFrame(i + 1, datagram)));
     up.on('data', piece => unframer.push(piece));
     const { down } = ways[i] as (typeof ways)[number];
     const stream = Duplex.from({ readable: down, writable: up });

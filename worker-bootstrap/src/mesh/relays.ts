@@ -2,7 +2,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { frame, Unframer } from '@iocloud/contracts/wire';
+import { datagramFrame, Unframer } from '@iocloud/contracts/wire';
 import { dataHead, dataHeadBytes, dataType, registeredType, registration } from './relay-wire.js';
 
 /** What a relay brought: a datagram from the machine with this slot. */
@@ -108,7 +108,7 @@ export class StreamRelay {
 
   send(slot: number, datagram: Buffer): void {
     const stream = this.#stream;
-    if (stream?.writable && stream.writableLength < mostWaitingBytes) stream.write(frame(slot, datagram));
+    if (stream?.writable && stream.writableLength < mostWaitingBytes) stream.write(datagramFrame(slot, datagram));
   }
 
   close(): void {

@@ -117,6 +117,11 @@ export class Sandbox {
     return [this.python, ...bareFlags, join(pythonDirectory, 'supervisor.py'), leaseDir];
   }
 
+  /** Runs one of the programs that enter a running lease. */
+  toolCommand(script: 'shell.py' | 'dial.py'): string[] {
+    return [this.python, ...bareFlags, join(pythonDirectory, script)];
+  }
+
   socketPath(leaseId: string): string {
     return join(this.runtimeDir, `${leaseId}.sock`);
   }

@@ -159,7 +159,7 @@ export class Http {
   }
 
   async #identify(route: Route, request: IncomingMessage): Promise<Caller | null> {
-    return route.access === 'public' ? null : this.authenticate(request, { cookies: route === api.clusterDashboard });
+    return route.access === 'public' ? null : this.authenticate(request, { cookies: route.session ?? false });
   }
 
   async #call<R extends Route>(route: R, operation: string, request: Request, response: Response): Promise<Call<R>> {
