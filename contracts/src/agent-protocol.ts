@@ -122,6 +122,8 @@ export const streamRequest = z.discriminatedUnion('kind', [
    * proves that it got them, and `up` bytes.
    */
   z.object({ kind: z.literal('measure') }),
+  /** A conversation by which a device proves what it is: see proof-protocol.ts. */
+  z.object({ kind: z.literal('prove') }),
 ]);
 export type StreamRequest = z.infer<typeof streamRequest>;
 

@@ -16,6 +16,7 @@ export const idPrefixes = {
   job: 'jb',
   attempt: 'at',
   event: 'ev',
+  verification: 'vf',
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 
@@ -27,6 +28,7 @@ export type NodeId = string & z.core.$brand<'NodeId'>;
 export type LeaseId = string & z.core.$brand<'LeaseId'>;
 export type JobId = string & z.core.$brand<'JobId'>;
 export type AttemptId = string & z.core.$brand<'AttemptId'>;
+export type VerificationId = string & z.core.$brand<'VerificationId'>;
 
 interface IdTypes {
   tenant: TenantId;
@@ -38,6 +40,7 @@ interface IdTypes {
   job: JobId;
   attempt: AttemptId;
   event: string;
+  verification: VerificationId;
 }
 
 /** A new id of the given kind. `randomBytes(n)` gives n random bytes: it comes in, so that a simulation can fix it. */
@@ -59,3 +62,4 @@ export const clusterId = idSchema('cluster');
 export const nodeId = idSchema('node');
 export const leaseId = idSchema('lease');
 export const attemptId = idSchema('attempt');
+export const verificationId = idSchema('verification');

@@ -1,5 +1,5 @@
 /** One control plane process: joins the domains, starts them in order, stops them in the reverse one. */
-import { randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { accountRoutes, authenticator, bootstrapAccounts, queueTermsOf, queueTermsRoutes } from './accounts/index.js';
 import { createClusters } from './clusters/index.js';
@@ -19,6 +19,7 @@ import {
   Signer,
   Wakeups,
 } from './platform/index.js';
+import { applyPolicy, challengeSweep, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
 
 export interface RunningServer {
@@ -76,6 +77,17 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     nodeLostSeconds: config.nodeLostSeconds,
   });
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
+  const challenges = challengeSweep({
+    database,
+    machines: inventory.machines,
+    leaseBook: clusterDomain.leaseBook,
+    reputation,
+    keyed: bytes => createHmac('sha256', secrets.sealKey).update(bytes).digest(),
+    hash: bytes => createHash('sha256').update(bytes).digest(),
+    log,
+    now,
+    clockMs: () => performance.now(),
+  });
   const jobDomain = createJobs({
     config,
     database,
@@ -99,6 +111,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
   });
 
+  await database.transaction(tx => applyPolicy(tx, config.verification === 'shared'));
   if (config.bootstrapFile) {
     const { tenantId, nodes } = await bootstrapAccounts(database, config.bootstrapFile, randomBytes);
     await database.transaction(async tx => {
@@ -113,6 +126,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   queueTermsRoutes(http, database, queueUseOf);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
+  verificationRoutes(http, database, reputation);
   clusterDomain.routes(http);
   pageRoutes(http, {
     config,
@@ -136,6 +150,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   clusterDomain.start();
   evidence.start();
   measuring.start();
+  // Where none are required none are given.
+  if (config.verification === 'shared') challenges.start();
   await new Promise<void>((resolve, reject) => {
     http.server.once('error', reject);
     http.server.listen(config.httpPort, config.httpHost, () => resolve());
@@ -150,6 +166,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await challenges.stop();
       await measuring.stop();
       await evidence.stop();
       await jobDomain.stop();

@@ -10,12 +10,13 @@ import {
 } from '@iocloud/contracts';
 import type { AgentConfig } from './config.js';
 import { backoffMs, Connection, refusedDelayMs, StreamFault, serveStream } from './connection/index.js';
-import { readDeviceKey } from './device-key.js';
+import { readDeviceKey, signWith } from './device-key.js';
 import { diskFreeBytes, memoryAvailableBytes, takeInventory } from './inventory/index.js';
 import { awaitJobLog, followLog, isSafeSubmissionId, openJobLog, readLog } from './job-log/index.js';
 import { Leases, uptimeSeconds } from './leases/index.js';
 import type { Logger } from './log.js';
 import { Sandbox } from './sandbox/index.js';
+import { programFor, serveProof } from './verification/index.js';
 import { agentVersion } from './version.js';
 
 const isRefused = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
@@ -159,6 +160,16 @@ export class Agent {
   }
 
   readonly #sources = {
+    prove: (stream: Parameters<typeof serveProof>[0]) =>
+      serveProof(stream, {
+        programs: programFor({
+          inventory: this.inventory,
+          rayEnvironments: this.config.rayEnvironments,
+          gpuPrograms: this.config.proofPrograms,
+        }),
+        sign: text => signWith(this.privateKey, text),
+        log: this.log,
+      }),
     headPort: (leaseId: string, port: 'dashboard' | 'gcs') => {
       const target = this.leases.headPort(leaseId, port);
       if (target === 'unknown') throw new StreamFault('not-found', `no head of lease ${leaseId} is on this machine`);

@@ -1,4 +1,4 @@
-/** The commands that call the API: login, whoami, cluster, job, node, events, key, user, tenant, queue. */
+/** The commands that call the API: login, whoami, cluster, job, node, appeal, events, key, user, tenant, queue. */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
 import { clusterCommands } from './cluster.js';
@@ -8,6 +8,7 @@ import { jobCommands } from './job.js';
 import { nodeCommands } from './node.js';
 import { tenantCommands } from './tenant.js';
 import { processTerminal, type Terminal } from './terminal.js';
+import { appealCommands } from './verification.js';
 
 export { CliError, exitCodes } from './exit.js';
 export { processTerminal, type Terminal } from './terminal.js';
@@ -21,5 +22,6 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   clusterCommands(program, terminal);
   jobCommands(program, terminal);
   nodeCommands(program, terminal);
+  appealCommands(program, terminal);
   eventCommands(program, terminal);
 }

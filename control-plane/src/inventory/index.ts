@@ -4,4 +4,4 @@ export { Inventory } from './inventory.js';
 export { measuringSweep } from './measuring.js';
 export { type LeaseBook, type Machine, type Machines, type Reputation, StreamRefused } from './ports.js';
 export { nodeRoutes } from './routes.js';
-export { ensureNode } from './store.js';
+export { ensureNode, getNode } from './store.js';

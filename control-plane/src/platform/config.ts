@@ -48,6 +48,10 @@ const schema = z.object({
     .min(minNodeLostSeconds)
     .default(defaultNodeLostSeconds)
     .describe('silence after which the leases of a node count as lost; it ends them itself before that'),
+  IOCLOUD_VERIFICATION: z
+    .enum(['shared', 'off'])
+    .default('shared')
+    .describe('shared: a machine is offered to other tenants only once it has proven what it is; off: at once'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -74,6 +78,7 @@ export interface Config {
   maxJobLogBytes: number;
   maxJobsPerCluster: number;
   nodeLostSeconds: number;
+  verification: 'shared' | 'off';
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -124,6 +129,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     maxJobLogBytes: value.IOCLOUD_MAX_JOB_LOG_BYTES,
     maxJobsPerCluster: value.IOCLOUD_MAX_JOBS_PER_CLUSTER,
     nodeLostSeconds: value.IOCLOUD_NODE_LOST_SECONDS,
+    verification: value.IOCLOUD_VERIFICATION,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }

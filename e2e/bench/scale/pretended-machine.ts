@@ -120,8 +120,8 @@ export class PretendedMachine {
       const line = await firstLine(stream, maxRequestBytes, requestTimeoutMs);
       const request = streamRequest.parse(JSON.parse(line));
       const answer = (value: StreamAnswer) => stream.write(`${JSON.stringify(value)}\n`);
-      if (request.kind === 'measure') {
-        answer({ ok: false, code: 'not-found', message: 'a pretended machine has no connection worth measuring' });
+      if (request.kind === 'measure' || request.kind === 'prove') {
+        answer({ ok: false, code: 'not-found', message: 'a pretended machine has nothing worth measuring' });
         stream.end();
         return;
       }

@@ -24,6 +24,8 @@ export interface StreamSources {
     request: Extract<StreamRequest, { kind: 'job-log' }>,
     signal: AbortSignal,
   ): Promise<{ stream: Readable; bytes?: number }>;
+  /** Proves what a device is; takes the stream over. */
+  prove(stream: Duplex): Promise<void>;
 }
 
 const maxRequestBytes = 8_192;
@@ -36,6 +38,9 @@ export async function serveStream(stream: Duplex, sources: StreamSources, log: L
     else if (request.kind === 'measure') {
       answer(stream, { ok: true });
       await serveMeasurement(stream);
+    } else if (request.kind === 'prove') {
+      answer(stream, { ok: true });
+      await sources.prove(stream);
     } else await carryPort(stream, request.kind, sources.headPort(request.leaseId, request.kind));
   } catch (error) {
     if (!(error instanceof StreamFault)) log.debug({ error: String(error) }, 'a stream ended early');

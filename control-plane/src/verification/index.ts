@@ -1,0 +1,4 @@
+/** Challenges by which devices prove what they are, what follows from their verdicts, and appeals. */
+export { challengeSweep } from './challenges.js';
+export { applyPolicy } from './eligibility.js';
+export { verificationRoutes } from './routes.js';

@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto';
+import { api, type Verification } from '@iocloud/contracts';
+import { hourOf } from '../core/verification/index.js';
+import { recordEvent } from '../events/index.js';
+import { getNode, type Reputation } from '../inventory/index.js';
+import { type Database, Failure, type Http } from '../platform/index.js';
+import { decideAppeal, fileAppeal } from './appeals.js';
+import { planNode } from './planning.js';
+import { getVerification, listAppeals, listVerifications, nodeFacts } from './store.js';
+
+/** Asking for challenges again and again would find the luckiest time. */
+const asksSpacingMinutes = 5;
+
+export function verificationRoutes(http: Http, database: Database, reputation: Reputation): void {
+  const page = (items: Verification[], limit: number) => ({
+    items,
+    next: items.length === limit ? (items.at(-1)?.id ?? null) : null,
+  });
+
+  http.handle(api.listVerifications, async ({ caller, params, query }) => {
+    const { id } = await getNode(database, caller.tenantId, params.nodeId);
+    return page(await listVerifications(database, id, query.after, query.limit), query.limit);
+  });
+
+  http.handle(api.verifyNode, async ({ caller, params }) =>
+    database.transaction(async tx => {
+      const { id, name } = await getNode(tx, caller.tenantId, params.nodeId);
+      const node = await nodeFacts(tx, id);
+      if (!node) throw new Failure('conflict', `${name} has never connected: there is nothing to verify yet`);
+      const { rowCount } = await tx.query(
+        `SELECT 1 FROM verifications WHERE node_id = $1 AND judged_at > now() - make_interval(mins => $2)`,
+        [id, asksSpacingMinutes],
+      );
+      if (rowCount !== 0) {
+        throw new Failure('too-many-requests', `${name} was verified within the last ${asksSpacingMinutes} minutes`);
+      }
+      const now = new Date();
+      await planNode(tx, node, { hour: new Date(hourOf(now.getTime())), dueAt: now, random: randomBytes });
+      // One that waits for its moment has it now.
+      await tx.query(`UPDATE verifications SET due_at = now() WHERE node_id = $1 AND state = 'due' AND tries = 0`, [
+        id,
+      ]);
+      await recordEvent(tx, {
+        tenantId: caller.tenantId,
+        subjectKind: 'node',
+        subject: id,
+        reason: 'VerificationAsked',
+        message: `${caller.userId} asked for ${name} to be verified`,
+      });
+      return page(await listVerifications(tx, id, undefined, 64), 65);
+    }),
+  );
+
+  http.handle(api.appealVerification, async ({ caller, params, body }) =>
+    database.transaction(async tx => {
+      const { id } = await getNode(tx, caller.tenantId, params.nodeId);
+      const found = await getVerification(tx, params.verificationId, id);
+      return shown(await fileAppeal(tx, found, caller.userId, body.reason));
+    }),
+  );
+
+  http.handle(api.listAppeals, async ({ query }) =>
+    page(await listAppeals(database, query.open, query.after, query.limit), query.limit),
+  );
+
+  http.handle(api.decideAppeal, async ({ caller, params, body }) =>
+    database.transaction(async tx =>
+      shown(await decideAppeal(tx, reputation, params.verificationId, caller.userId, body)),
+    ),
+  );
+}
+
+/** Whose it is stays inside. */
+const shown = ({ tenantId: _, ...verification }: Verification & { tenantId?: unknown }): Verification => verification;
