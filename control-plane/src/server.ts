@@ -87,6 +87,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     log,
     now,
     clockMs: () => performance.now(),
+    slack: config.verificationSlack,
   });
   const jobDomain = createJobs({
     config,

@@ -52,6 +52,12 @@ const schema = z.object({
     .enum(['shared', 'off'])
     .default('shared')
     .describe('shared: a machine is offered to other tenants only once it has proven what it is; off: at once'),
+  IOCLOUD_VERIFICATION_SLACK: z.coerce
+    .number()
+    .min(1)
+    .max(100)
+    .default(1)
+    .describe('so many times as long as usual thresholds say may a pass of a proof take'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -79,6 +85,7 @@ export interface Config {
   maxJobsPerCluster: number;
   nodeLostSeconds: number;
   verification: 'shared' | 'off';
+  verificationSlack: number;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -130,6 +137,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     maxJobsPerCluster: value.IOCLOUD_MAX_JOBS_PER_CLUSTER,
     nodeLostSeconds: value.IOCLOUD_NODE_LOST_SECONDS,
     verification: value.IOCLOUD_VERIFICATION,
+    verificationSlack: value.IOCLOUD_VERIFICATION_SLACK,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }

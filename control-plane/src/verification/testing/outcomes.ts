@@ -85,8 +85,18 @@ export const timeRows = (): Row[] => {
       times(1 + hostMemoryFactor(0.1)),
       random,
     ),
-    timeRow('work spread over devices', 'two machines, 100 Gbit/s between them', times(spreadFactor(h100, 2, 12.5)), random),
-    timeRow('work spread over devices', 'two cards of its kind, NVLink (450 GB/s each way)', times(spreadFactor(h100, 2, 450)), random),
+    timeRow(
+      'work spread over devices',
+      'two machines, 100 Gbit/s between them',
+      times(spreadFactor(h100, 2, 12.5)),
+      random,
+    ),
+    timeRow(
+      'work spread over devices',
+      'two cards of its kind, NVLink (450 GB/s each way)',
+      times(spreadFactor(h100, 2, 450)),
+      random,
+    ),
     timeRow('outsourcing', 'to an enrolled device that is challenged at the same time', times(2), random),
   ];
   const l4 = acceleratorOf('l4');
@@ -165,7 +175,14 @@ export async function tables(): Promise<string> {
     ...head(['attack', 'how', 'caught within an hour', 'by', 'of']),
     ...rows.map(row => line([row.attack, row.how, percent(row.caught), row.by, row.of])),
     '',
-    ...head(['processors', 'honest, quiet: turned away', 'certain (95 %)', 'honest, with a neighbour', 'two on one: caught', 'passes recorded']),
+    ...head([
+      'processors',
+      'honest, quiet: turned away',
+      'certain (95 %)',
+      'honest, with a neighbour',
+      'two on one: caught',
+      'passes recorded',
+    ]),
     ...recordings().map(({ recording, quiet, certain, neighbour, shared }) =>
       line([
         `${recording.model}, ${recording.cpus} CPUs, ${recording.date}`,

@@ -37,11 +37,7 @@ export const window = (recordedMs: readonly number[], count: number, random: See
 };
 
 /** Around `typicalMs`, times what each pass of the cheat takes longer. */
-export const drawn = (
-  { typicalMs, test }: Expectation,
-  factorOf: (pass: number) => number,
-  random: Seeded,
-): number[] =>
+export const drawn = ({ typicalMs, test }: Expectation, factorOf: (pass: number) => number, random: Seeded): number[] =>
   Array.from(
     { length: test.passes },
     (_, at) => (typicalMs ?? 0) * factorOf(at + 1) * Math.exp(assumedSpread * random.normal()),
@@ -63,7 +59,14 @@ export const expectationOfModel = (model: Accelerator): Expectation =>
 
 export const expectationOfRecorded = (recording: Recorded): Expectation =>
   expectationOf(
-    { index: null, uuid: 'processors', model: recording.model, vendor: 'cpu', memoryBytes: 2 ** 40, cpus: recording.cpus },
+    {
+      index: null,
+      uuid: 'processors',
+      model: recording.model,
+      vendor: 'cpu',
+      memoryBytes: 2 ** 40,
+      cpus: recording.cpus,
+    },
     [],
     [recording],
   );
@@ -80,22 +83,27 @@ export interface Pair {
 export function lesserModels(trials: number, random: Seeded): Pair[] {
   const known = accelerators.filter(model => workOf(model) !== null);
   return known.flatMap(claim =>
-    known.filter(real => isLesser(real, claim)).map(real => {
-      const expectation = expectationOfModel(claim);
-      const work = expectation.work;
-      const factor = (passSecondsOf(real, work) ?? 0) / (passSecondsOf(claim, work) ?? 1);
-      const held = Math.min(1, (real.memoryBytes ?? 0) / (claim.memoryBytes ?? 1));
-      const factorOf = (pass: number) => factor * recomputation(held, pass);
-      const caught = caughtByTime(expectation, () => drawn(expectation, factorOf, random), trials);
-      return { claim: claim.slug, real: real.slug, factor: factorOf(work.passes), caught };
-    }),
+    known
+      .filter(real => isLesser(real, claim))
+      .map(real => {
+        const expectation = expectationOfModel(claim);
+        const work = expectation.work;
+        const factor = (passSecondsOf(real, work) ?? 0) / (passSecondsOf(claim, work) ?? 1);
+        const held = Math.min(1, (real.memoryBytes ?? 0) / (claim.memoryBytes ?? 1));
+        const factorOf = (pass: number) => factor * recomputation(held, pass);
+        const caught = caughtByTime(expectation, () => drawn(expectation, factorOf, random), trials);
+        return { claim: claim.slug, real: real.slug, factor: factorOf(work.passes), caught };
+      }),
   );
 }
 
 function isLesser(real: Accelerator, claim: Accelerator): boolean {
   const figures = (model: Accelerator) => [model.memoryBytes ?? 0, model.fp16Tflops ?? 0, model.bandwidthGBps ?? 0];
   const [mine, theirs] = [figures(real), figures(claim)];
-  return mine.every((figure, at) => figure <= (theirs[at] as number)) && mine.some((figure, at) => figure < (theirs[at] as number));
+  return (
+    mine.every((figure, at) => figure <= (theirs[at] as number)) &&
+    mine.some((figure, at) => figure < (theirs[at] as number))
+  );
 }
 
 /** Parts of a layer lie elsewhere: what has to come over the link besides, for `devices` that share the work. */
@@ -105,4 +113,3 @@ export function spreadFactor(model: Accelerator, devices: number, linkGBps: numb
   const foreign = (reads / devices) * (1 - 1 / devices);
   return 1 / devices + foreign / (linkGBps * 1e9) / ((typicalMs ?? 1) / 1_000);
 }
-
