@@ -67,9 +67,9 @@ describe('the size of the work', () => {
   );
 
   test('processors: more of them, more work, within an eighth of the memory', () => {
-    expect(workOfProcessors(2, 24 * GiB).blocks).toBe(1_024);
-    expect(workOfProcessors(64, 24 * GiB).blocks).toBe(24_576);
-    expect(workOfProcessors(0.5, GiB).blocks).toBe(256);
+    expect(workOfProcessors(2, 24 * GiB).blocks).toBe(512);
+    expect(workOfProcessors(64, 24 * GiB).blocks).toBe(16_384);
+    expect(workOfProcessors(0.5, GiB).blocks).toBe(128);
   });
 });
 

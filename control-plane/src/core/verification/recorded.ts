@@ -1,9 +1,10 @@
 /**
  * Times of passes that were measured on real devices, with the program of worker-bootstrap/python/prove.py and the work that
- * `workOfProcessors` gives them (e2e/bench/verification-recording.ts). Of accelerators there are none yet: no program has
+ * `workOfProcessors` gives them (e2e/bench/verification/record.ts). Of accelerators there are none yet: no program has
  * been run on one, see README.md, "Limits".
  */
 import type { ProofWork } from '@iocloud/contracts';
+import { recording as amdEpyc } from './recorded/amd-epyc.js';
 
 export interface Recorded {
   /** As the operating system names the processor. */
@@ -22,4 +23,4 @@ export interface Recorded {
   slowest: number;
 }
 
-export const recorded: readonly Recorded[] = [];
+export const recorded: readonly Recorded[] = [amdEpyc];

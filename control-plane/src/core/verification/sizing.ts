@@ -8,7 +8,7 @@ const MiB = 2 ** 20;
 const deviceShare = 0.85;
 /** Of the memory of a machine whose processors are proven. */
 const machineShare = 0.125;
-const blocksPerCpu = 512;
+const blocksPerCpu = 256;
 /** All passes of a challenge together: with making the first layer and a second challenge it stays below 36 s an hour. */
 export const longestRunSeconds = 15;
 
