@@ -25,7 +25,9 @@ beforeAll(async () => {
   world = new World();
   await world.controlPlane.listen();
   world.controlPlane.desire([]);
-  world.startAgent({ simulatedDevices: [{ vendor: 'nvidia', model: 'H100', memoryBytes: 2 ** 36, count: 1 }] });
+  const simulatedDevices = [{ vendor: 'nvidia' as const, model: 'H100', memoryBytes: 2 ** 36, count: 1 }];
+  // By what is in its programs' environment they are told from those of other tests.
+  world.startAgent({ simulatedDevices }, { PATH: `${process.env.PATH}:/${world.nodeId}` });
   await until('the agent is connected', () => world.controlPlane.connected);
 });
 afterAll(() => world.destroy());
@@ -49,7 +51,7 @@ async function talk(): Promise<Talk> {
 }
 
 const processors = { index: null, vendor: 'cpu' };
-const programs = () => processesNamed('prove.py');
+const programs = () => processesNamed('prove.py', world.nodeId);
 
 test('processors come to the reference numbers, signed by the device key, and show what is asked for', async () => {
   const { ask, stream } = await talk().then(one => ({ ask: one.ask.bind(one), stream: one.stream }));

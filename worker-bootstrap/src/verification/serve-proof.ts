@@ -27,7 +27,8 @@ export async function serveProof(stream: Duplex, wiring: Wiring): Promise<void> 
   let worker: Worker | undefined;
   stream.once('close', () => worker?.end());
   try {
-    for await (const line of lines(stream, maxLineBytes)) {
+    // Leaving the loop must not end the other direction: the fault is still to be said.
+    for await (const line of lines(stream.iterator({ destroyOnReturn: false }), maxLineBytes)) {
       const request = proofRequest.parse(JSON.parse(line));
       if (request.type === 'ping') {
         say({ type: 'pong', count: request.count });
