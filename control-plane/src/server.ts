@@ -1,5 +1,5 @@
 /** One control plane process: joins the domains, starts them in order, stops them in the reverse one. */
-import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { accountRoutes, authenticator, bootstrapAccounts, queueTermsOf, queueTermsRoutes } from './accounts/index.js';
 import { createClusters } from './clusters/index.js';
@@ -19,7 +19,7 @@ import {
   Signer,
   Wakeups,
 } from './platform/index.js';
-import { applyPolicy, challengeSweep, verificationRoutes } from './verification/index.js';
+import { applyPolicy, challengeSweep, sha256, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
 
 export interface RunningServer {
@@ -77,13 +77,15 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     nodeLostSeconds: config.nodeLostSeconds,
   });
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
+  const ending = new AbortController();
   const challenges = challengeSweep({
     database,
     machines: inventory.machines,
     leaseBook: clusterDomain.leaseBook,
     reputation,
     keyed: bytes => createHmac('sha256', secrets.sealKey).update(bytes).digest(),
-    hash: bytes => createHash('sha256').update(bytes).digest(),
+    hash: sha256,
+    ending: ending.signal,
     log,
     now,
     clockMs: () => performance.now(),
@@ -167,6 +169,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      ending.abort();
       await challenges.stop();
       await measuring.stop();
       await evidence.stop();

@@ -15,7 +15,7 @@ import { type LeaseBook, type Machines, type Reputation, StreamRefused } from '.
 import { type Database, type Logger, Recurring } from '../platform/index.js';
 import { signatureCheck } from './device-signature.js';
 import { lapsed, settleEligibility } from './eligibility.js';
-import { claim, overdue, planHour, takeBack } from './planning.js';
+import { claim, forgetOld, overdue, planHour, takeBack } from './planning.js';
 import { converse, Yielded } from './session.js';
 import { move, type NodeFacts, nodeFacts, ownPasses, type VerificationRow } from './store.js';
 
@@ -39,6 +39,8 @@ export interface Wiring {
   log: Logger;
   now(): Date;
   clockMs(): number;
+  /** Aborted when this process ends: what is under way then counts for nothing. */
+  ending: AbortSignal;
   /** Times the threshold of a pass. */
   slack?: number;
   expectation?: typeof expectationOf;
@@ -53,6 +55,7 @@ export const challengeSweep = (wiring: Wiring): Recurring =>
       await takeBack(database);
       for (const row of await overdue(database, now())) await lapse(wiring, row);
       for (const nodeId of await lapsed(database)) await database.transaction(tx => settleEligibility(tx, nodeId));
+      await forgetOld(database);
       while (!isStopped() && (await challengeDue(wiring)) > 0);
     },
     error => wiring.log.warn({ err: error }, 'devices could not be verified; again soon'),
@@ -88,9 +91,9 @@ async function challenge(wiring: Wiring, row: VerificationRow): Promise<void> {
     await conduct(wiring, row, node, subject, free);
   } catch (error) {
     if (!(error instanceof Yielded)) throw error;
-    const later = new Date(wiring.now().getTime() + leasedAgainMs);
+    const later = new Date(wiring.now().getTime() + (wiring.ending.aborted ? 0 : leasedAgainMs));
     await move(database, row, 'cutShort', { held_until: null, tries: row.tries - 1, due_at: later });
-    say('it made way for a lease');
+    say(wiring.ending.aborted ? 'this process ends' : 'it made way for a lease');
   }
 }
 
@@ -99,6 +102,8 @@ async function isFree({ database, leaseBook }: Wiring, node: NodeFacts, { index 
   if (!use) return true;
   return index === null ? use.cpus === 0 && use.devices.length === 0 : !use.devices.includes(index);
 }
+
+const heldUntil = ({ now }: Wiring): Date => new Date(now().getTime() + heldSeconds * 1_000);
 
 async function conduct(
   wiring: Wiring,
@@ -125,8 +130,9 @@ async function conduct(
     context.seed,
   ]);
   const transcript = await machines.openStream(node.id, { kind: 'prove' }).then(
-    stream =>
-      converse({
+    stream => {
+      wiring.ending.addEventListener('abort', () => stream.destroy(), { once: true });
+      return converse({
         stream,
         context,
         subject,
@@ -136,15 +142,17 @@ async function conduct(
         isSigned: signatureCheck(node.public_key),
         uniform: below => randomInt(below),
         onStep: async step => {
-          row.state = await move(database, row, step);
+          row.state = await move(database, row, step, { held_until: heldUntil(wiring) });
           if (!(await free())) throw new Yielded();
         },
-      }),
+      });
+    },
     (error: unknown) => {
       if (!(error instanceof StreamRefused)) throw error;
       return { passes: [], broken: { how: 'refused' as const, message: error.message } };
     },
   );
+  if (wiring.ending.aborted) throw new Yielded();
   const judgement = judge(transcript, expectation);
   const change = { passes: transcript.passes, checks: judgement.checks };
   if (judgement.again && row.tries < expectation.test.tries) {

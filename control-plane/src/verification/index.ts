@@ -2,3 +2,4 @@
 export { challengeSweep } from './challenges.js';
 export { applyPolicy } from './eligibility.js';
 export { verificationRoutes } from './routes.js';
+export { sha256 } from './sha256.js';

@@ -74,7 +74,8 @@ export async function takeBack(db: Queryable): Promise<number> {
   const { rows } = await db.query<VerificationRow>(
     `SELECT * FROM verifications WHERE state NOT IN ('due', 'judged') AND held_until < now()`,
   );
-  for (const row of rows) await move(db, row, 'cutShort', { held_until: null });
+  // The device is not to blame: it gets its tries all the same.
+  for (const row of rows) await move(db, row, 'cutShort', { held_until: null, tries: Math.max(0, row.tries - 1) });
   return rows.length;
 }
 
@@ -92,4 +93,16 @@ export async function claim(db: Queryable, limit: number, heldSeconds: number): 
     [limit, heldSeconds],
   );
   return rows;
+}
+
+/** Verdicts are kept so long; those that were appealed against, for good. */
+const keptFor = "interval '30 days'";
+
+export async function forgetOld(db: Queryable): Promise<void> {
+  await db.query(
+    `DELETE FROM verifications WHERE id IN (SELECT v.id FROM verifications v
+       WHERE v.state = 'judged' AND v.judged_at < now() - ${keptFor}
+         AND NOT EXISTS (SELECT 1 FROM verification_appeals a WHERE a.verification_id = v.id) LIMIT $1)`,
+    [batch],
+  );
 }

@@ -10,7 +10,7 @@ import type { TestKey } from '../test-ground.js';
 import { decideAppeal, fileAppeal } from './appeals.js';
 import { challengeDue, challengeSweep, type Wiring } from './challenges.js';
 import { applyPolicy, lapsed, settleEligibility } from './eligibility.js';
-import { planHour } from './planning.js';
+import { forgetOld, planHour } from './planning.js';
 import { getVerification, listVerifications } from './store.js';
 import { expectation } from './testing/challenge.js';
 import { type Cheat, hash, newDeviceKey, ProvingMachine } from './testing/machine.js';
@@ -54,6 +54,7 @@ const wiring = (changes: Partial<Wiring> = {}): Wiring => ({
   log: trial.ground.log,
   now: () => new Date(nowMs),
   clockMs: () => clock.ms,
+  ending: new AbortController().signal,
   expectation: (): Expectation => expectation,
   ...changes,
 });
@@ -212,7 +213,9 @@ test('what is leased is not challenged; the hour counts as leased, for a day at 
   await trial.database.query("UPDATE verifications SET due_at = now() WHERE state = 'due'");
   await challengeDue(wiring());
   expect((await verdicts(nodeId))[0]).toMatchObject({ state: 'due', tries: 0 });
-  await trial.database.query("UPDATE verifications SET hour = hour - interval '3 h', due_at = now() WHERE state = 'due'");
+  await trial.database.query(
+    "UPDATE verifications SET hour = hour - interval '3 h', due_at = now() WHERE state = 'due'",
+  );
   const sweep = challengeSweep(wiring());
   await sweep.turn(() => true);
   expect((await listVerifications(trial.database, nodeId, undefined, 9)).map(one => one.verdict)).toContain('leased');
@@ -264,8 +267,40 @@ test('a conversation whose process has gone is taken up by another, with a new s
   );
   await challengeSweep(wiring()).turn(() => false);
   const [verdict] = await verdicts(nodeId);
-  expect(verdict).toMatchObject({ verdict: 'passed', tries: 2 });
+  expect(verdict).toMatchObject({ verdict: 'passed', tries: 1 });
   expect(verdict?.seed).not.toBe('ab'.repeat(32));
+});
+
+test('what is under way when the process ends counts for nothing, and is due at once', async () => {
+  const ending = new AbortController();
+  const nodeId = await sharedMachine(1_000, {
+    answer: (honest, { type }) => {
+      if (type === 'begin') ending.abort();
+      return honest;
+    },
+  });
+  await plan();
+  await challengeDue(wiring({ ending: ending.signal }));
+  expect((await verdicts(nodeId))[0]).toMatchObject({ state: 'due', tries: 0 });
+  behave(nodeId, 1_000);
+  nowMs += 1_000;
+  await look();
+  expect((await verdicts(nodeId))[0]).toMatchObject({ verdict: 'passed' });
+});
+
+test('verdicts are forgotten after thirty days, those that were appealed against are not', async () => {
+  const nodeId = await sharedMachine(9_000);
+  await look();
+  const other = await sharedMachine(9_000);
+  await look();
+  const [appealed] = await verdicts(other);
+  await trial.database.query(
+    "INSERT INTO verification_appeals (verification_id, reason, filed_by) VALUES ($1, 'x', 'x')",
+    [appealed?.id],
+  );
+  await trial.database.query("UPDATE verifications SET judged_at = judged_at - interval '31 days'");
+  await forgetOld(trial.database);
+  expect([(await verdicts(nodeId)).length, (await verdicts(other)).length]).toEqual([0, 1]);
 });
 
 test('two processes that look at once challenge each device once', async () => {

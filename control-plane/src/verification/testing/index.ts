@@ -2,6 +2,8 @@
 import { attacks } from './attacks.js';
 import { carriedOut, models, recordings, timeRows } from './outcomes.js';
 
+export { sha256 } from '../sha256.js';
+
 /** The part caught of each attack, each carried out in so many conversations or drawn; and of the honest turned away. */
 export async function attackRates(conversations: number): Promise<Record<string, unknown>> {
   const caught: [string, number][] = [];

@@ -33,12 +33,15 @@ export function nextRows(work: ProofWork, key: Words, before: readonly Int8Array
   const at = (block: number, row: number) => before[block * n + row] as Int8Array;
   return Array.from({ length: blocks }, (_, block) => {
     const { left, right, constant } = recipe(key, work, block);
-    return Array.from({ length: n }, (_row, r) =>
-      Int8Array.from({ length: n }, (_column, c) => {
-        const sum = left.reduce((total, parent, t) => total + product(at(parent, r), at(right[t] as number, c)), 0);
-        return squash(sum, constant);
-      }),
-    );
+    return Array.from({ length: n }, (_row, r) => {
+      const row = new Int8Array(n);
+      for (let c = 0; c < n; c += 1) {
+        let sum = 0;
+        for (const [t, parent] of left.entries()) sum += product(at(parent, r), at(right[t] as number, c));
+        row[c] = squash(sum, constant);
+      }
+      return row;
+    });
   }).flat();
 }
 
