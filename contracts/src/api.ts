@@ -459,7 +459,8 @@ export const api = {
     method: 'post',
     path: '/v1/nodes/{nodeId}/verifications',
     access: 'nodes:write',
-    summary: 'Ask for a machine to be verified now, and not at its time of the hour',
+    summary:
+      'Ask for a machine to be verified now, with all shared machines of its supplier, and not at their time of the hour',
     tag: 'nodes',
     params: z.object({ nodeId: ids.nodeId }),
     status: 202,

@@ -28,6 +28,7 @@ CREATE TABLE verifications (
 CREATE UNIQUE INDEX verifications_open ON verifications (node_id, device_uuid) WHERE state <> 'judged';
 CREATE INDEX verifications_by_node ON verifications (node_id, hour DESC, id DESC);
 CREATE INDEX verifications_judged ON verifications (node_id, device_uuid, judged_at DESC) WHERE state = 'judged';
+CREATE INDEX verifications_of_supplier ON verifications (tenant_id, judged_at) WHERE state = 'judged';
 -- Old ones are deleted by age.
 CREATE INDEX verifications_by_age ON verifications (judged_at) WHERE state = 'judged';
 CREATE INDEX verifications_due ON verifications (due_at) WHERE state <> 'judged';

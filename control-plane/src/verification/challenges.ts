@@ -9,19 +9,21 @@ import {
   judge,
   type Subject,
   subjectsOf,
+  type Transcript,
 } from '../core/verification/index.js';
 import { recordEvent } from '../events/index.js';
 import { type LeaseBook, type Machines, type Reputation, StreamRefused } from '../inventory/index.js';
 import { type Database, type Logger, Recurring } from '../platform/index.js';
 import { signatureCheck } from './device-signature.js';
 import { lapsed, settleEligibility } from './eligibility.js';
+import { Meeting } from './meeting.js';
 import { claim, forgetOld, overdue, planHour, takeBack } from './planning.js';
 import { converse, Yielded } from './session.js';
 import { move, type NodeFacts, nodeFacts, ownPasses, type VerificationRow } from './store.js';
 
 const lookIntervalMs = 1_000;
-/** At once in this process: beyond that the clock of one would wait for the digests of others. */
-const mostAtOnce = 32;
+/** At once in this process. Of a supplier with more devices, those that meet are others in each hour. */
+const mostAtOnce = 64;
 const heldSeconds = 300;
 /** Until the second try after one that failed, or until one that made way for a lease looks again. */
 const againMs = { from: 15_000, to: 45_000 };
@@ -61,39 +63,76 @@ export const challengeSweep = (wiring: Wiring): Recurring =>
     error => wiring.log.warn({ err: error }, 'devices could not be verified; again soon'),
   );
 
-/** Gives all challenges that are due, at one time. Returns how many. */
+/** Gives all challenges that are due, those of a supplier at one time. Returns how many. */
 export async function challengeDue(wiring: Wiring): Promise<number> {
   const rows = await claim(wiring.database, mostAtOnce, heldSeconds);
-  const failed = (row: VerificationRow) => (error: unknown) =>
-    wiring.log.warn({ verification: row.id, err: error }, 'a challenge broke off; its row is taken back later');
-  await Promise.all(rows.map(row => challenge(wiring, row).catch(failed(row))));
+  const suppliers = new Map<TenantId, VerificationRow[]>();
+  for (const row of rows) suppliers.set(row.tenant_id, [...(suppliers.get(row.tenant_id) ?? []), row]);
+  await Promise.all([...suppliers.values()].map(devices => challengeTogether(wiring, devices)));
   return rows.length;
 }
 
-async function challenge(wiring: Wiring, row: VerificationRow): Promise<void> {
+/** A challenge that was given to its end. */
+interface Given {
+  row: VerificationRow;
+  transcript: Transcript;
+  judgement: Judgement;
+  mayTryAgain: boolean;
+}
+
+/**
+ * If one of them may try again, all others do with it: else a device that answers for two could pass for one of them in each
+ * round.
+ */
+async function challengeTogether(wiring: Wiring, rows: VerificationRow[]): Promise<void> {
+  const meeting = new Meeting(rows.length);
+  const broken = (row: VerificationRow) => (error: unknown) => {
+    wiring.log.warn({ verification: row.id, err: error }, 'a challenge broke off; its row is taken back later');
+    return null;
+  };
+  const ended = rows.map(row =>
+    challenge(wiring, row, meeting)
+      .catch(broken(row))
+      .finally(() => meeting.leave()),
+  );
+  const given = (await Promise.all(ended)).filter(one => one !== null);
+  const again = given.some(({ mayTryAgain }) => mayTryAgain);
+  const later = new Date(wiring.now().getTime() + randomInt(againMs.from, againMs.to));
+  for (const { row, transcript, judgement, mayTryAgain } of given) {
+    const isFirst = mayTryAgain || (judgement.passed && row.tries === 1);
+    if (again && isFirst) {
+      const change = { held_until: null, due_at: later };
+      const kept = mayTryAgain ? { passes: transcript.passes, checks: judgement.checks } : {};
+      await move(wiring.database, row, 'cutShort', { ...change, ...kept });
+      wiring.log.info({ verification: row.id, checks: judgement.checks }, 'a device is challenged again');
+    } else {
+      const verdict = judgement.passed ? 'passed' : 'failed';
+      await settle(wiring, { ...row, passes: transcript.passes }, verdict, judgement);
+    }
+  }
+}
+
+/** Null where nothing was given, or nothing of it counts. */
+async function challenge(wiring: Wiring, row: VerificationRow, meeting: Meeting): Promise<Given | null> {
   const { database, log } = wiring;
   const node = await nodeFacts(database, row.node_id);
   const subject = node && subjectsOf(node.inventory).find(one => one.uuid === row.device_uuid);
-  const say = (outcome: string) =>
-    log.info({ verification: row.id, nodeId: row.node_id, outcome }, 'a challenge is over');
   if (!node || !subject || subject.model !== row.device_model) {
     const fault = 'the machine has no such device any more';
     await settle(wiring, row, 'missed', { passed: false, again: false, checks: [] }, fault);
-    return say(fault);
+    return null;
   }
   const free = () => isFree(wiring, node, subject);
-  if (!(await free())) {
-    const later = new Date(wiring.now().getTime() + leasedAgainMs);
-    await move(database, row, 'cutShort', { held_until: null, tries: row.tries - 1, due_at: later });
-    return say('it is leased');
-  }
   try {
-    await conduct(wiring, row, node, subject, free);
+    if (!(await free())) throw new Yielded();
+    return await conduct(wiring, row, node, subject, { free, meeting });
   } catch (error) {
     if (!(error instanceof Yielded)) throw error;
     const later = new Date(wiring.now().getTime() + (wiring.ending.aborted ? 0 : leasedAgainMs));
     await move(database, row, 'cutShort', { held_until: null, tries: row.tries - 1, due_at: later });
-    say(wiring.ending.aborted ? 'this process ends' : 'it made way for a lease');
+    const why = wiring.ending.aborted ? 'this process ends' : 'the device is leased';
+    log.info({ verification: row.id, nodeId: row.node_id, why }, 'a challenge is put off');
+    return null;
   }
 }
 
@@ -110,8 +149,8 @@ async function conduct(
   row: VerificationRow,
   node: NodeFacts,
   subject: Subject,
-  free: () => Promise<boolean>,
-): Promise<void> {
+  { free, meeting }: { free(): Promise<boolean>; meeting: Meeting },
+): Promise<Given> {
   const { database, machines, hash, clockMs, expectation: expect = expectationOf } = wiring;
   const usual = expect(subject, await ownPasses(database, node.id, subject.uuid, subject.model));
   const expectation = { ...usual, slowestMs: usual.slowestMs * (wiring.slack ?? 1) };
@@ -141,6 +180,7 @@ async function conduct(
         clockMs,
         isSigned: signatureCheck(node.public_key),
         uniform: below => randomInt(below),
+        together: () => meeting.arrive(),
         onStep: async step => {
           row.state = await move(database, row, step, { held_until: heldUntil(wiring) });
           if (!(await free())) throw new Yielded();
@@ -154,14 +194,8 @@ async function conduct(
   );
   if (wiring.ending.aborted) throw new Yielded();
   const judgement = judge(transcript, expectation);
-  const change = { passes: transcript.passes, checks: judgement.checks };
-  if (judgement.again && row.tries < expectation.test.tries) {
-    const later = new Date(wiring.now().getTime() + randomInt(againMs.from, againMs.to));
-    await move(database, row, 'cutShort', { ...change, held_until: null, due_at: later });
-    wiring.log.info({ verification: row.id, nodeId: node.id, checks: judgement.checks }, 'a device gets another try');
-    return;
-  }
-  await settle(wiring, { ...row, passes: transcript.passes }, judgement.passed ? 'passed' : 'failed', judgement);
+  const mayTryAgain = !judgement.passed && judgement.again && row.tries < expectation.test.tries;
+  return { row, transcript, judgement, mayTryAgain };
 }
 
 /** The verdict and all that follows from it, in one transaction. */

@@ -89,7 +89,7 @@ export async function claim(db: Queryable, limit: number, heldSeconds: number): 
          passes = '[]', checks = '[]'
      WHERE state = 'due' AND id IN (SELECT v.id FROM verifications v JOIN nodes n ON n.id = v.node_id
        WHERE v.state = 'due' AND v.due_at <= now() AND n.online AND n.removed_at IS NULL
-       ORDER BY v.due_at, v.tenant_id LIMIT $1 FOR UPDATE OF v SKIP LOCKED) RETURNING *`,
+       ORDER BY v.due_at, v.tenant_id, v.id LIMIT $1 FOR UPDATE OF v SKIP LOCKED) RETURNING *`,
     [limit, heldSeconds],
   );
   return rows;

@@ -6,7 +6,7 @@ import { getNode, type Reputation } from '../inventory/index.js';
 import { type Database, Failure, type Http } from '../platform/index.js';
 import { decideAppeal, fileAppeal } from './appeals.js';
 import { planNode } from './planning.js';
-import { getVerification, listAppeals, listVerifications, nodeFacts } from './store.js';
+import { getVerification, listAppeals, listVerifications, nodeFacts, sharedOf } from './store.js';
 
 /** Asking for challenges again and again would find the luckiest time. */
 const asksSpacingMinutes = 5;
@@ -28,17 +28,19 @@ export function verificationRoutes(http: Http, database: Database, reputation: R
       const node = await nodeFacts(tx, id);
       if (!node) throw new Failure('conflict', `${name} has never connected: there is nothing to verify yet`);
       const { rowCount } = await tx.query(
-        `SELECT 1 FROM verifications WHERE node_id = $1 AND judged_at > now() - make_interval(mins => $2)`,
-        [id, asksSpacingMinutes],
+        `SELECT 1 FROM verifications WHERE tenant_id = $1 AND judged_at > now() - make_interval(mins => $2)`,
+        [caller.tenantId, asksSpacingMinutes],
       );
       if (rowCount !== 0) {
-        throw new Failure('too-many-requests', `${name} was verified within the last ${asksSpacingMinutes} minutes`);
+        const detail = `a machine of yours was verified within the last ${asksSpacingMinutes} minutes: try again later`;
+        throw new Failure('too-many-requests', detail);
       }
       const now = new Date();
-      await planNode(tx, node, { hour: new Date(hourOf(now.getTime())), dueAt: now, random: randomBytes });
-      // One that waits for its moment has it now.
-      await tx.query(`UPDATE verifications SET due_at = now() WHERE node_id = $1 AND state = 'due' AND tries = 0`, [
-        id,
+      const when = { hour: new Date(hourOf(now.getTime())), dueAt: now, random: randomBytes };
+      // All of a supplier's together, as always: alone, one could have the help of another.
+      for (const own of [node, ...(await sharedOf(tx, caller.tenantId))]) await planNode(tx, own, when);
+      await tx.query(`UPDATE verifications SET due_at = now() WHERE tenant_id = $1 AND state = 'due' AND tries = 0`, [
+        caller.tenantId,
       ]);
       await recordEvent(tx, {
         tenantId: caller.tenantId,

@@ -108,6 +108,7 @@ test('a device that a renter wants is given back in the middle, and nothing of i
     isSigned: signatureCheck(key.public),
     uniform: () => 0,
     clockMs: () => clock.ms,
+    together: async () => undefined,
     onStep: async () => {
       steps += 1;
       if (steps === 3) throw new Yielded();

@@ -62,6 +62,8 @@ export interface Session {
   /** From 0 to below its argument, unpredictable. */
   uniform(below: number): number;
   clockMs(): number;
+  /** Resolves when the supplier's other devices are as far, too. */
+  together(): Promise<void>;
   /** Awaited at each step, outside of what is timed. Throws Yielded to give the device back. */
   onStep(step: 'commit' | 'open'): Promise<void>;
 }
@@ -100,6 +102,7 @@ async function conduct(session: Session, passes: VerificationPass[]): Promise<vo
   for (let pass = 0; pass <= work.passes; pass += 1) {
     const key = passKey(hash, context, pass, rootBefore);
     const limitMs = pass === 0 ? untimedLimitMs : expectation.slowestMs * silentAfter + roundTripMs;
+    await session.together();
     const sentAt = clockMs();
     const answer = await peer.ask({ type: 'pass', pass, key }, 'root', limitMs);
     const elapsedMs = clockMs() - sentAt;

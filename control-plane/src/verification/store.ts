@@ -212,6 +212,16 @@ export async function nodeFacts(db: Queryable, nodeId: NodeId): Promise<NodeFact
   return rows[0] ?? null;
 }
 
+/** The supplier's machines that are offered to others and are online. */
+export async function sharedOf(db: Queryable, tenantId: TenantId): Promise<NodeFacts[]> {
+  const { rows } = await db.query<NodeFacts>(
+    `SELECT id, tenant_id, name, public_key, inventory FROM nodes
+     WHERE tenant_id = $1 AND shared AND online AND removed_at IS NULL AND inventory IS NOT NULL ORDER BY id`,
+    [tenantId],
+  );
+  return rows;
+}
+
 /** Times of this device's latest passes in challenges that it passed with work of this size. */
 export async function ownPasses(
   db: Queryable,

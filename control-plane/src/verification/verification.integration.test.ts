@@ -311,6 +311,37 @@ test('two processes that look at once challenge each device once', async () => {
   for (const nodeId of nodes) expect((await verdicts(nodeId)).map(({ tries }) => tries)).toEqual([1]);
 });
 
+test('one device that answers for two machines passes for one of them at most, however it turns the rounds', async () => {
+  const [one, two] = [await sharedMachine(), await sharedMachine()];
+  await look();
+  const first = [(await verdicts(one))[0]?.verdict, (await verdicts(two))[0]?.verdict];
+  expect(first).toContain('failed');
+  // Two that have a device each work at the same time.
+  behave(one, 1_000);
+  behave(two, 0);
+  nowMs += hourMs;
+  await plan();
+  await trial.database.query("UPDATE verifications SET due_at = now() WHERE state = 'due'");
+  await look();
+  expect([(await verdicts(one))[0]?.verdict, (await verdicts(two))[0]?.verdict]).toEqual(['passed', 'passed']);
+});
+
+test('one that stalls keeps the others waiting, and works for none of them meanwhile', async () => {
+  const sent: string[] = [];
+  const told = (name: string): Cheat => ({
+    answer: (honest, { type }) => {
+      if (type === 'pass') sent.push(name);
+      return honest;
+    },
+  });
+  await sharedMachine(1_000, told('one'));
+  await sharedMachine(0, told('two'));
+  await plan();
+  await challengeDue(wiring());
+  const passes = Array.from({ length: 7 }, (_, pass) => sent.slice(2 * pass, 2 * pass + 2).sort());
+  expect(passes).toEqual(Array(7).fill(['one', 'two']));
+});
+
 test('all devices of a supplier are due at one time of the hour, which is not told before', async () => {
   const nodes = [await sharedMachine(), await sharedMachine()];
   await look();

@@ -65,6 +65,7 @@ export async function challenged(
     isSigned: signatureCheck(deviceKey),
     uniform: options.uniform ?? (below => randomInt(below)),
     clockMs: () => clock.ms,
+    together: async () => undefined,
     onStep: async () => undefined,
   });
   const judgement = judge(transcript, expectation);
