@@ -161,7 +161,7 @@ export function models(): Models {
   };
 }
 
-const percent = (part: number) => `${Number((100 * part).toFixed(2))} %`;
+const percent = (part: number) => `${Number((100 * part).toFixed(4))} %`;
 
 /** As Markdown. */
 export async function tables(): Promise<string> {
@@ -185,7 +185,7 @@ export async function tables(): Promise<string> {
     ]),
     ...recordings().map(({ recording, quiet, certain, neighbour, shared }) =>
       line([
-        `${recording.model}, ${recording.cpus} CPUs, ${recording.date}`,
+        `${recording.model}, ${recording.cpus} CPU${recording.cpus === 1 ? '' : 's'}, ${recording.date}`,
         percent(quiet),
         `≤ ${percent(certain)}`,
         percent(neighbour),
