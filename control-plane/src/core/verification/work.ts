@@ -22,6 +22,9 @@ import type { ProofWork } from '@iocloud/contracts';
 /** SHA-256: comes in, as nothing here may ask the platform. */
 export type Hash = (bytes: Uint8Array) => Uint8Array;
 
+/** Looked up once: they are called for every number. */
+const { imul, floor } = Math;
+
 /** Sums must be exact in floats of 32 bits (24 bits of significand): products of two 7-bit numbers are at most 2¹². */
 export const longestSum = 4_096;
 
@@ -78,15 +81,15 @@ export function wordsOf(key: string): Words {
 export function highProduct(a: number, b: number): number {
   const [aLow, aHigh, bLow, bHigh] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16];
   const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
-  return (aHigh * bHigh + Math.floor(middle / 65_536) + Math.floor((aLow * bHigh + (middle & 0xffff)) / 65_536)) >>> 0;
+  return (aHigh * bHigh + floor(middle / 65_536) + floor((aLow * bHigh + (middle & 0xffff)) / 65_536)) >>> 0;
 }
 
 /** Philox4x32-10: J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11. */
 export function philox([c0, c1, c2, c3]: Words, [k0, k1]: readonly [number, number]): Words {
   let [a, b, c, d, x, y] = [c0, c1, c2, c3, k0, k1];
   for (let round = 0; round < 10; round += 1) {
-    const [high0, low0] = [highProduct(0xd2511f53, a), Math.imul(0xd2511f53, a) >>> 0];
-    const [high1, low1] = [highProduct(0xcd9e8d57, c), Math.imul(0xcd9e8d57, c) >>> 0];
+    const [high0, low0] = [highProduct(0xd2511f53, a), imul(0xd2511f53, a) >>> 0];
+    const [high1, low1] = [highProduct(0xcd9e8d57, c), imul(0xcd9e8d57, c) >>> 0];
     [a, b, c, d] = [(high1 ^ b ^ x) >>> 0, low1, (high0 ^ d ^ y) >>> 0, low0];
     x = (x + 0x9e3779b9) >>> 0;
     y = (y + 0xbb67ae85) >>> 0;
@@ -123,8 +126,7 @@ export function recipe([k0, k1, k2, k3]: Words, { blocks, products }: ProofWork,
 }
 
 /** From a sum to a number of 7 bits that depends on all bits of the sum. */
-export const squash = (sum: number, constant: number): number =>
-  (Math.imul((sum + constant) | 0, 0x9e3779b1) >>> 25) - 64;
+export const squash = (sum: number, constant: number): number => (imul((sum + constant) | 0, 0x9e3779b1) >>> 25) - 64;
 
 export function dot(left: Int8Array, right: Int8Array): number {
   let sum = 0;
