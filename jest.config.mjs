@@ -32,8 +32,9 @@ export default {
     {
       ...shared,
       displayName: 'integration',
-      // Servers are started in hooks: on a busy machine that takes longer than the usual 5 s.
-      testTimeout: 60_000,
+      // Servers are started in hooks: on a busy machine that takes longer than the usual 5 s. (A project's own
+      // `testTimeout` is not heeded.)
+      setupFilesAfterEnv: ['<rootDir>/scripts/jest-patience.mjs'],
       testMatch: ['<rootDir>/{contracts,control-plane,worker-bootstrap,cli}/src/**/*.integration.test.ts'],
     },
     { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/e2e/src/**/*.test.ts'] },

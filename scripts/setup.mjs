@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { packAgent } from './agent-release.mjs';
 import { ensureEnvironment, exists } from './python-env.mjs';
 import { main, run, SetupError, step } from './steps.mjs';
 
@@ -35,7 +36,10 @@ async function installPackages() {
 }
 
 const build = () =>
-  step('build', () => run(process.execPath, ['node_modules/typescript/bin/tsc', '-b'], { cwd: root }).then(() => ''));
+  step('build', async () => {
+    await run(process.execPath, ['node_modules/typescript/bin/tsc', '-b'], { cwd: root });
+    return (await packAgent(root)) ? 'agent packed anew' : '';
+  });
 
 async function onPath(...names) {
   for (const dir of (process.env.PATH ?? '').split(delimiter)) {

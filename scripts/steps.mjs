@@ -1,7 +1,9 @@
 // Progress of the set-up, a line a step, and the one way in which it fails: one line that says what to do.
 import { spawn } from 'node:child_process';
 
-export class SetupError extends Error {}
+export class SetupError extends Error {
+  name = 'SetupError';
+}
 
 /** Runs a step and prints what it was and how long it took. */
 export async function step(title, work) {

@@ -70,11 +70,12 @@ export class Client {
     id: Id,
     query: NonNullable<CallArguments['query']> = {},
     atMost = Number.POSITIVE_INFINITY,
+    params: NonNullable<CallArguments['params']> = {},
   ): AsyncGenerator<Item<Id>> {
     let after: string | undefined;
     let given = 0;
     do {
-      const page = (await this.call(id, { query: { limit: 1000, ...query, ...(after ? { after } : {}) } })) as {
+      const page = (await this.call(id, { params, query: { limit: 1000, ...query, ...(after ? { after } : {}) } })) as {
         items: Item<Id>[];
         next: string | null;
       };

@@ -14,8 +14,9 @@
 import { z } from 'zod';
 import { clusterId, leaseId, nodeId } from './ids.js';
 import { inventory } from './nodes.js';
+import { maxTelemetrySamples, telemetrySample } from './telemetry.js';
 
-export const agentProtocolVersion = 2;
+export const agentProtocolVersion = 3;
 export const agentSubsystem = 'iocloud-agent';
 export const streamForwardPath = '/iocloud/streams';
 /** In each direction of one round of a measurement. */
@@ -82,6 +83,16 @@ export const agentMessage = z.discriminatedUnion('type', [
     revision: z.int(),
     leases: z.array(leaseObservation),
   }),
+  /** Samples that no `recorded` has confirmed, the oldest first: those of a time without a connection come later. */
+  z.object({
+    type: z.literal('telemetry'),
+    /** Of this run of the agent: with their number it tells samples apart, so that one that comes twice counts once. */
+    run: z.uuid(),
+    samples: z
+      .array(telemetrySample.extend({ ageMs: z.int().min(0).describe('by the clock that never jumps') }))
+      .min(1)
+      .max(maxTelemetrySamples),
+  }),
 ]);
 export type AgentMessage = z.infer<typeof agentMessage>;
 
@@ -93,6 +104,8 @@ export const controlMessage = z.discriminatedUnion('type', [
    * end themselves: see fencing.ts.
    */
   z.object({ type: z.literal('heard'), beat: z.int(), fenceAfterMs: z.int().positive() }),
+  /** Samples up to this one are on record. */
+  z.object({ type: z.literal('recorded'), sequence: z.int().min(1) }),
   /** The connection is refused for good: the agent logs the reason and retries slowly. */
   z.object({ type: z.literal('refused'), reason: z.string() }),
 ]);

@@ -5,7 +5,9 @@
  */
 import { z } from 'zod';
 import * as accounts from './accounts.js';
+import { refusal } from './audit.js';
 import { changeCluster, cluster, clusterSpec, dashboardLink, scaleRequest } from './clusters.js';
+import * as enrolment from './enrolment.js';
 import { event } from './events.js';
 import { explanation } from './explain.js';
 import * as ids from './ids.js';
@@ -13,6 +15,7 @@ import { changeJob, job, jobPhase, rateJob, rayJobDetails, rayJobSubmission } fr
 import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
+import { nodeTelemetry } from './telemetry.js';
 import { decideAppeal, fileAppeal, verification } from './verifications.js';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete' | 'all';
@@ -46,6 +49,7 @@ const page = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(
 const clusterParams = z.object({ clusterId: ids.clusterId });
 const jobParams = z.object({ submissionId: z.string().min(1).max(512) });
 const tenantParams = z.object({ tenantId: ids.tenantId });
+const enrolmentParams = z.object({ userCode: enrolment.userCode });
 const packageParams = z.object({ protocol: z.string(), name: z.string() });
 
 export const api = {
@@ -441,6 +445,153 @@ export const api = {
     params: z.object({ nodeId: ids.nodeId }),
     status: 200,
     response: node,
+  },
+
+  nodeTelemetry: {
+    method: 'get',
+    path: '/v1/nodes/{nodeId}/telemetry',
+    access: 'nodes:read',
+    summary: 'What a machine and its accelerators were doing, oldest first; `next` goes on as `after`',
+    tag: 'nodes',
+    params: z.object({ nodeId: ids.nodeId }),
+    query: z.object({
+      limit: page.shape.limit,
+      after: z.iso.datetime({ offset: true }).optional().describe('only what was measured later than this'),
+    }),
+    status: 200,
+    response: list(nodeTelemetry),
+  },
+  nodeMetrics: {
+    method: 'get',
+    path: '/v1/metrics/nodes',
+    access: 'nodes:read',
+    summary: 'Prometheus metrics of machines and accelerators: those of the tenant; for keys with metrics:read, all',
+    tag: 'nodes',
+    status: 200,
+    response: null,
+    contentType: 'text/plain',
+  },
+
+  requestEnrolment: {
+    method: 'post',
+    path: '/v1/device-authorizations',
+    access: 'public',
+    summary: 'A machine asks to join: the code that its owner approves',
+    tag: 'nodes',
+    body: enrolment.newDeviceAuthorization,
+    status: 201,
+    response: enrolment.deviceAuthorization,
+  },
+  enrolmentAnswer: {
+    method: 'post',
+    path: '/v1/device-authorizations/answer',
+    access: 'public',
+    summary: 'The machine asks whether it was approved',
+    tag: 'nodes',
+    body: enrolment.deviceCode,
+    status: 200,
+    response: enrolment.enrolmentAnswer,
+  },
+  enrolmentProgress: {
+    method: 'post',
+    path: '/v1/device-authorizations/progress',
+    access: 'public',
+    summary: 'The machine tells how far it is',
+    tag: 'nodes',
+    body: enrolment.deviceCode.extend({ progress: enrolment.enrolmentProgress }),
+    status: 204,
+    response: null,
+  },
+  getEnrolment: {
+    method: 'get',
+    path: '/v1/device-authorizations/{userCode}',
+    access: 'nodes:write',
+    summary: 'The machine that shows this code',
+    tag: 'nodes',
+    params: enrolmentParams,
+    status: 200,
+    response: enrolment.enrolment,
+  },
+  approveEnrolment: {
+    method: 'post',
+    path: '/v1/device-authorizations/{userCode}/approve',
+    access: 'nodes:write',
+    summary: 'Let the machine join, as one of this tenant',
+    tag: 'nodes',
+    params: enrolmentParams,
+    body: enrolment.approveEnrolment,
+    status: 200,
+    response: enrolment.enrolment,
+  },
+  denyEnrolment: {
+    method: 'post',
+    path: '/v1/device-authorizations/{userCode}/deny',
+    access: 'nodes:write',
+    summary: 'Turn the machine away',
+    tag: 'nodes',
+    params: enrolmentParams,
+    status: 200,
+    response: enrolment.enrolment,
+  },
+  activatePage: {
+    method: 'get',
+    path: '/activate',
+    access: 'public',
+    summary: 'Approve a machine in a browser, as a page',
+    tag: 'nodes',
+    status: 200,
+    response: null,
+    contentType: 'text/html',
+  },
+  activate: {
+    method: 'post',
+    path: '/activate',
+    access: 'public',
+    summary: 'The form of that page',
+    tag: 'nodes',
+    status: 303,
+    response: null,
+    contentType: 'text/html',
+  },
+
+  installScript: {
+    method: 'get',
+    path: '/install.sh',
+    access: 'public',
+    summary: 'The script by which a machine joins: `curl -fsSL …/install.sh | sh`',
+    tag: 'nodes',
+    status: 200,
+    response: null,
+    contentType: 'text/x-shellscript',
+  },
+  agentRelease: {
+    method: 'get',
+    path: '/agent/{file}',
+    access: 'public',
+    summary: 'The packed agent that the script installs',
+    tag: 'nodes',
+    params: z.object({ file: z.string().max(255) }),
+    status: 200,
+    response: null,
+    contentType: 'application/gzip',
+  },
+
+  listRefusals: {
+    method: 'get',
+    path: '/v1/audit/refusals',
+    access: 'audit:read',
+    summary: 'Refused calls on what is the tenant’s or with its keys, newest first; kept for 90 days',
+    tag: 'accounts',
+    query: z.object({
+      limit: page.shape.limit,
+      after: z
+        .string()
+        .regex(/^\d{1,18}$/, 'the `next` of the page before')
+        .optional(),
+      since: z.iso.datetime({ offset: true }).optional(),
+    }),
+    status: 200,
+    response: list(refusal),
   },
 
   listVerifications: {

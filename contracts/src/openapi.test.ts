@@ -47,14 +47,21 @@ describe('the route table', () => {
 
   const publicPaths = [
     '/',
+    '/activate',
+    '/activate',
+    '/agent/{file}',
     '/clusters/',
     '/clusters/{clusterId}/dashboard',
     '/clusters/{clusterId}/login',
     '/docs/*',
     '/healthz',
+    '/install.sh',
     '/login',
     '/openapi.json',
     '/readyz',
+    '/v1/device-authorizations',
+    '/v1/device-authorizations/answer',
+    '/v1/device-authorizations/progress',
   ];
 });
 

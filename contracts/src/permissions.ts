@@ -11,6 +11,7 @@ export const permissions = [
   'events:read',
   'accounts:read',
   'accounts:write',
+  'audit:read',
   'metrics:read',
   'tenants:read',
   'tenants:write',

@@ -1,10 +1,28 @@
 /** One control plane process: joins the domains, starts them in order, stops them in the reverse one. */
 import { createHmac, randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import { accountRoutes, authenticator, bootstrapAccounts, queueTermsOf, queueTermsRoutes } from './accounts/index.js';
+import {
+  accountRoutes,
+  authenticator,
+  bootstrapAccounts,
+  queueTermsOf,
+  queueTermsRoutes,
+  Refusals,
+  refusalRoutes,
+} from './accounts/index.js';
 import { createClusters } from './clusters/index.js';
+import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
-import { ensureNode, evidenceSweep, Inventory, measuringSweep, nodeRoutes, recordEvidence } from './inventory/index.js';
+import {
+  ensureNode,
+  evidenceSweep,
+  Inventory,
+  measuringSweep,
+  nodeRoutes,
+  publicKeyLine,
+  recordEvidence,
+  telemetrySweep,
+} from './inventory/index.js';
 import { createJobs, queueUseOf } from './jobs/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
@@ -39,6 +57,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const signals = new Signals(config.redisUrl, randomBytes(8).toString('hex'), log);
   const now = () => new Date();
   const reputation = { record: recordEvidence };
+  const refusals = new Refusals(database, log, Date.now);
   const evidence = evidenceSweep({ database, log });
 
   // Clusters, machines and jobs know each other only by the interfaces in ports.ts; each is reached late, by a closure.
@@ -75,8 +94,11 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     log,
     ssh: { host: config.sshHost, port: config.sshPort, hostKey: secrets.sshHostKey },
     nodeLostSeconds: config.nodeLostSeconds,
+    telemetryHours: config.telemetryHours,
+    onRefused: refusals.noteAgent,
   });
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
+  const telemetry = telemetrySweep(database, config.telemetryHours, log);
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -122,13 +144,22 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     });
   }
 
-  const http = new Http(authenticator(database, signer), log);
+  let sshPort = config.sshPort;
+  const http = new Http(authenticator(database, signer), log, refusals.note);
   // Routes are tried in the order in which they are bound: what is asked for most comes first.
   jobDomain.routes(http);
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
+  refusalRoutes(http, database);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
+  enrolmentRoutes(http, {
+    config,
+    database,
+    signer,
+    random: randomBytes,
+    ssh: () => ({ port: sshPort, hostKey: publicKeyLine(secrets.sshHostKey) }),
+  });
   verificationRoutes(http, database, reputation);
   clusterDomain.routes(http);
   pageRoutes(http, {
@@ -148,11 +179,13 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   });
   http.seal();
 
-  const sshPort = await inventory.listen();
+  sshPort = await inventory.listen();
   await wakeups.start();
   clusterDomain.start();
   evidence.start();
   measuring.start();
+  telemetry.start();
+  refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
   await new Promise<void>((resolve, reject) => {
@@ -169,6 +202,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await telemetry.stop();
       ending.abort();
       await challenges.stop();
       await measuring.stop();
@@ -176,6 +210,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await jobDomain.stop();
       await clusterDomain.stop();
       await inventory.stop();
+      await refusals.stop();
       signals.close();
       await database.close();
     },

@@ -2,10 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { api, type Route } from '@iocloud/contracts';
+import { join } from 'node:path';
+import { api, type Refusal, type Route } from '@iocloud/contracts';
+import { newSshKeyPair } from '@iocloud/contracts/wire';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import ssh2 from 'ssh2';
 import WebSocket from 'ws';
-import { processesNaming, Stack } from './harness/index.js';
+import { processesNaming, Stack, until } from './harness/index.js';
 
 jest.setTimeout(180_000);
 
@@ -15,12 +18,20 @@ let cluster: any;
 let tenantId: string;
 let stranger: string;
 let viewer: string;
+/** Of a machine that joined us. */
+let userCode: string;
 beforeAll(async () => {
   stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '4' } });
   cluster = await stack.cluster('target');
   await stack.ended(await stack.submit('echo secret', { submission_id: 'mine', metadata: { 'io.cluster': 'target' } }));
   tenantId = (await stack.call('GET', '/v1/whoami')).body.tenant.id;
   stranger = (await stack.call('POST', '/v1/tenants', { name: 'mallory' })).body.apiKey.secret;
+  const { inventory } = (await stack.call('GET', '/v1/nodes')).body.items[0];
+  const { hostname, os, arch, cpuModel, cpus, memoryBytes, diskFreeBytes, devices } = inventory;
+  const machine = { hostname, os, arch, cpuModel, cpus, memoryBytes, diskFreeBytes, devices };
+  const asked = await stack.call('POST', '/v1/device-authorizations', { publicKey: newSshKeyPair().public, machine });
+  userCode = asked.body.userCode;
+  await stack.call('POST', `/v1/device-authorizations/${userCode}/approve`, { name: 'joined' });
   const { body: user } = await stack.call('POST', '/v1/users', { name: 'reader', role: 'viewer' });
   viewer = (
     await stack.call('POST', '/v1/api-keys', {
@@ -40,6 +51,7 @@ const pathOf = (route: Route) =>
     .replace('{nodeId}', cluster?.leases[0].nodeId)
     .replace('{verificationId}', 'vf_00000000000000000000')
     .replace('{tenantId}', tenantId)
+    .replace('{userCode}', userCode)
     .replace('{keyId}', `ak_${stack.apiKey.split('_')[1]}`)
     .replace('{protocol}', 'gcs')
     .replace('{name}', '_ray_pkg_0123456789abcdef.zip')
@@ -155,6 +167,97 @@ describe('with the key of another tenant', () => {
   test('nothing of ours has changed', async () => {
     expect((await stack.call('GET', `/v1/clusters/${cluster.id}`)).body.phase).toBe('ready');
     expect((await stack.job('mine')).status).toBe('SUCCEEDED');
+  });
+});
+
+describe('April 2024 replayed: the ids of a supplier and of its machine are known to everybody', () => {
+  // biome-ignore lint/suspicious/noExplicitAny: the API's own shape
+  let before: any;
+  let nodeId: string;
+  let supplier: string;
+  let rival: string;
+  let session: string;
+  const rivalDevice = newSshKeyPair();
+  beforeAll(async () => {
+    const tenant = async (name: string) => (await stack.call('POST', '/v1/tenants', { name })).body.apiKey.secret;
+    [supplier, rival] = [await tenant('supplier'), await tenant('rival')];
+    const enrol = async (key: string, name: string, publicKey: string) =>
+      JSON.parse((await bare('POST', '/v1/nodes', key, { name, publicKey, shared: true })).text);
+    nodeId = (await enrol(supplier, 'theirs', newSshKeyPair().public)).id;
+    await enrol(rival, 'own', rivalDevice.public);
+    before = JSON.parse((await bare('GET', `/v1/nodes/${nodeId}`, supplier)).text);
+    const login = await fetch(`${stack.address}/login`, {
+      method: 'POST',
+      redirect: 'manual',
+      headers: { origin: stack.address },
+      body: new URLSearchParams({ key: supplier }),
+    });
+    session = login.headers.get('set-cookie')?.split(';')[0] ?? '';
+    expect(session).toMatch(/^iocloud_session=./);
+  });
+
+  const writes = protectedRoutes.filter(
+    ([, { method, path }]) => method !== 'get' && method !== 'all' && path !== '/login',
+  );
+  const onDevices = writes.filter(([, { path }]) => path.includes('{nodeId}'));
+  const pathTo = (route: Route) => pathOf({ ...route, path: route.path.replace('{nodeId}', nodeId) });
+  const bodies = new Map<string, object>([
+    ['changeNodeTerms', { country: 'AQ', microUsdPerGpuHour: 0 }],
+    ['drainNode', { graceSeconds: 0, reason: 'mine now' }],
+  ]);
+  const attempt = async (name: string, route: Route, headers: Record<string, string>) => {
+    const body = JSON.stringify(bodies.get(name) ?? {});
+    const call = { method: methodOf(route), headers: { ...headers, 'content-type': 'application/json' }, body };
+    return (await fetch(`${stack.address}${pathTo(route)}`, call)).status;
+  };
+
+  test.each(onDevices)('%s is refused to whoever does not own the machine', async (name, route) => {
+    const forged = `${supplier.slice(0, -4)}${supplier.endsWith('AAAA') ? 'BBBB' : 'AAAA'}`;
+    const as = (key: string) => attempt(name, route, { authorization: `Bearer ${key}` });
+    expect(await attempt(name, route, {})).toBe(401);
+    expect(await as(forged)).toBe(401);
+    expect(await as(rival)).toBe(404);
+    // The key of an operator reaches all tenants, and nobody's machine.
+    expect(await as(stack.apiKey)).toBe(404);
+  });
+
+  test.each(writes)('%s is refused to a stolen session', async (name, route) => {
+    expect(await attempt(name, route, { cookie: session })).toBe(401);
+    expect(await attempt(name, route, { cookie: session, origin: 'https://attacker.example' })).toBe(401);
+  });
+
+  test('the device key of another machine does not speak for this one', async () => {
+    const { controlPlane } = JSON.parse(readFileSync(join(stack.home, 'agent.json'), 'utf8'));
+    const client = new ssh2.Client();
+    const outcome = new Promise<string>(resolve => {
+      client.on('ready', () => resolve('ready'));
+      client.on('error', error => resolve(error.message));
+    });
+    const { host, port } = controlPlane;
+    client.connect({ host, port, username: nodeId, privateKey: rivalDevice.private, strictVendor: false });
+    expect(await outcome).toMatch(/authentication methods failed/);
+    client.end();
+  });
+
+  test('nothing of the machine has changed, and its owner can see who tried', async () => {
+    expect(JSON.parse((await bare('GET', `/v1/nodes/${nodeId}`, supplier)).text)).toEqual(before);
+    const seen = async () => {
+      const { items } = JSON.parse((await bare('GET', '/v1/audit/refusals?limit=1000', supplier)).text);
+      return items as Refusal[];
+    };
+    const refusals = await until('all of it on record', 10_000, async () => {
+      const items = await seen();
+      return items.some(({ operation }) => operation === 'agent-connection') ? items : null;
+    });
+    for (const [name] of onDevices) {
+      const tried = refusals.filter(({ operation, target }) => operation === name && target === nodeId);
+      expect([name, [...new Set(tried.map(({ by }) => by))].sort()]).toEqual([name, ['others', 'ours', 'unknown']]);
+      expect(tried.filter(({ by }) => by === 'others').reduce((sum, { count }) => sum + count, 0)).toBe(2);
+    }
+    const { items } = JSON.parse((await bare('GET', `/v1/events?subject=${nodeId}`, supplier)).text);
+    expect(items.map(({ reason }: { reason: string }) => reason)).toContain('AccessRefused');
+    const own = await bare('GET', '/v1/audit/refusals', stranger);
+    expect(own.text).not.toContain(nodeId);
   });
 });
 

@@ -16,6 +16,7 @@ import { awaitJobLog, followLog, isSafeSubmissionId, openJobLog, readLog } from 
 import { Leases, uptimeSeconds } from './leases/index.js';
 import type { Logger } from './log.js';
 import { Sandbox } from './sandbox/index.js';
+import { Telemetry } from './telemetry/index.js';
 import { programFor, serveProof } from './verification/index.js';
 import { agentVersion } from './version.js';
 
@@ -32,6 +33,7 @@ export class Agent {
   /** When the heartbeats of this connection were sent, by number; uptime in seconds. */
   readonly #sentAt = new Map<number, number>();
   #beats = 0;
+  #reporting = false;
   readonly #stopped = new AbortController();
   /** Desired states are taken in one after the other. */
   #desires: Promise<void> = Promise.resolve();
@@ -42,6 +44,7 @@ export class Agent {
     readonly privateKey: Buffer,
     readonly sandbox: Sandbox,
     readonly leases: Leases,
+    readonly telemetry: Telemetry,
     readonly log: Logger,
   ) {}
 
@@ -52,8 +55,10 @@ export class Agent {
     const inventory = await takeInventory(config, sandbox, log);
     const onChange = () => agent.#observe();
     const leases = new Leases(config, sandbox, inventory.devices, inventory.memoryBytes, onChange, log);
-    const agent: Agent = new Agent(config, inventory, privateKey, sandbox, leases, log);
+    const telemetry = new Telemetry(inventory.devices, config.stateDir, () => agent.#report(), log);
+    const agent: Agent = new Agent(config, inventory, privateKey, sandbox, leases, telemetry, log);
     await leases.open();
+    await telemetry.start();
     return agent;
   }
 
@@ -99,6 +104,8 @@ export class Agent {
       inventory: { ...this.inventory, diskFreeBytes: diskFree },
     });
     this.#observe();
+    this.#reporting = false;
+    this.#report();
     const heart = setInterval(() => void this.#beat(connection), heartbeatIntervalMs);
     const reason = await connection.closed;
     clearInterval(heart);
@@ -131,6 +138,14 @@ export class Agent {
     this.#connection?.send({ type: 'observed', revision, leases: this.leases.observations() });
   }
 
+  /** One message at a time: the next goes when this one is on record. */
+  #report(): void {
+    const pending = this.#reporting ? null : this.telemetry.pending();
+    if (!pending || !this.#connection) return;
+    this.#reporting = true;
+    this.#connection.send(pending);
+  }
+
   #hear(message: ControlMessage): void {
     if (message.type === 'refused') {
       this.#refused = true;
@@ -140,6 +155,12 @@ export class Agent {
     }
     if (message.type === 'heard') {
       this.#extendFence(message.beat, message.fenceAfterMs);
+      return;
+    }
+    if (message.type === 'recorded') {
+      this.telemetry.recorded(message.sequence);
+      this.#reporting = false;
+      this.#report();
       return;
     }
     this.#desires = this.#desires
@@ -211,6 +232,7 @@ export class Agent {
     this.#stopped.abort();
     this.#connection?.end();
     await this.#desires;
+    await this.telemetry.stop();
     await this.leases.close(keepLeases);
   }
 }

@@ -71,6 +71,48 @@ describe('the agent program', () => {
   );
 
   test(
+    'tells what its devices do, again after a broken connection until it is on record, and then no more',
+    async () => {
+      const tool = fakeTool('nvidia-smi', '');
+      const answers = [
+        '*temperature*) echo "0, 00000000:3B:00.0, 97, 70123, 84, 691.42, 700.00, 0x0000000000000020, 12, 0" ;;',
+        '*) echo "0, GPU-0000, NVIDIA H100 80GB HBM3, 81559" ;;',
+      ];
+      const file = join(world.directory, 'bin', 'nvidia-smi');
+      writeFileSync(file, `#!/bin/sh\ncase "$1" in\n${answers.join('\n')}\nesac\n`);
+      world.controlPlane.recordsTelemetry = false;
+      world.startAgent({}, tool);
+      const told = () => world.controlPlane.heard.filter(message => message.type === 'telemetry');
+      const [first] = await until('telemetry', () => (told().length > 0 ? told() : null));
+      expect(first?.samples).toMatchObject([
+        {
+          sequence: 1,
+          machine: { cpuUsage: null, agentMemoryBytes: expect.any(Number) },
+          devices: [{ index: 0, utilization: 0.97, temperatureCelsius: 84, throttled: ['thermal'], eccCorrected: 12 }],
+        },
+      ]);
+      world.controlPlane.recordsTelemetry = true;
+      world.controlPlane.cut();
+      const again = await until('it to be told again', () => told()[1]);
+      expect(again).toMatchObject({ run: first?.run, samples: [{ sequence: 1 }] });
+      expect(again.samples[0]?.ageMs).toBeGreaterThan(first?.samples[0]?.ageMs ?? 0);
+      world.controlPlane.cut();
+      const hellos = () => world.controlPlane.heard.filter(message => message.type === 'hello').length;
+      await until('a third connection', () => hellos() >= 3);
+      // A heartbeat comes a second after the connection, telemetry that is not on record with it.
+      const beats = () => world.controlPlane.heard.filter(message => message.type === 'heartbeat').length;
+      const before = beats();
+      await until('a heartbeat of it', () => beats() > before);
+      expect(
+        told()
+          .flatMap(({ samples }) => samples)
+          .filter(({ sequence }) => sequence === 1),
+      ).toHaveLength(2);
+    },
+    timeoutMs,
+  );
+
+  test(
     'reports a tool that it cannot read instead of ignoring it',
     async () => {
       world.startAgent({}, fakeTool('nvidia-smi', 'NVIDIA-SMI has failed because of the driver.'));

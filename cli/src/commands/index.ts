@@ -1,6 +1,7 @@
-/** The commands that call the API: login, whoami, cluster, job, node, appeal, events, key, user, tenant, queue. */
+/** The commands that call the API: login, whoami, cluster, job, node, appeal, events, audit, key, user, tenant, queue. */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
+import { auditCommands } from './audit.js';
 import { clusterCommands } from './cluster.js';
 import { eventCommands } from './events.js';
 import { exitCodes } from './exit.js';
@@ -24,4 +25,5 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   nodeCommands(program, terminal);
   appealCommands(program, terminal);
   eventCommands(program, terminal);
+  auditCommands(program, terminal);
 }

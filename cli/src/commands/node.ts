@@ -6,6 +6,8 @@ import { age, bytes, facts, table } from '../output.js';
 import { CliError } from './exit.js';
 import { nodeLoadInWords } from './load-render.js';
 import { devicesInWords, deviceTables } from './node-devices.js';
+import { enrolmentCommands } from './node-enrolment.js';
+import { telemetryCommand } from './node-telemetry.js';
 import { changedTerms, connectionInWords, type TermOptions, termLines, withTermOptions } from './node-terms.js';
 import { parseSeconds } from './quantities.js';
 import { type CommonOptions, run, withCommonOptions } from './run.js';
@@ -14,7 +16,7 @@ import { verificationCommands } from './verification.js';
 
 export function nodeTable(nodes: readonly Node[], nowMs: number): string {
   if (nodes.length === 0) {
-    return 'no machines yet. `make up` in the checkout enrols this one; others join with an agent of their own.';
+    return 'no machines yet. `make up` in the checkout enrols this one; others join by themselves: `iocloud node add`.';
   }
   return table(
     ['name', 'state', 'takes work', 'load', 'cpus', 'memory', 'devices', 'heartbeat', 'id'],
@@ -97,6 +99,8 @@ export function nodeCommands(program: Command, terminal: Terminal): void {
         show(node, () => nodeDetails(node, terminal.now()));
       }),
   );
+  enrolmentCommands(group, terminal);
+  telemetryCommand(group, terminal, findNode);
   withTermOptions(
     withCommonOptions(
       group.command('set <node>').description('what a machine costs, where it stands, its certificates'),

@@ -132,6 +132,7 @@ function controlPlane(
       IOCLOUD_DATA_DIR: join(settings.home, 'data'),
       IOCLOUD_SECRETS_DIR: identity.secretsDir,
       IOCLOUD_BOOTSTRAP_FILE: identity.bootstrapFile,
+      IOCLOUD_AGENT_RELEASE_DIR: join(repository, 'worker-bootstrap/release'),
     },
     stopSignal: 'SIGTERM',
     stopDeadlineMs: 10_000,

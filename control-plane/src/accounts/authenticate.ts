@@ -42,6 +42,13 @@ const keySpacingMs = 4;
 export const callerOfKey = (db: Queryable, text: string): Promise<Caller> =>
   identify(async keyId => (await load(db, [keyId]))[0], text);
 
+/** Whom the key with this id stands for, where something that we signed names it. Throws Failure 'unauthenticated'. */
+export async function callerOfKeyId(db: Queryable, keyId: string): Promise<Caller> {
+  const [row] = await load(db, [keyId]);
+  if (!row) throw invalid;
+  return toCaller(keyId, row);
+}
+
 async function identify(find: FindKey, text: string): Promise<Caller> {
   const key = parseApiKey(text);
   const row = key ? await find(key.id) : undefined;
@@ -85,7 +92,7 @@ function toCaller(keyId: string, row: KeyRow): Caller {
 }
 
 /** Ray's clients send Authorization; a proxy between may have moved it to X-Ray-Authorization, as Ray's own do. */
-function bearerToken(request: IncomingMessage): string | null {
+export function bearerToken(request: IncomingMessage): string | null {
   const header = request.headers.authorization ?? request.headers['x-ray-authorization'];
   if (typeof header !== 'string') return null;
   const match = /^Bearer +(\S+)$/i.exec(header);

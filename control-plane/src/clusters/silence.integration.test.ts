@@ -26,6 +26,7 @@ async function listen(): Promise<Inventory> {
     log: trial.ground.log,
     ssh: { host: '127.0.0.1', port: 0, hostKey: Buffer.from(newSshKeyPair('host').private) },
     nodeLostSeconds: 60,
+    telemetryHours: 6,
   });
   await started.listen();
   return started;

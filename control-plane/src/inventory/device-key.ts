@@ -12,6 +12,13 @@ export function normalisePublicKey(text: string): string {
   return `ssh-ed25519 ${key.getPublicSSH().toString('base64')}`;
 }
 
+/** The public half of a private key in OpenSSH format, as one line. */
+export function publicKeyLine(privateKey: Buffer): string {
+  const key = ssh2.utils.parseKey(privateKey);
+  if (key instanceof Error) throw new Error('the host key cannot be read');
+  return `${key.type} ${key.getPublicSSH().toString('base64')}`;
+}
+
 function parse(text: string): ParsedKey | null {
   // ssh2 returns an Error for most bad texts and throws for some.
   try {

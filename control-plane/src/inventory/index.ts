@@ -1,7 +1,9 @@
 /** Machines: enrolment, the agents' connections, what each machine offers, streams to it. */
+export { normalisePublicKey, publicKeyLine } from './device-key.js';
 export { evidenceSweep, foldEvidence, recordEvidence } from './evidence.js';
 export { Inventory } from './inventory.js';
 export { measuringSweep } from './measuring.js';
 export { type LeaseBook, type Machine, type Machines, type Reputation, StreamRefused } from './ports.js';
-export { nodeRoutes } from './routes.js';
+export { enrol, nodeRoutes } from './routes.js';
 export { ensureNode, getNode } from './store.js';
+export { telemetrySweep } from './telemetry.js';

@@ -15,6 +15,7 @@ import { Hearing, silenceLookMs } from './hearing.js';
 import { type LeaseBook, type Machines, StreamRefused } from './ports.js';
 import { SshServer } from './ssh-server.js';
 import * as store from './store.js';
+import { TelemetryBook } from './telemetry.js';
 
 interface Options {
   database: Database;
@@ -23,6 +24,10 @@ interface Options {
   ssh: { host: string; port: number; hostKey: Buffer };
   /** Silence after which a node's Ray nodes count as ended. */
   nodeLostSeconds: number;
+  /** How long what machines measure of themselves is kept. */
+  telemetryHours: number;
+  /** Hears of a connection whose key is not that of the machine that it said it was. */
+  onRefused?: (userName: string, address: string) => void;
 }
 
 /** Heartbeats of so many milliseconds are recorded together, at most so many. */
@@ -34,6 +39,7 @@ export class Inventory {
   readonly #hearing = new Hearing(() => performance.now());
   readonly #ssh: SshServer;
   readonly #beats: Batcher<store.Beat, boolean>;
+  readonly #telemetry: TelemetryBook;
   #watch: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
 
@@ -43,6 +49,7 @@ export class Inventory {
       ...ssh,
       log,
       enrolledKey: userName => store.enrolledKey(database, userName),
+      onRefused: (userName, address) => options.onRefused?.(userName, address),
       onAgent: (nodeId, connection) => this.#onAgent(nodeId, connection),
     });
     const record = async (beats: store.Beat[]) => {
@@ -50,6 +57,7 @@ export class Inventory {
       return beats.map(({ nodeId }) => recorded.has(nodeId));
     };
     this.#beats = new Batcher(record, mostBeats, undefined, beatSpacingMs);
+    this.#telemetry = new TelemetryBook(database, options.telemetryHours, () => performance.now());
   }
 
   async listen(): Promise<number> {
@@ -133,6 +141,8 @@ export class Inventory {
       case 'observed':
         await this.options.leaseBook.observed(nodeId, message.revision, message.leases);
         return store.setObservedRevision(this.options.database, nodeId, message.revision);
+      case 'telemetry':
+        return from.send({ type: 'recorded', sequence: await this.#telemetry.record(nodeId, message) });
     }
   }
 

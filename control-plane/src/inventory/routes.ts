@@ -1,11 +1,31 @@
-import { api, newId } from '@iocloud/contracts';
+import { api, type NodeId, newId } from '@iocloud/contracts';
 import { once } from '../accounts/index.js';
 import { recordEvent } from '../events/index.js';
-import { type Database, Failure, type Http, wake } from '../platform/index.js';
+import { type Caller, type Database, Failure, type Http, type Transaction, wake } from '../platform/index.js';
 import { normalisePublicKey } from './device-key.js';
+import { deviceMetrics } from './device-metrics.js';
 import { drainNode, undrainNode } from './draining.js';
 import type { LeaseBook } from './ports.js';
 import * as store from './store.js';
+import { latestTelemetry, telemetryOf } from './telemetry.js';
+
+/** Makes the row of a machine. Throws Failure 'already-exists' where its name or its key is taken. */
+export async function enrol(
+  tx: Transaction,
+  { tenantId, userId }: Pick<Caller, 'tenantId' | 'userId'>,
+  node: { id: NodeId; name: string; publicKey: string; shared: boolean },
+): Promise<store.NodeRow> {
+  const { id, name, publicKey, shared } = node;
+  const row = await store.insertNode(tx, { id, tenantId, name, publicKey, shared });
+  await recordEvent(tx, {
+    tenantId,
+    subjectKind: 'node',
+    subject: row.id,
+    reason: 'NodeEnrolled',
+    message: `${userId} enrolled ${row.name}`,
+  });
+  return row;
+}
 
 export function nodeRoutes(
   http: Http,
@@ -32,21 +52,8 @@ export function nodeRoutes(
   http.handle(api.enrolNode, async ({ caller, body, idempotency }) =>
     database.transaction(tx =>
       once(tx, caller, idempotency, async () => {
-        const row = await store.insertNode(tx, {
-          id: newId('node', random),
-          tenantId: caller.tenantId,
-          name: body.name,
-          publicKey: normalisePublicKey(body.publicKey),
-          shared: body.shared,
-        });
-        await recordEvent(tx, {
-          tenantId: caller.tenantId,
-          subjectKind: 'node',
-          subject: row.id,
-          reason: 'NodeEnrolled',
-          message: `${caller.userId} enrolled ${row.name}`,
-        });
-        return show(tx, row);
+        const publicKey = normalisePublicKey(body.publicKey);
+        return show(tx, await enrol(tx, caller, { ...body, id: newId('node', random), publicKey }));
       }),
     ),
   );
@@ -74,6 +81,19 @@ export function nodeRoutes(
   http.handle(api.undrainNode, async ({ caller, params }) =>
     database.transaction(async tx => show(tx, await undrainNode(tx, leaseBook, caller, params.nodeId))),
   );
+
+  http.handle(api.nodeTelemetry, async ({ caller, params, query }) => {
+    const { id } = await store.getNode(database, caller.tenantId, params.nodeId);
+    const items = await telemetryOf(database, id, new Date(query.after ?? 0), query.limit);
+    return { items, next: items.length === query.limit ? (items.at(-1)?.at ?? null) : null };
+  });
+
+  http.handle(api.nodeMetrics, async ({ caller, response }) => {
+    const scope = caller.permissions.has('metrics:read') ? null : caller.tenantId;
+    const { type, text } = await deviceMetrics(await latestTelemetry(database, scope));
+    response.set({ 'Content-Type': type, 'Cache-Control': 'no-store' }).send(text);
+    return undefined;
+  });
 
   http.handle(api.removeNode, async ({ caller, params }) =>
     database.transaction(async tx => {

@@ -33,11 +33,20 @@ async function startSshServer(
   handle: (message: AgentMessage) => Promise<void> = async () => undefined,
 ) {
   const heard: AgentMessage[] = [];
+  const refused: string[] = [];
+  let told: () => void = () => undefined;
+  const refusal = new Promise<void>(resolve => {
+    told = resolve;
+  });
   const server = new SshServer({
     host: '127.0.0.1',
     port: 0,
     hostKey,
     log,
+    onRefused: userName => {
+      refused.push(userName);
+      told();
+    },
     enrolledKey: async userName => (userName === nodeId ? normalisePublicKey(device.public) : null),
     onAgent: (id, connection) =>
       onAgent(
@@ -49,7 +58,7 @@ async function startSshServer(
   });
   const port = await server.listen();
   cleanups.push(() => server.close());
-  return { port, heard };
+  return { port, heard, refused, refusal };
 }
 
 function dial(port: number, options: { username?: string; privateKey?: string; password?: string }) {
@@ -70,13 +79,18 @@ const openControl = (client: ssh2.Client) =>
 
 describe('the SSH server of the agents', () => {
   test('lets in a device that proves its enrolled key', async () => {
-    const { port } = await startSshServer();
-    expect(await dial(port, { privateKey: device.private }).outcome).toBe('ready');
+    const { port, refused } = await startSshServer();
+    const { outcome } = dial(port, { privateKey: device.private });
+    expect(await outcome).toBe('ready');
+    expect(refused).toEqual([]);
   });
 
   test('refuses another key under an enrolled name', async () => {
-    const { port } = await startSshServer();
+    const { port, refused, refusal } = await startSshServer();
     expect(await dial(port, { privateKey: stranger.private }).outcome).toMatch(/authentication methods failed/);
+    await refusal;
+    // Its owner shall know.
+    expect(refused).toEqual([nodeId]);
   });
 
   test('refuses an enrolled key under another name', async () => {

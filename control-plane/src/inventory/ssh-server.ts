@@ -12,6 +12,8 @@ interface Options {
   log: Logger;
   /** The key enrolled for a user name, or null. */
   enrolledKey(userName: string): Promise<string | null>;
+  /** A connection ends of which no key was the enrolled one. `address`: that it came from. */
+  onRefused(userName: string, address: string): void;
   onAgent(nodeId: NodeId, connection: Connection): void;
 }
 
@@ -22,19 +24,23 @@ export class SshServer {
   readonly #connections = new Set<Connection>();
 
   constructor(readonly options: Options) {
-    const ssh = new ssh2.Server({ hostKeys: [options.hostKey], ident: 'iocloud' }, connection =>
-      this.#accept(connection),
+    const ssh = new ssh2.Server({ hostKeys: [options.hostKey], ident: 'iocloud' }, (connection, { ip }) =>
+      this.#accept(connection, ip),
     );
     this.#net = createServer({ noDelay: true, keepAlive: true }, socket => ssh.injectSocket(socket));
   }
 
-  #accept(connection: Connection): void {
+  #accept(connection: Connection, address: string): void {
     const { log } = this.options;
     this.#connections.add(connection);
     let userName = '';
     let tries = 0;
+    let known = false;
     connection.on('error', (error: Error) => log.debug({ error: error.message }, 'an SSH connection broke'));
-    connection.on('close', () => this.#connections.delete(connection));
+    connection.on('close', () => {
+      this.#connections.delete(connection);
+      if (userName !== '' && !known) this.options.onRefused(userName, address);
+    });
     connection.on('authentication', context => {
       tries += 1;
       if (tries > maxTriesPerConnection) return connection.end();
@@ -45,7 +51,10 @@ export class SshServer {
       });
       return undefined;
     });
-    connection.on('ready', () => this.options.onAgent(userName as NodeId, connection));
+    connection.on('ready', () => {
+      known = true;
+      this.options.onAgent(userName as NodeId, connection);
+    });
   }
 
   async #authenticate(context: AuthContext): Promise<void> {

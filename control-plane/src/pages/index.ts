@@ -1,2 +1,5 @@
 /** What a browser and a probe see: the first page, login, clusters, the API's description, health, metrics. */
-export { type PageOptions, pageRoutes } from './routes.js';
+export { type Fragment, html } from './html.js';
+export { layout, sendPage } from './layout.js';
+export { readForm, refuseForeignForm } from './login.js';
+export { addressOf, type PageOptions, pageRoutes } from './routes.js';

@@ -21,7 +21,7 @@ code { font: .92em/1.5 ui-monospace, monospace; }
 section.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .2rem 1.2rem 1rem;
   margin: 1rem 0; }
 label { display: block; font-weight: 600; margin-bottom: .3rem; }
-input[type=password] { width: 100%; max-width: 36rem; padding: .55rem .7rem; font: inherit; color: inherit;
+input[type=password], input[name=code], input[name=name] { width: 100%; max-width: 36rem; padding: .55rem .7rem; font: inherit; color: inherit;
   background: var(--paper); border: 1px solid var(--soft); border-radius: 6px; }
 button { margin-top: .7rem; padding: .5rem 1.2rem; font: inherit; color: var(--paper); background: var(--accent); border: 0;
   border-radius: 6px; cursor: pointer; }
@@ -37,13 +37,15 @@ const styleHash = createHash('sha256').update(style).digest('base64');
 /** No script at all, one style sheet known by its hash, no frames, forms to ourselves. */
 export const pagePolicy = `default-src 'none'; style-src 'sha256-${styleHash}'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`;
 
-export function layout(title: string, content: Fragment): string {
+/** `refreshSeconds`: the page asks for itself again after so long. */
+export function layout(title: string, content: Fragment, refreshSeconds: number | null = null): string {
   return render(html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title}</title>
+${refreshSeconds !== null && html`<meta http-equiv="refresh" content="${refreshSeconds}">`}
 <style>${verbatim(style)}</style>
 </head>
 <body>

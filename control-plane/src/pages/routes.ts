@@ -118,7 +118,7 @@ async function sessionCaller(http: Http, request: Request): Promise<Caller | nul
 }
 
 /** As the reader reached us, unless the operator said how that is. */
-function addressOf(request: Request, publicUrl: string | undefined): string {
+export function addressOf(request: Request, publicUrl: string | undefined): string {
   if (publicUrl) return publicUrl.replace(/\/+$/, '');
   const host = request.get('host') ?? '';
   return `http://${/^[\w.:[\]-]+$/.test(host) ? host : '127.0.0.1:8265'}`;

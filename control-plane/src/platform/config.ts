@@ -29,8 +29,14 @@ const schema = z.object({
     .optional()
     .describe('where jobs keep checkpoints'),
   IOCLOUD_SECRETS_DIR: z.string().min(1).describe('session-secret, seal-key, ssh_host_ed25519_key'),
+  IOCLOUD_AGENT_RELEASE_DIR: z.string().min(1).optional().describe('the packed agent that joining machines fetch'),
   IOCLOUD_BOOTSTRAP_FILE: z.string().optional().describe('JSON: first tenant, user, key and nodes'),
   IOCLOUD_PUBLIC_URL: z.url().optional().describe('how browsers reach this server, when not by host and port'),
+  IOCLOUD_PUBLIC_SSH: z
+    .string()
+    .regex(/^([^\s:]+|\[[0-9a-fA-F:]+\]):\d{1,5}$/, 'host:port')
+    .optional()
+    .describe('how agents reach the SSH server, when not by the host of IOCLOUD_PUBLIC_URL and its own port'),
   IOCLOUD_RAY_VERSION: z.string().default('2.60.0').describe('Ray release of clusters that name none'),
   IOCLOUD_IDLE_TIMEOUT_SECONDS: seconds(600).describe('life of an idle cluster that a job brought up'),
   IOCLOUD_MAX_PACKAGE_BYTES: z.coerce
@@ -48,6 +54,12 @@ const schema = z.object({
     .min(minNodeLostSeconds)
     .default(defaultNodeLostSeconds)
     .describe('silence after which the leases of a node count as lost; it ends them itself before that'),
+  IOCLOUD_TELEMETRY_HOURS: z.coerce
+    .number()
+    .min(1)
+    .max(168)
+    .default(6)
+    .describe('how long what machines measure of themselves is kept'),
   IOCLOUD_VERIFICATION: z
     .enum(['shared', 'off'])
     .default('shared')
@@ -75,8 +87,10 @@ export interface Config {
   /** A directory or a URL. */
   checkpointRoot: string;
   secretsDir: string;
+  agentReleaseDir: string | undefined;
   bootstrapFile: string | undefined;
   publicUrl: string | undefined;
+  publicSsh: { host: string; port: number } | undefined;
   rayVersion: string;
   idleTimeoutSeconds: number;
   maxPackageBytes: number;
@@ -84,6 +98,7 @@ export interface Config {
   maxJobLogBytes: number;
   maxJobsPerCluster: number;
   nodeLostSeconds: number;
+  telemetryHours: number;
   verification: 'shared' | 'off';
   verificationSlack: number;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
@@ -127,8 +142,10 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     dataDir: value.IOCLOUD_DATA_DIR,
     checkpointRoot: value.IOCLOUD_CHECKPOINT_ROOT ?? resolve(value.IOCLOUD_DATA_DIR, 'checkpoints'),
     secretsDir: value.IOCLOUD_SECRETS_DIR,
+    agentReleaseDir: value.IOCLOUD_AGENT_RELEASE_DIR,
     bootstrapFile: value.IOCLOUD_BOOTSTRAP_FILE,
     publicUrl: value.IOCLOUD_PUBLIC_URL,
+    publicSsh: hostAndPort(value.IOCLOUD_PUBLIC_SSH),
     rayVersion: value.IOCLOUD_RAY_VERSION,
     idleTimeoutSeconds: value.IOCLOUD_IDLE_TIMEOUT_SECONDS,
     maxPackageBytes: value.IOCLOUD_MAX_PACKAGE_BYTES,
@@ -136,8 +153,15 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     maxJobLogBytes: value.IOCLOUD_MAX_JOB_LOG_BYTES,
     maxJobsPerCluster: value.IOCLOUD_MAX_JOBS_PER_CLUSTER,
     nodeLostSeconds: value.IOCLOUD_NODE_LOST_SECONDS,
+    telemetryHours: value.IOCLOUD_TELEMETRY_HOURS,
     verification: value.IOCLOUD_VERIFICATION,
     verificationSlack: value.IOCLOUD_VERIFICATION_SLACK,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
+}
+
+function hostAndPort(text: string | undefined): { host: string; port: number } | undefined {
+  if (text === undefined) return undefined;
+  const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(text) ?? [];
+  return { host, port: Number(port) };
 }

@@ -1,2 +1,3 @@
 /** What the machine offers, and its pulse. */
-export { diskFreeBytes, memoryAvailableBytes, takeInventory } from './machine.js';
+export { detectDevices } from './detect-devices.js';
+export { diskFreeBytes, memoryAvailableBytes, memoryLimitBytes, takeInventory } from './machine.js';

@@ -35,7 +35,7 @@ export async function takeInventory(config: AgentConfig, sandbox: Sandbox, log: 
 }
 
 /** The container's limit where there is one, else the machine's memory. Bytes. */
-async function memoryLimitBytes(): Promise<number> {
+export async function memoryLimitBytes(): Promise<number> {
   for (const file of ['/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory/memory.limit_in_bytes']) {
     const limit = Number((await readFile(file, 'utf8').catch(() => '')).trim() || Number.NaN);
     if (Number.isFinite(limit) && limit > 0 && limit < os.totalmem()) return limit;

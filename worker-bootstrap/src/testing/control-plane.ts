@@ -22,6 +22,8 @@ export class TestControlPlane {
   readonly heard: AgentMessage[] = [];
   userNames: string[] = [];
   connections = 0;
+  /** Whether it says of what it hears of the machine that it is on record. */
+  recordsTelemetry = true;
   port = 0;
   #desired: LeaseSpec[] | undefined;
   #revision = 0;
@@ -64,7 +66,12 @@ export class TestControlPlane {
   }
 
   async #read(control: ServerChannel): Promise<void> {
-    for await (const line of lines(control, maxLineBytes)) this.heard.push(agentMessage.parse(JSON.parse(line)));
+    for await (const line of lines(control, maxLineBytes)) {
+      const message = agentMessage.parse(JSON.parse(line));
+      this.heard.push(message);
+      const last = message.type === 'telemetry' && this.recordsTelemetry ? message.samples.at(-1) : undefined;
+      if (last) this.say(`${JSON.stringify({ type: 'recorded', sequence: last.sequence })}\n`);
+    }
   }
 
   desire(leases: LeaseSpec[]): void {

@@ -141,6 +141,8 @@ export class Books<Request, Placement extends Priced> {
       if (holds.length === 0) this.backlog.wakeNext(key, 'loan', mayBorrow);
       // Quota that is held for a place is lifted for whoever stands before it: whether that is so is for judging.
       else this.reservations.without(holds, () => this.backlog.wakeFirsts(key, mayBorrow));
+      // And whom it is held for stands behind nobody.
+      for (const { entry } of holds) if (entry.lane?.parkedIn) this.backlog.wake(entry.lane);
     }
     this.#loansToLookAt.clear();
   }

@@ -58,6 +58,19 @@ export type UpgradeHandler<R extends Route> = (upgrade: Upgrade<R>) => Promise<v
 /** Throws Failure 'unauthenticated'. `cookies`: a browser's session will do. */
 export type Authenticate = (request: IncomingMessage, options: { cookies: boolean }) => Promise<Caller>;
 
+/** A call of a protected route that failed, whatever it failed by. */
+export interface RefusedCall {
+  /** The route's name in the table. */
+  operation: string;
+  method: string;
+  /** The first parameter of the path, or empty. */
+  target: string;
+  code: Failure['code'];
+  /** Null: nobody was made out. */
+  caller: Caller | null;
+  request: IncomingMessage;
+}
+
 const operationIds = new Map<Route, string>(Object.entries(api).map(([id, route]) => [route as Route, id]));
 const jsonLimit = '8mb';
 
@@ -75,6 +88,8 @@ export class Http {
   constructor(
     readonly authenticate: Authenticate,
     readonly log: Logger,
+    /** Hears of each failed call of a protected route. */
+    readonly onRefused: (call: RefusedCall) => void = () => undefined,
   ) {
     this.app.disable('x-powered-by');
     this.app.set('etag', false);
@@ -106,10 +121,13 @@ export class Http {
           httpRequestDuration.observe({ operation, status: response.statusCode }, (performance.now() - started) / 1000);
         });
         // The caller is known before a byte of the body is read.
-        this.#authorise(route, request).then(caller => {
-          response.locals.caller = caller;
-          next();
-        }, next);
+        this.#identify(route, request)
+          .then(caller => {
+            response.locals.caller = caller;
+            permit(route, caller, request);
+            next();
+          })
+          .catch(next);
       },
       ...parseJson,
       run,
@@ -140,14 +158,8 @@ export class Http {
     });
   }
 
-  async #authorise(route: Route, request: IncomingMessage): Promise<Caller | null> {
-    if (route.access === 'public') return null;
-    const caller = await this.authenticate(request, { cookies: route === api.clusterDashboard });
-    const needed = neededPermission(route, request.method ?? 'GET');
-    if (needed !== 'authenticated' && !caller.permissions.has(needed)) {
-      throw new Failure('permission-denied', `this key lacks the permission ${needed}`);
-    }
-    return caller;
+  async #identify(route: Route, request: IncomingMessage): Promise<Caller | null> {
+    return route.access === 'public' ? null : this.authenticate(request, { cookies: route === api.clusterDashboard });
   }
 
   async #call<R extends Route>(route: R, operation: string, request: Request, response: Response): Promise<Call<R>> {
@@ -177,10 +189,11 @@ export class Http {
     };
   }
 
-  #fail(route: Route, error: unknown, request: IncomingMessage, response: Response): void {
+  #fail(route: Route, error: unknown, request: Request, response: Response): void {
     const instance = randomUUID();
     const failure = toFailure(error);
     if (failure.code === 'internal') this.log.error({ err: error, instance, path: route.path }, 'a call failed');
+    this.#tellRefused(route, failure, request, request.params, response.locals.caller ?? null);
     if (response.headersSent) {
       response.destroy();
       return;
@@ -192,30 +205,51 @@ export class Http {
     else response.status(failure.status).type('application/problem+json').send(toProblem(failure, instance));
   }
 
+  #tellRefused(
+    route: Route,
+    { code }: Failure,
+    request: IncomingMessage,
+    params: Record<string, string | string[]>,
+    caller: Caller | null,
+  ): void {
+    if (route.access === 'public') return;
+    const [target = ''] = Object.values(params);
+    const operation = operationIds.get(route) ?? route.path;
+    this.onRefused({ operation, method: request.method ?? '', target: String(target), code, caller, request });
+  }
+
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', error => this.log.debug({ error: error.message }, 'a WebSocket broke'));
     const path = new URL(request.url ?? '/', 'http://localhost').pathname;
+    const bound = this.#upgrades.find(({ pattern }) => pattern.test(path));
+    let caller: Caller | null = null;
     try {
-      for (const { pattern, route, handler } of this.#upgrades) {
-        const match = pattern.exec(path);
-        if (!match) continue;
-        const caller = await this.#authorise(route, request);
-        if (!caller) throw new Failure('unauthenticated', 'no public WebSocket exists');
-        const decoded = Object.fromEntries(
-          Object.entries(match.groups ?? {}).map(([name, text]) => [name, decodeURIComponent(text)]),
-        );
-        const params = route.params ? validated(route.params, decoded, 'path') : undefined;
-        await handler({ caller, params: params as ParamsOf<Route>, request, socket, head });
-        return;
-      }
-      throw new Failure('not-found', `nothing is at ${path}`);
+      if (!bound) throw new Failure('not-found', `nothing is at ${path}`);
+      const { pattern, route, handler } = bound;
+      caller = await this.#identify(route, request);
+      if (!caller) throw new Failure('unauthenticated', 'no public WebSocket exists');
+      permit(route, caller, request);
+      const decoded = Object.fromEntries(
+        Object.entries(pattern.exec(path)?.groups ?? {}).map(([name, text]) => [name, decodeURIComponent(text)]),
+      );
+      const params = route.params ? validated(route.params, decoded, 'path') : undefined;
+      await handler({ caller, params: params as ParamsOf<Route>, request, socket, head });
     } catch (error) {
       const failure = toFailure(error);
+      if (bound) this.#tellRefused(bound.route, failure, request, bound.pattern.exec(path)?.groups ?? {}, caller);
       if (failure.code === 'internal') this.log.error({ err: error, path }, 'an upgrade failed');
       socket.end(
         `HTTP/1.1 ${failure.status} ${failure.code}\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(failure.detail)}\r\nConnection: close\r\n\r\n${failure.detail}`,
       );
     }
+  }
+}
+
+function permit(route: Route, caller: Caller | null, request: IncomingMessage): void {
+  if (caller === null) return;
+  const needed = neededPermission(route, request.method ?? 'GET');
+  if (needed !== 'authenticated' && !caller.permissions.has(needed)) {
+    throw new Failure('permission-denied', `this key lacks the permission ${needed}`);
   }
 }
 

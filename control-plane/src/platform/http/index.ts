@@ -8,5 +8,6 @@ export {
   type Handler,
   Http,
   neededPermission,
+  type RefusedCall,
   type Upgrade,
 } from './http.js';

@@ -1,0 +1,64 @@
+// Packs the agent into one archive that a machine can install: the bundled programs, the Python parts, the lock of Ray.
+// `worker-bootstrap/release/` then holds it with a manifest; nothing is done where nothing has changed.
+import { createHash } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+const programs = { main: 'worker-bootstrap/dist/main.js', join: 'worker-bootstrap/dist/join/main.js' };
+/** What bundled code that is CommonJS takes for granted. */
+const banner = [
+  "import { createRequire as ioCreateRequire } from 'node:module';",
+  "import { fileURLToPath as ioFileURLToPath } from 'node:url';",
+  'const require = ioCreateRequire(import.meta.url);',
+  'const __filename = ioFileURLToPath(import.meta.url);',
+  "const __dirname = ioFileURLToPath(new URL('.', import.meta.url));",
+].join('\n');
+
+/** Returns false where the archive that is there is of these sources already. `root`: of the checkout, built. */
+export async function packAgent(root) {
+  const { build } = await import('esbuild');
+  const tar = await import('tar');
+  const release = join(root, 'worker-bootstrap', 'release');
+  await mkdir(release, { recursive: true });
+  const work = await mkdtemp(join(release, '.new-'));
+  try {
+    const tree = join(work, 'iocloud-agent');
+    await build({
+      entryPoints: Object.fromEntries(Object.entries(programs).map(([name, file]) => [name, join(root, file)])),
+      outdir: join(tree, 'agent', 'program'),
+      outExtension: { '.js': '.mjs' },
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      target: 'node20.10',
+      banner: { js: banner },
+      // ssh2's optional native parts: it does without.
+      external: ['cpu-features', '*/sshcrypto.node'],
+      logLevel: 'error',
+    });
+    await cp(join(root, 'worker-bootstrap', 'python'), join(tree, 'python'), {
+      recursive: true,
+      filter: source => !source.includes('__pycache__'),
+    });
+    await cp(join(root, 'python', 'ray.lock'), join(tree, 'ray.lock'));
+    const { version } = JSON.parse(await readFile(join(root, 'worker-bootstrap', 'package.json'), 'utf8'));
+    await writeFile(join(tree, 'VERSION'), `${version}\n`);
+    const file = `iocloud-agent-${version}.tgz`;
+    await tar.create({ gzip: true, portable: true, noMtime: true, cwd: work, file: join(work, file) }, [
+      'iocloud-agent',
+    ]);
+    const sha256 = createHash('sha256')
+      .update(await readFile(join(work, file)))
+      .digest('hex');
+    const manifest = `${JSON.stringify({ version, file, sha256 }, null, 2)}\n`;
+    const manifestFile = join(release, 'manifest.json');
+    if ((await readFile(manifestFile, 'utf8').catch(() => '')) === manifest) return false;
+    // The archive first: a manifest never names what is not there.
+    await rename(join(work, file), join(release, file));
+    await writeFile(join(work, 'manifest.json'), manifest);
+    await rename(join(work, 'manifest.json'), manifestFile);
+    return true;
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}

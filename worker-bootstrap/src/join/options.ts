@@ -1,0 +1,73 @@
+/** What the program that lets a machine join is told. */
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+export const usage = `usage: install.sh [options], or node join.mjs --control-plane URL [options]
+  --dir DIR               where everything goes (root: /var/lib/iocloud-agent, else ~/.iocloud-agent)
+  --foreground            install no service: run the agent here until Ctrl-C
+  --ray-environment DIR   a Python environment with Ray that is there already; nothing is installed then
+  --isolation KIND        auto (namespaces where they can be had), namespace, token-only
+  --cpus N, --memory-bytes N   offer less than the whole machine`;
+
+export interface JoinOptions {
+  controlPlane: string;
+  directory: string;
+  foreground: boolean;
+  rayEnvironment: string | null;
+  isolation: 'auto' | 'namespace' | 'token-only';
+  cpus: number | null;
+  memoryBytes: number | null;
+}
+
+/** Says in one line what is wrong, and what to do. */
+export class JoinFault extends Error {}
+
+/** Throws JoinFault. */
+export function parseOptions(args: string[], { isRoot, home }: { isRoot: boolean; home: string }): JoinOptions {
+  const { values } = parse(args);
+  const address = values['control-plane'];
+  if (!address || !URL.canParse(address) || !/^https?:$/.test(new URL(address).protocol)) {
+    throw new JoinFault(
+      `--control-plane must be the control plane's address, such as https://iocloud.example\n${usage}`,
+    );
+  }
+  const isolation = values.isolation ?? 'auto';
+  if (isolation !== 'auto' && isolation !== 'namespace' && isolation !== 'token-only') {
+    throw new JoinFault(`--isolation: ${isolation} is neither auto, namespace nor token-only`);
+  }
+  return {
+    controlPlane: address.replace(/\/+$/, ''),
+    directory: resolve(values.dir ?? (isRoot ? '/var/lib/iocloud-agent' : `${home}/.iocloud-agent`)),
+    foreground: values.foreground ?? false,
+    rayEnvironment: values['ray-environment'] === undefined ? null : resolve(values['ray-environment']),
+    isolation,
+    cpus: positive('--cpus', values.cpus),
+    memoryBytes: positive('--memory-bytes', values['memory-bytes']),
+  };
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      options: {
+        'control-plane': { type: 'string' },
+        dir: { type: 'string' },
+        foreground: { type: 'boolean' },
+        'ray-environment': { type: 'string' },
+        isolation: { type: 'string' },
+        cpus: { type: 'string' },
+        'memory-bytes': { type: 'string' },
+      },
+    });
+  } catch (error) {
+    throw new JoinFault(`${(error as Error).message}\n${usage}`);
+  }
+}
+
+function positive(name: string, text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0) throw new JoinFault(`${name}: ${text} is no positive number`);
+  return value;
+}
