@@ -188,6 +188,8 @@ export const streamRequest = z.discriminatedUnion('kind', [
   }),
   /** A connection to a Unix socket as the lease's mounts show it. */
   z.object({ kind: z.literal('connect-socket'), leaseId, path: z.string().min(1).max(107) }),
+  /** A conversation by which a device proves what it is: see proof-protocol.ts. */
+  z.object({ kind: z.literal('prove') }),
 ]);
 export type StreamRequest = z.infer<typeof streamRequest>;
 

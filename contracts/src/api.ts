@@ -17,6 +17,7 @@ import type { Permission } from './permissions.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
 import { nodeTelemetry } from './telemetry.js';
 import { createSshKey, sshAccess, sshKey, sshSession } from './tunnels.js';
+import { decideAppeal, fileAppeal, verification } from './verifications.js';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete' | 'all';
 /** `public`: anyone. `authenticated`: any valid key. */
@@ -693,6 +694,62 @@ export const api = {
     }),
     status: 200,
     response: list(refusal),
+  },
+
+  listVerifications: {
+    method: 'get',
+    path: '/v1/nodes/{nodeId}/verifications',
+    access: 'nodes:read',
+    summary:
+      'Verdicts on whether the devices of a machine are what they say, newest first, with what each was judged by',
+    tag: 'nodes',
+    params: z.object({ nodeId: ids.nodeId }),
+    query: page,
+    status: 200,
+    response: list(verification),
+  },
+  verifyNode: {
+    method: 'post',
+    path: '/v1/nodes/{nodeId}/verifications',
+    access: 'nodes:write',
+    summary:
+      'Ask for a machine to be verified now, with all shared machines of its supplier, and not at their time of the hour',
+    tag: 'nodes',
+    params: z.object({ nodeId: ids.nodeId }),
+    status: 202,
+    response: list(verification),
+  },
+  appealVerification: {
+    method: 'post',
+    path: '/v1/nodes/{nodeId}/verifications/{verificationId}/appeal',
+    access: 'nodes:write',
+    summary: 'Appeal against a verdict, once',
+    tag: 'nodes',
+    params: z.object({ nodeId: ids.nodeId, verificationId: ids.verificationId }),
+    body: fileAppeal,
+    status: 201,
+    response: verification,
+  },
+  listAppeals: {
+    method: 'get',
+    path: '/v1/appeals',
+    access: 'appeals:read',
+    summary: 'Verdicts that suppliers have appealed against',
+    tag: 'nodes',
+    query: page.extend({ open: z.stringbool().default(true).describe('only those that nobody has decided') }),
+    status: 200,
+    response: list(verification),
+  },
+  decideAppeal: {
+    method: 'post',
+    path: '/v1/appeals/{verificationId}',
+    access: 'appeals:write',
+    summary: 'Decide an appeal: accepted, the verdict is void and what it counted for is taken back',
+    tag: 'nodes',
+    params: z.object({ verificationId: ids.verificationId }),
+    body: decideAppeal,
+    status: 200,
+    response: verification,
   },
 
   listEvents: {

@@ -18,6 +18,7 @@ export const idPrefixes = {
   event: 'ev',
   sshKey: 'sk',
   sshSession: 'ss',
+  verification: 'vf',
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 
@@ -31,6 +32,7 @@ export type JobId = string & z.core.$brand<'JobId'>;
 export type AttemptId = string & z.core.$brand<'AttemptId'>;
 export type SshKeyId = string & z.core.$brand<'SshKeyId'>;
 export type SshSessionId = string & z.core.$brand<'SshSessionId'>;
+export type VerificationId = string & z.core.$brand<'VerificationId'>;
 
 interface IdTypes {
   tenant: TenantId;
@@ -44,6 +46,7 @@ interface IdTypes {
   event: string;
   sshKey: SshKeyId;
   sshSession: SshSessionId;
+  verification: VerificationId;
 }
 
 /** A new id of the given kind. `randomBytes(n)` gives n random bytes: it comes in, so that a simulation can fix it. */
@@ -67,3 +70,4 @@ export const leaseId = idSchema('lease');
 export const attemptId = idSchema('attempt');
 export const sshKeyId = idSchema('sshKey');
 export const sshSessionId = idSchema('sshSession');
+export const verificationId = idSchema('verification');

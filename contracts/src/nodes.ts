@@ -177,6 +177,9 @@ export const node = z
       .min(0)
       .max(1)
       .describe('how far it can be relied on; 0.8: nothing is known of it or its supplier'),
+    eligible: z
+      .boolean()
+      .describe('may be offered to other tenants, if it is shared: verified, or no verification is required'),
     cpusLeased: z.number(),
     memoryBytesLeased: z.int(),
     devicesLeased: z.array(z.int()).describe('indices of devices in a lease'),

@@ -16,6 +16,8 @@ export const permissions = [
   'metrics:read',
   'tenants:read',
   'tenants:write',
+  'appeals:read',
+  'appeals:write',
 ] as const;
 export const permission = z.enum(permissions).meta({ id: 'Permission' });
 export type Permission = z.infer<typeof permission>;
@@ -24,7 +26,13 @@ export const role = z.enum(['operator', 'owner', 'member', 'viewer']).meta({ id:
 export type Role = z.infer<typeof role>;
 
 /** What reaches beyond the caller's own tenant: for who runs the control plane, no matter whose owner they are. */
-const operatorsAlone: readonly Permission[] = ['metrics:read', 'tenants:read', 'tenants:write'];
+const operatorsAlone: readonly Permission[] = [
+  'metrics:read',
+  'tenants:read',
+  'tenants:write',
+  'appeals:read',
+  'appeals:write',
+];
 
 /** The most that a role's keys may do; a key's scopes can only narrow it. */
 export const rolePermissions: Record<Role, readonly Permission[]> = {

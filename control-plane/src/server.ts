@@ -1,5 +1,5 @@
 /** One control plane process: joins the domains, starts them in order, stops them in the reverse one. */
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import {
   accountRoutes,
@@ -41,6 +41,7 @@ import {
   Wakeups,
 } from './platform/index.js';
 import { createTunnels } from './tunnels/index.js';
+import { applyPolicy, challengeSweep, sha256, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
 
 export interface RunningServer {
@@ -127,6 +128,20 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   });
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
   const telemetry = telemetrySweep(database, config.telemetryHours, log);
+  const ending = new AbortController();
+  const challenges = challengeSweep({
+    database,
+    machines: inventory.machines,
+    leaseBook: clusterDomain.leaseBook,
+    reputation,
+    keyed: bytes => createHmac('sha256', secrets.sealKey).update(bytes).digest(),
+    hash: sha256,
+    ending: ending.signal,
+    log,
+    now,
+    clockMs: () => performance.now(),
+    slack: config.verificationSlack,
+  });
   const jobDomain = createJobs({
     config,
     database,
@@ -150,6 +165,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
   });
 
+  await database.transaction(tx => applyPolicy(tx, config.verification === 'shared'));
   if (config.bootstrapFile) {
     const { tenantId, nodes } = await bootstrapAccounts(database, config.bootstrapFile, randomBytes);
     await database.transaction(async tx => {
@@ -172,6 +188,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     random: randomBytes,
     ssh: () => ({ port: sshPort, hostKey: publicKeyLine(secrets.sshHostKey) }),
   });
+  verificationRoutes(http, database, reputation);
   clusterDomain.routes(http);
   tunnels.routes(http);
   pageRoutes(http, {
@@ -199,6 +216,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   measuring.start();
   telemetry.start();
   refusals.start();
+  // Where none are required none are given.
+  if (config.verification === 'shared') challenges.start();
   await new Promise<void>((resolve, reject) => {
     http.server.once('error', reject);
     http.server.listen(config.httpPort, config.httpHost, () => resolve());
@@ -214,6 +233,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.closeAllConnections();
       await wakeups.stop();
       await telemetry.stop();
+      ending.abort();
+      await challenges.stop();
       await measuring.stop();
       await evidence.stop();
       await jobDomain.stop();

@@ -52,6 +52,7 @@ const pathOf = (route: Route) =>
     .replace('{submissionId}', 'mine')
     .replace('{clusterId}', cluster?.id)
     .replace('{nodeId}', cluster?.leases[0].nodeId)
+    .replace('{verificationId}', 'vf_00000000000000000000')
     .replace('{tenantId}', tenantId)
     .replace('{userCode}', userCode)
     .replace('{keyId}', `ak_${stack.apiKey.split('_')[1]}`)
@@ -144,6 +145,8 @@ describe('with the key of another tenant', () => {
       [api.drainNode, {}],
       [api.changeJob, { metadata: { 'io.priority': 'low' } }],
       [api.rateJob, { stars: 1 }],
+      [api.appealVerification, { reason: 'mine now' }],
+      [api.decideAppeal, { decision: 'accepted', reason: 'mine now' }],
     ]);
     const body = bodies.get(route);
     const { status, text } = await bare(methodOf(route), pathOf(route), stranger, body);
@@ -276,6 +279,8 @@ describe('with a key that may only read', () => {
     ['POST', '/v1/api-keys', { name: 'more' }],
     ['POST', '/v1/users', { name: 'more', role: 'owner' }],
     ['POST', '/v1/ssh-keys', { publicKey: 'ssh-ed25519 AAAA' }],
+    ['POST', '/v1/appeals/vf_00000000000000000000', { decision: 'accepted', reason: 'x' }],
+    ['GET', '/v1/appeals', undefined],
     ['GET', '/metrics', undefined],
   ])('%s %s answers 403', async (method, path, body) => {
     expect((await bare(method, path, viewer, body)).status).toBe(403);

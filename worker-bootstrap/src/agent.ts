@@ -10,7 +10,7 @@ import {
 } from '@iocloud/contracts';
 import type { AgentConfig } from './config.js';
 import { backoffMs, Connection, refusedDelayMs, StreamFault, serveStream } from './connection/index.js';
-import { readDeviceKey } from './device-key.js';
+import { readDeviceKey, signWith } from './device-key.js';
 import { diskFreeBytes, memoryAvailableBytes, takeInventory } from './inventory/index.js';
 import { awaitJobLog, followLog, isSafeSubmissionId, openJobLog, readLog } from './job-log/index.js';
 import { Leases, uptimeSeconds } from './leases/index.js';
@@ -19,6 +19,7 @@ import { Mesh } from './mesh/index.js';
 import { Sandbox } from './sandbox/index.js';
 import { type Entrance, Shells } from './shells/index.js';
 import { Telemetry } from './telemetry/index.js';
+import { programFor, serveProof } from './verification/index.js';
 import { agentVersion } from './version.js';
 
 const isRefused = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
@@ -207,6 +208,16 @@ export class Agent {
   }
 
   readonly #sources = {
+    prove: (stream: Parameters<typeof serveProof>[0]) =>
+      serveProof(stream, {
+        programs: programFor({
+          inventory: this.inventory,
+          rayEnvironments: this.config.rayEnvironments,
+          gpuPrograms: this.config.proofPrograms,
+        }),
+        sign: text => signWith(this.privateKey, text),
+        log: this.log,
+      }),
     headPort: (leaseId: string, port: 'dashboard' | 'gcs') => {
       const target = this.leases.headPort(leaseId, port);
       if (target === 'unknown') throw new StreamFault('not-found', `no head of lease ${leaseId} is on this machine`);

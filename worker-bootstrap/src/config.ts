@@ -32,6 +32,8 @@ export const agentConfig = z.strictObject({
   memoryBytes: z.int().positive().optional(),
   /** Devices that do not exist, for tests and demonstrations. They are marked as simulated wherever they show. */
   simulatedDevices: z.array(simulatedDevices).default([]),
+  /** Programs that prove what accelerators are, built from worker-bootstrap/gpu: vendor → absolute path. */
+  proofPrograms: z.strictObject({ nvidia: absolutePath.optional(), amd: absolutePath.optional() }).default({}),
   /** auto: namespaces where the machine allows them, else tokens alone. namespace: refuse to start without. */
   isolation: z.enum(['auto', 'namespace', 'token-only']).default('auto'),
   /** wireguard-go, for clusters that stand on several machines. Absent: the one on the PATH. */

@@ -25,3 +25,12 @@ export function readDeviceKey(file: string): { privateKey: Buffer; publicKeyLine
   }
   return { privateKey, publicKeyLine: `ssh-ed25519 ${parsed.getPublicSSH().toString('base64')}` };
 }
+
+/** The signature of the device key, base64 of the 64 bytes of ed25519 (RFC 8032). */
+export function signWith(privateKey: Buffer, text: string): string {
+  const key = ssh2.utils.parseKey(privateKey);
+  if (key instanceof Error || Array.isArray(key)) throw new Error('the device key cannot be read any more');
+  const signature: Buffer | Error = key.sign(Buffer.from(text));
+  if (signature instanceof Error) throw signature;
+  return signature.toString('base64');
+}

@@ -1,4 +1,7 @@
-/** The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, events, audit, key, user, tenant, queue. */
+/**
+ * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, events, audit, key, user, tenant,
+ * queue.
+ */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
 import { auditCommands } from './audit.js';
@@ -12,6 +15,7 @@ import { sshCommands } from './ssh.js';
 import { sshKeyCommands } from './ssh-keys.js';
 import { tenantCommands } from './tenant.js';
 import { processTerminal, type Terminal } from './terminal.js';
+import { appealCommands } from './verification.js';
 
 export { CliError, exitCodes } from './exit.js';
 export { processTerminal, type Terminal } from './terminal.js';
@@ -30,6 +34,7 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   sshKeyCommands(program, terminal);
   jobCommands(program, terminal);
   nodeCommands(program, terminal);
+  appealCommands(program, terminal);
   eventCommands(program, terminal);
   auditCommands(program, terminal);
 }

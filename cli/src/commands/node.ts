@@ -12,6 +12,7 @@ import { changedTerms, connectionInWords, type TermOptions, termLines, withTermO
 import { parseSeconds } from './quantities.js';
 import { type CommonOptions, run, withCommonOptions } from './run.js';
 import type { Terminal } from './terminal.js';
+import { verificationCommands } from './verification.js';
 
 export function nodeTable(nodes: readonly Node[], nowMs: number): string {
   if (nodes.length === 0) {
@@ -40,7 +41,7 @@ export function nodeDetails(node: Node, nowMs: number): string {
     ['id', node.id],
     ['state', node.lastHeartbeatAt ? `${node.state}, heard of ${age(node.lastHeartbeatAt, nowMs)} ago` : node.state],
     ['takes work', node.drain === null ? 'yes' : `no, ${node.scheduling} (${node.drain.reason})`],
-    ['offered to', node.shared ? 'other tenants too' : 'its own tenant'],
+    ['offered to', offeredTo(node)],
   ];
   base.push(...termLines(node.terms), ['reputation', node.reputation.toFixed(2)]);
   base.push(['connectivity', connectionInWords(node)]);
@@ -65,6 +66,12 @@ export function nodeDetails(node: Node, nowMs: number): string {
 
 const meshInWords = (mesh: NonNullable<Node['inventory']>['mesh']) =>
   mesh ? `${mesh.able ? 'joins other machines in a cluster' : 'only clusters of its own'}: ${mesh.reason}` : 'not said';
+const offeredTo = ({ shared, eligible, name }: Node): string => {
+  if (!shared) return 'its own tenant';
+  return eligible
+    ? 'other tenants too'
+    : `its own tenant, until it is verified (\`iocloud node verification ${name}\`)`;
+};
 
 export function drainInWords(node: Node): string {
   return [
@@ -73,7 +80,7 @@ export function drainInWords(node: Node): string {
   ].join('\n');
 }
 
-async function findNode(client: Client, reference: string): Promise<Node> {
+export async function findNode(client: Client, reference: string): Promise<Node> {
   if (/^nd_[0-9a-z]{20}$/.test(reference)) return client.call('getNode', { params: { nodeId: reference } });
   for await (const node of client.list('listNodes')) if (node.name === reference) return node;
   throw new CliError('notFound', `no machine is named ${reference}; \`iocloud node list\` shows those there are`);
@@ -120,6 +127,7 @@ export function nodeCommands(program: Command, terminal: Terminal): void {
         show(node, () => drainInWords(node));
       }),
     );
+  verificationCommands(group, terminal);
   withCommonOptions(group.command('undrain <node>').description('let it take work again')).action(
     (reference: string, options: CommonOptions) =>
       run(terminal, options, async ({ client, show }) => {

@@ -6,5 +6,5 @@ export { measuringSweep } from './measuring.js';
 export { type LeaseBook, type Machine, type Machines, type Reputation, StreamRefused } from './ports.js';
 export { enrol, nodeRoutes } from './routes.js';
 export type { RenterDoor } from './ssh-server.js';
-export { ensureNode } from './store.js';
+export { ensureNode, getNode } from './store.js';
 export { telemetrySweep } from './telemetry.js';

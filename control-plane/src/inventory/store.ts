@@ -11,6 +11,8 @@ export interface NodeRow {
   name: string;
   public_key: string;
   shared: boolean;
+  /** Written by the verification domain alone. */
+  eligible: boolean;
   inventory: Inventory | null;
   terms: Partial<NodeTerms>;
   measured: Measurement[];
@@ -43,6 +45,7 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       measured: bestOf(row.measured),
       connectivity: connectivityOf(terms.connectivity, row.measured),
       reputation: reputationOf.get(row.id) ?? 0,
+      eligible: row.eligible,
       cpusLeased: use?.cpus ?? 0,
       memoryBytesLeased: use?.memoryBytes ?? 0,
       devicesLeased: use?.devices ?? [],
@@ -236,12 +239,12 @@ const placedBy = (terms: NodeTerms, measured: Measurement[]): NodeTerms => ({
 
 type MachineRow = Pick<
   NodeRow,
-  'id' | 'tenant_id' | 'name' | 'shared' | 'online' | 'scheduling' | 'terms' | 'measured'
+  'id' | 'tenant_id' | 'name' | 'shared' | 'eligible' | 'online' | 'scheduling' | 'terms' | 'measured'
 > & {
   inventory: Inventory;
 };
 
-const machineColumns = 'id, tenant_id, name, shared, online, scheduling, terms, measured, inventory';
+const machineColumns = 'id, tenant_id, name, shared, eligible, online, scheduling, terms, measured, inventory';
 
 export async function totalCapacity(db: Queryable): Promise<{ cpus: number; gpus: number; memoryBytes: number }> {
   const { rows } = await db.query<{ cpus: number; gpus: number; memory_bytes: number }>(
@@ -257,7 +260,7 @@ export async function totalCapacity(db: Queryable): Promise<{ cpus: number; gpus
 export async function availableMachines(db: Queryable, tenantId: TenantId | null): Promise<Machine[]> {
   const { rows } = await db.query<MachineRow>(
     `SELECT ${machineColumns} FROM nodes
-     WHERE ($1::text IS NULL OR tenant_id = $1 OR shared) AND online AND scheduling = 'active' AND removed_at IS NULL
+     WHERE ($1::text IS NULL OR tenant_id = $1 OR shared AND eligible) AND online AND scheduling = 'active' AND removed_at IS NULL
        AND inventory IS NOT NULL ORDER BY id`,
     [tenantId],
   );
@@ -267,7 +270,7 @@ export async function availableMachines(db: Queryable, tenantId: TenantId | null
 export async function enrolledMachines(db: Queryable, tenantId: TenantId): Promise<Machine[]> {
   const { rows } = await db.query<MachineRow>(
     `SELECT ${machineColumns} FROM nodes
-     WHERE (tenant_id = $1 OR shared) AND removed_at IS NULL AND inventory IS NOT NULL ORDER BY id`,
+     WHERE (tenant_id = $1 OR shared AND eligible) AND removed_at IS NULL AND inventory IS NOT NULL ORDER BY id`,
     [tenantId],
   );
   return toMachines(db, rows);
@@ -284,10 +287,11 @@ export async function readMachines(db: Queryable, nodeIds: NodeId[]): Promise<Ma
 
 async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]> {
   const reputationOf = await reputations(db, rows, new Date());
-  return rows.map(({ id, tenant_id, name, shared, online, scheduling, terms, measured, inventory }) => ({
+  return rows.map(({ id, tenant_id, name, shared, eligible, online, scheduling, terms, measured, inventory }) => ({
     nodeId: id,
     ownerId: tenant_id,
-    shared,
+    // One that has not proven what it is is its owner's alone.
+    shared: shared && eligible,
     schedulable: online && scheduling === 'active',
     name,
     terms: placedBy(nodeTerms.parse(terms), measured),

@@ -60,6 +60,16 @@ const schema = z.object({
     .max(168)
     .default(6)
     .describe('how long what machines measure of themselves is kept'),
+  IOCLOUD_VERIFICATION: z
+    .enum(['shared', 'off'])
+    .default('shared')
+    .describe('shared: a machine is offered to other tenants only once it has proven what it is; off: at once'),
+  IOCLOUD_VERIFICATION_SLACK: z.coerce
+    .number()
+    .min(1)
+    .max(100)
+    .default(1)
+    .describe('so many times as long as usual thresholds say may a pass of a proof take'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -89,6 +99,8 @@ export interface Config {
   maxJobsPerCluster: number;
   nodeLostSeconds: number;
   telemetryHours: number;
+  verification: 'shared' | 'off';
+  verificationSlack: number;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -143,6 +155,8 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     maxJobsPerCluster: value.IOCLOUD_MAX_JOBS_PER_CLUSTER,
     nodeLostSeconds: value.IOCLOUD_NODE_LOST_SECONDS,
     telemetryHours: value.IOCLOUD_TELEMETRY_HOURS,
+    verification: value.IOCLOUD_VERIFICATION,
+    verificationSlack: value.IOCLOUD_VERIFICATION_SLACK,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }

@@ -11,6 +11,10 @@ import { repository, type Stack } from './stack.js';
 export interface MachineOptions {
   cpus?: number;
   simulatedDevices?: { vendor: 'nvidia' | 'amd'; model: string; memoryBytes: number; count: number }[];
+  /** Offered to other tenants, and so verified. */
+  shared?: boolean;
+  /** Ray release → environment, instead of the stack's own. */
+  rayEnvironments?: Record<string, string>;
   /** In a network of its own, whose link can be cut; the stack's SSH server must listen on all addresses. */
   ownNetwork?: boolean;
   /** In this network. */
@@ -31,13 +35,20 @@ export class Machine {
   static async enrol(
     stack: Stack,
     name: string,
-    { cpus = 4, simulatedDevices = [], ownNetwork = false, network: given }: MachineOptions,
+    {
+      cpus = 4,
+      simulatedDevices = [],
+      shared = false,
+      rayEnvironments,
+      ownNetwork = false,
+      network: given,
+    }: MachineOptions,
   ): Promise<Machine> {
     const directory = join(stack.home, 'machines', name);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const key = newSshKeyPair(name);
     writeFileSync(join(directory, 'key'), key.private, { mode: 0o600 });
-    const { status, body } = await stack.call('POST', '/v1/nodes', { name, publicKey: key.public });
+    const { status, body } = await stack.call('POST', '/v1/nodes', { name, publicKey: key.public, shared });
     if (status !== 201) throw new Error(`enrolment answered ${status}: ${JSON.stringify(body)}`);
     const own = JSON.parse(readFileSync(join(stack.home, 'agent.json'), 'utf8'));
     const network = given ?? (ownNetwork ? await MachineNetwork.up(directory) : null);
@@ -50,6 +61,7 @@ export class Machine {
       stateDir: join(directory, 'state'),
       cpus,
       simulatedDevices,
+      ...(rayEnvironments ? { rayEnvironments } : {}),
     };
     writeFileSync(join(directory, 'agent.json'), JSON.stringify(config));
     return new Machine(stack, name, body.id, directory, network);

@@ -30,6 +30,8 @@ export interface StreamSources {
   shell(request: Extract<StreamRequest, { kind: 'shell' }>): (stream: Duplex) => Promise<void>;
   /** Carries a connection into a lease, its answer included. Throws StreamFault while nothing has been answered. */
   connect(stream: Duplex, request: Extract<StreamRequest, { kind: 'connect' | 'connect-socket' }>): Promise<void>;
+  /** Proves what a device is; takes the stream over. */
+  prove(stream: Duplex): Promise<void>;
 }
 
 /** A command may be long. */
@@ -43,6 +45,9 @@ export async function serveStream(stream: Duplex, sources: StreamSources, log: L
     else if (request.kind === 'measure') {
       answer(stream, { ok: true });
       await serveMeasurement(stream);
+    } else if (request.kind === 'prove') {
+      answer(stream, { ok: true });
+      await sources.prove(stream);
     } else if (request.kind === 'shell') {
       const carry = sources.shell(request);
       answer(stream, { ok: true });

@@ -201,3 +201,16 @@ describe('the voice of one renter', () => {
     expect(one.standing).toEqual(withEvidence(unknown, { kind: 'rated', stars: 2 }, 5));
   });
 });
+
+test('an accepted appeal takes back what a failed challenge counted for, however late it comes', () => {
+  const evidence = { at: 1_000, later: 1_000 + 10 * halfLifeMs };
+  const before = withEvidence(unknown, { kind: 'attemptEnded' }, evidence.at);
+  let held = { standing: before, share: unknown };
+  held = withOneVoice(held, { kind: 'challengeFailed' }, evidence.at);
+  expect(held.standing.bad).toBe(8);
+  held = { ...held, standing: withEvidence(held.standing, { kind: 'attemptEnded' }, evidence.later) };
+  held = withOneVoice(held, { kind: 'challengeVoided' }, evidence.at);
+  expect(held.standing.bad).toBeCloseTo(0, 9);
+  expect(held.share.bad).toBeCloseTo(0, 9);
+  expect(held.standing.good).toBeCloseTo(1 + 2 ** -10, 9);
+});

@@ -15,6 +15,8 @@
  * | attemptInterrupted |             | 4           | it was cut off: its head, its machine or the agent was lost        |
  * | rayNodeLost        |             | 2           | a Ray node, head or worker, that was ready ended or was lost       |
  * | drained            |             | 0.5         | it was moved away, with notice, for the machine was to be left     |
+ * | challengeFailed    |             | 8           | it failed to prove that it is what it says                         |
+ * | challengeVoided    |             | −8          | an appeal against that was accepted: of the same time, it takes it back |
  * | rated, s stars     | 2 (s−1) / 4 | 2 (5−s) / 4 | what its renter said of it                                         |
  *
  * What one renter tells of a machine or supplier counts for `voice` together at most: beyond that its newer evidence takes
@@ -31,7 +33,9 @@ export interface Standing {
 }
 
 export type Evidence =
-  | { kind: 'attemptEnded' | 'attemptInterrupted' | 'rayNodeLost' | 'drained' }
+  | {
+      kind: 'attemptEnded' | 'attemptInterrupted' | 'rayNodeLost' | 'drained' | 'challengeFailed' | 'challengeVoided';
+    }
   /** Of a renter: 1 to 5. */
   | { kind: 'rated'; stars: number };
 
@@ -47,6 +51,8 @@ const rayNode = 2;
 /** Leaving after a notice is no failure, but no merit either. */
 const drain = 0.5;
 const ratingWeight = 2;
+/** Half of what one renter can say at all: the control plane has looked itself. */
+const challenge = 8;
 /** So many finished jobs, and no more, can one renter's evidence weigh. */
 export const voice = 20;
 
@@ -57,7 +63,7 @@ export function withEvidence(standing: Standing, evidence: Evidence, happenedAtM
   const { good, bad, asOfMs } = decayed(standing, happenedAtMs);
   const [more, less] = weightsOf(evidence);
   const worth = worthAfter(asOfMs - happenedAtMs);
-  return { good: good + more * worth, bad: bad + less * worth, asOfMs };
+  return { good: good + more * worth, bad: Math.max(0, bad + less * worth), asOfMs };
 }
 
 /** The same with all evidence of one renter, its `share` of the standing, held to `voice`. */
@@ -111,6 +117,10 @@ function weightsOf(evidence: Evidence): [good: number, bad: number] {
       return [0, rayNode];
     case 'drained':
       return [0, drain];
+    case 'challengeFailed':
+      return [0, challenge];
+    case 'challengeVoided':
+      return [0, -challenge];
     case 'rated':
       return [(ratingWeight * (evidence.stars - 1)) / 4, (ratingWeight * (5 - evidence.stars)) / 4];
   }
