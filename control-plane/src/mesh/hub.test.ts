@@ -82,6 +82,20 @@ describe('the hub', () => {
     hub.stop();
   });
 
+  test('opens a stream again that broke, and one that could not be opened, though nobody asks anew', async () => {
+    const { agents, hub } = start();
+    agents.offline.add(node(3));
+    hub.wish(red, node(1), true, circle);
+    await turn();
+    agents.ends.get('cl_red nd_2')?.stream.destroy();
+    agents.offline.clear();
+    await new Promise(resolve => setTimeout(resolve, 1_200));
+    agents.say(red, node(2), 3, 'back');
+    await turn();
+    expect(agents.heard).toEqual(['cl_red nd_3 from 2: back']);
+    hub.stop();
+  });
+
   test('a member that talks nonsense loses its stream, and nobody else does', async () => {
     const { agents, hub } = start();
     hub.wish(red, node(1), true, circle);
