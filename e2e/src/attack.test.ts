@@ -213,6 +213,7 @@ describe('April 2024 replayed: the ids of a supplier and of its machine are know
   const bodies = new Map<string, object>([
     ['changeNodeTerms', { country: 'AQ', microUsdPerGpuHour: 0 }],
     ['drainNode', { graceSeconds: 0, reason: 'mine now' }],
+    ['appealVerification', { reason: 'it was the fan' }],
   ]);
   const attempt = async (name: string, route: Route, headers: Record<string, string>) => {
     const body = JSON.stringify(bodies.get(name) ?? {});

@@ -151,7 +151,8 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
   streams.length = 0;
-  // Machines are offered to their own tenant alone, but what is left would be placed and swept for ever.
+  // What is left would be placed and swept for ever, and a machine that a test offers to others take their clusters.
+  await trial.database.query('UPDATE nodes SET shared = false WHERE id = $1', [agent.nodeId]);
   await trial.wish(clusterId, { desired: 'deleted' });
   await agent.obey();
   rmSync(directory, { recursive: true, force: true });
