@@ -1,6 +1,7 @@
 /** The agent: keeps connected, tells what it sees, and brings its machine to what is desired. */
 import { loadavg } from 'node:os';
 import { type Duplex, Readable } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 import {
   agentProtocolVersion,
   type ControlMessage,
@@ -267,16 +268,9 @@ export class Agent {
     return { leaseId, ...entrance };
   }
 
-  #pause(ms: number): Promise<void> {
-    const { signal } = this.#stopped;
-    if (signal.aborted) return Promise.resolve();
-    return new Promise(resolve => {
-      const timer = setTimeout(resolve, ms);
-      signal.addEventListener('abort', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+  async #pause(ms: number): Promise<void> {
+    // Cut short by `stop`, which is no fault.
+    await setTimeout(ms, undefined, { signal: this.#stopped.signal }).catch(() => undefined);
   }
 
   /** Ends the connection and, unless they are to be kept, all Ray nodes. */

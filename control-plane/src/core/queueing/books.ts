@@ -185,15 +185,22 @@ export class Books<Request, Placement extends Priced> {
   }
 
   shareChanged(tenantId: string): void {
-    const beforeMs = this.backlog.handicapMs(tenantId);
-    this.backlog.setHandicap(tenantId, handicapMs(this.quotas.shareOf(tenantId), this.terms.order));
-    // Others may now stand before what this tenant has places kept for.
-    if (this.backlog.handicapMs(tenantId) <= beforeMs) return;
-    const kept = this.reservations.all().filter(({ entry }) => entry.workload.tenantId === tenantId);
-    if (kept.length === 0) return;
-    this.backlog.wakeAll('ground');
-    const cohort = this.quotas.cohortOf(tenantId);
-    if (cohort !== null && kept.some(({ holdsQuota }) => holdsQuota)) this.cohortFreed(cohort);
+    const { backlog, quotas, reservations } = this;
+    const beforeMs = backlog.handicapMs(tenantId);
+    const afterMs = handicapMs(quotas.shareOf(tenantId), this.terms.order);
+    backlog.setHandicap(tenantId, afterMs);
+    if (afterMs === beforeMs) return;
+    // Others may now stand before what this tenant has places kept for, or its work before what others have.
+    const isOwn = afterMs > beforeMs;
+    const passed = reservations.all().filter(({ entry }) => (entry.workload.tenantId === tenantId) === isOwn);
+    if (passed.length === 0) return;
+    backlog.wakeAll('ground', isOwn ? null : tenantId);
+    const cohort = quotas.cohortOf(tenantId);
+    if (cohort === null) return;
+    const holds = passed.some(
+      ({ entry, holdsQuota }) => holdsQuota && quotas.cohortOf(entry.workload.tenantId) === cohort,
+    );
+    if (holds) this.cohortFreed(cohort);
   }
 
   /** It no longer waits for quota: nobody waits behind it. */
