@@ -1,5 +1,5 @@
 // Packs the agent into one archive that a machine can install: the bundled programs, the Python parts, the lock of Ray.
-// `worker-bootstrap/release/` then holds it with a manifest; nothing is done where nothing has changed.
+// `worker-bootstrap/release/` then holds it with a manifest, which is left as it is where nothing has changed.
 import { createHash } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -7,8 +7,7 @@ import { api, type Refusal, type Route } from '@iocloud/contracts';
 import { newSshKeyPair } from '@iocloud/contracts/wire';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import ssh2 from 'ssh2';
-import WebSocket from 'ws';
-import { processesNaming, Stack, until } from './harness/index.js';
+import { handshake, processesNaming, Stack, until } from './harness/index.js';
 
 jest.setTimeout(180_000);
 
@@ -74,19 +73,9 @@ async function bare(method: string, path: string, key?: string, body?: unknown) 
   return { status: response.status, text: await response.text() };
 }
 
-/** What a WebSocket handshake is answered: a status, or 'open'. */
-function upgrade(path: string, key?: string): Promise<number | 'open' | undefined> {
-  const headers = key ? { authorization: `Bearer ${key}` } : {};
-  const socket = new WebSocket(`${stack.address.replace('http', 'ws')}${path}`, { headers });
-  return new Promise(resolve => {
-    socket.on('unexpected-response', (_request, response) => resolve(response.statusCode));
-    socket.on('open', () => {
-      socket.terminate();
-      resolve('open');
-    });
-    socket.on('error', () => undefined);
-  });
-}
+/** What a log tail's handshake is answered, with this key. */
+const upgrade = (path: string, key?: string) =>
+  handshake(stack.address, path, key ? { authorization: `Bearer ${key}` } : {});
 
 describe('without a key', () => {
   test.each(protectedRoutes.map(([name, route]) => [name, route] as const))('%s answers 401', async (_name, route) => {

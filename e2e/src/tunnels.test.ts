@@ -6,8 +6,17 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { type Browser, chromium } from 'playwright-core';
-import WebSocket from 'ws';
-import { exchange, findChromium, freePort, processes, repository, SshUser, Stack, until } from './harness/index.js';
+import {
+  exchange,
+  findChromium,
+  freePort,
+  handshake,
+  processes,
+  repository,
+  SshUser,
+  Stack,
+  until,
+} from './harness/index.js';
 
 jest.setTimeout(180_000);
 
@@ -220,8 +229,8 @@ describe('who is kept out', () => {
     }
     const { port } = await mallory.forward('team', 'localhost:8265');
     expect(await exchange(port, 'GET /api/version HTTP/1.0\r\n\r\n')).toBe('');
-    expect(await handshake(`/v1/clusters/${team.id}/ports/8265`, headers)).toBe(404);
-    expect(await handshake(`/clusters/${team.id}/terminal/socket`, headers)).toBe(404);
+    expect(await handshake(stack.address, `/v1/clusters/${team.id}/ports/8265`, headers)).toBe(404);
+    expect(await handshake(stack.address, `/clusters/${team.id}/terminal/socket`, headers)).toBe(404);
   });
 
   test('a key that is not registered, a device’s own key as a renter, and no key at all', async () => {
@@ -245,16 +254,18 @@ describe('who is kept out', () => {
       'true',
     ]);
     expect((await none.ended).stderr).toContain('Permission denied (publickey)');
-    expect(await handshake(`/v1/clusters/${team.id}/ports/8265`, {})).toBe(401);
+    expect(await handshake(stack.address, `/v1/clusters/${team.id}/ports/8265`, {})).toBe(401);
   });
 
   test('a page of another site, whatever login its browser has', async () => {
     const cookie = await login();
     const path = `/clusters/${team.id}/terminal/socket`;
-    expect(await handshake(path, { cookie, origin: 'https://evil.example' })).toBe(403);
-    expect(await handshake(path, { cookie, origin: 'null' })).toBe(403);
-    expect(await handshake(path, { cookie, origin: stack.address })).toBe('open');
-    expect(await handshake(`/v1/clusters/${team.id}/ports/8265`, { cookie, origin: stack.address })).toBe(401);
+    expect(await handshake(stack.address, path, { cookie, origin: 'https://evil.example' })).toBe(403);
+    expect(await handshake(stack.address, path, { cookie, origin: 'null' })).toBe(403);
+    expect(await handshake(stack.address, path, { cookie, origin: stack.address })).toBe('open');
+    expect(
+      await handshake(stack.address, `/v1/clusters/${team.id}/ports/8265`, { cookie, origin: stack.address }),
+    ).toBe(401);
   });
 });
 
@@ -388,17 +399,4 @@ async function login(): Promise<string> {
     redirect: 'manual',
   });
   return (response.headers.get('set-cookie') ?? '').split(';')[0] ?? '';
-}
-
-/** What a WebSocket handshake is answered: a status, or 'open'. */
-function handshake(path: string, headers: Record<string, string>): Promise<number | 'open' | undefined> {
-  const socket = new WebSocket(`${stack.address.replace('http', 'ws')}${path}`, { headers });
-  return new Promise(resolve => {
-    socket.on('unexpected-response', (_request, response) => resolve(response.statusCode));
-    socket.on('open', () => {
-      socket.terminate();
-      resolve('open');
-    });
-    socket.on('error', () => undefined);
-  });
 }

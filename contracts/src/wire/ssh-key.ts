@@ -1,4 +1,5 @@
 /** Key pairs for the SSH connection between agent and control plane. */
+import { createHash } from 'node:crypto';
 import ssh2 from 'ssh2';
 
 /** Private key as OpenSSH text, public key as one OpenSSH line without a line end. */
@@ -20,4 +21,10 @@ export function newSshKeyPair(comment = ''): SshKeyPair {
       return { private: pair.private, public: pair.public.trim() };
     }
   }
+}
+
+/** Of a public key as one OpenSSH line: `SHA256:<base64 without padding>`, as `ssh-keygen -l` shows it. */
+export function fingerprintOf(publicKeyLine: string): string {
+  const blob = Buffer.from(publicKeyLine.split(' ')[1] ?? '', 'base64');
+  return `SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=+$/, '')}`;
 }

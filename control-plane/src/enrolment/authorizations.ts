@@ -10,6 +10,7 @@ import {
   type TenantId,
   userCodeAlphabet,
 } from '@iocloud/contracts';
+import { fingerprintOf } from '@iocloud/contracts/wire';
 import { shortfalls } from '../core/enrolment/index.js';
 import { recordEvent } from '../events/index.js';
 import { enrol, normalisePublicKey } from '../inventory/index.js';
@@ -192,12 +193,6 @@ export async function deny(
 function refuseOver({ status, expired, user_code: code }: Row): void {
   if (status !== 'pending') throw new Failure('conflict', `the machine with the code ${code} was ${status} already`);
   if (expired) throw new Failure('conflict', `the code ${code} is too old: start again on the machine`);
-}
-
-/** As `ssh-keygen -l` shows it. */
-export function fingerprintOf(publicKey: string): string {
-  const key = Buffer.from(publicKey.split(' ')[1] ?? '', 'base64');
-  return `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`;
 }
 
 function toEnrolment(row: Row): Enrolment {

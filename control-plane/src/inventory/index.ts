@@ -1,5 +1,5 @@
 /** Machines: enrolment, the agents' connections, what each machine offers, streams to it. */
-export { normalisePublicKey, publicKeyLine } from './device-key.js';
+export { normalisePublicKey } from './device-key.js';
 export { evidenceSweep, foldEvidence, recordEvidence } from './evidence.js';
 export { Inventory } from './inventory.js';
 export { measuringSweep } from './measuring.js';

@@ -11,7 +11,7 @@ import { newSshKeyPair } from '@iocloud/contracts/wire';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import ssh2 from 'ssh2';
-import { provesPublicKey } from '../tunnels/public-key.js';
+import { provesKey } from '../platform/index.js';
 import { AgentConnection } from './agent-connection.js';
 import { normalisePublicKey } from './device-key.js';
 import { SshServer } from './ssh-server.js';
@@ -212,7 +212,7 @@ describe('who is no machine', () => {
       onRefused: () => undefined,
       onAgent: id => seen.push({ renter: 'agent', name: id }),
       renters: {
-        identify: async context => (provesPublicKey(context, line) ? `renter with ${context.key.algo}` : null),
+        identify: async context => (provesKey(context, line) ? `renter with ${context.key.algo}` : null),
         failed: () => {
           failures += 1;
         },

@@ -5,8 +5,7 @@
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { type NodeId, nodeId as nodeIdSchema } from '@iocloud/contracts';
 import ssh2, { type AuthContext, type ClientInfo, type Connection, type PublicKeyAuthContext } from 'ssh2';
-import type { Logger } from '../platform/index.js';
-import { provesKey } from './device-key.js';
+import { type Logger, provesKey } from '../platform/index.js';
 
 /** Where renters' connections go. `Renter`: what a proved key says of who comes. */
 export interface RenterDoor<Renter = unknown> {
@@ -103,7 +102,8 @@ export class SshServer {
     if (context.method !== 'publickey') return null;
     if (isNode(context.username)) {
       const enrolled = await this.options.enrolledKey(context.username);
-      if (enrolled !== null && provesKey(context, enrolled)) return { kind: 'agent' };
+      const isDevice = context.key.algo === 'ssh-ed25519' && enrolled !== null && provesKey(context, enrolled);
+      if (isDevice) return { kind: 'agent' };
     }
     const renter = await this.options.renters?.identify(context, address);
     return renter ? { kind: 'renter', renter } : null;

@@ -6,12 +6,12 @@ import { ChannelStream } from '@iocloud/contracts/wire';
 import type { Connection, PublicKeyAuthContext, ServerChannel } from 'ssh2';
 import type { Entrance } from '../clusters/index.js';
 import { StreamRefused } from '../inventory/index.js';
-import type { Database, Logger } from '../platform/index.js';
+import { type Database, type Logger, provesKey } from '../platform/index.js';
 import type { Failures } from './failures.js';
 import { keyByLine, touchKey } from './key-store.js';
 import type { Holder, LiveSession, LiveSessions } from './live-sessions.js';
 import type { Entrances, OpenStream } from './ports.js';
-import { lineOfOffer, provesPublicKey } from './public-key.js';
+import { lineOfOffer } from './public-key.js';
 import { serveShells } from './shell-channel.js';
 
 /** Who has proved a key. */
@@ -53,7 +53,7 @@ export class Gateway {
   async identify(context: PublicKeyAuthContext, address: string): Promise<Renter | null> {
     if (this.wiring.failures.areTooMany(whence(address, context.username))) return null;
     const row = await keyByLine(this.wiring.database, lineOfOffer(context));
-    if (!row || !provesPublicKey(context, row.public_key)) return null;
+    if (!row || !provesKey(context, row.public_key)) return null;
     return {
       tenantId: row.tenant_id,
       userId: row.user_id,

@@ -1,11 +1,11 @@
 /** SSH keys and the record of sessions over HTTP. */
 import { api, type SshAccess } from '@iocloud/contracts';
-import ssh2 from 'ssh2';
+import { fingerprintOf } from '@iocloud/contracts/wire';
 import { once } from '../accounts/index.js';
 import { recordEvent } from '../events/index.js';
-import { type Database, Failure, type Http, type Signals } from '../platform/index.js';
+import { type Database, Failure, type Http, publicKeyLine, type Signals } from '../platform/index.js';
 import { deleteKey, getKey, insertKey, listKeys, toSshKey } from './key-store.js';
-import { fingerprintOf, readPublicKey } from './public-key.js';
+import { readPublicKey } from './public-key.js';
 import { listSessions } from './session-store.js';
 
 interface Wiring {
@@ -69,8 +69,6 @@ export function keyRoutes(http: Http, { database, signals, random, ssh }: Wiring
 }
 
 function hostKeyOf(privateKey: Buffer): Omit<SshAccess, 'port'> {
-  const key = ssh2.utils.parseKey(privateKey);
-  if (key instanceof Error) throw new Error(`the SSH host key cannot be read: ${key.message}`);
-  const blob = key.getPublicSSH();
-  return { hostKey: `${key.type} ${blob.toString('base64')}`, fingerprint: fingerprintOf(blob) };
+  const hostKey = publicKeyLine(privateKey);
+  return { hostKey, fingerprint: fingerprintOf(hostKey) };
 }

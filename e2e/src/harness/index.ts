@@ -1,6 +1,7 @@
 /** The whole system under test, and what runs on the machine. */
 export { findChromium } from './browser.js';
 export { counting, countingTask, letFinish, type Mark, marksFile, marksOf } from './counting.js';
+export { handshake } from './handshake.js';
 export { Internet, type Site } from './internet.js';
 export { Machine } from './machine.js';
 export { MachineNetwork, networkObstacle } from './network.js';

@@ -6,13 +6,13 @@ import os from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EnrolmentAnswer, EnrolmentProgress, JoiningMachine } from '@iocloud/contracts';
+import { fingerprintOf } from '@iocloud/contracts/wire';
 import { ensureEnvironment } from '../../../scripts/python-env.mjs';
 import type { AgentConfigInput } from '../config.js';
 import { createDeviceKey } from '../device-key.js';
 import { detectDevices, diskFreeBytes, memoryLimitBytes } from '../inventory/index.js';
 import { judge, look, quiet } from './checks.js';
 import { ControlPlane } from './control-plane.js';
-import { fingerprintOf } from './fingerprint.js';
 import { JoinFault, type JoinOptions } from './options.js';
 import { installService, managerHere } from './service.js';
 

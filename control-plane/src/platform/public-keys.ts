@@ -1,0 +1,39 @@
+/** SSH keys as text, whose they may be: devices', renters', the server's own. */
+import { timingSafeEqual } from 'node:crypto';
+import ssh2, { type ParsedKey, type PublicKeyAuthContext } from 'ssh2';
+
+/** Null for what is no single key in OpenSSH format. */
+export function parseSshKey(text: string | Buffer): ParsedKey | null {
+  // ssh2 returns an Error for most bad texts and throws for some.
+  try {
+    const key = ssh2.utils.parseKey(text);
+    return key instanceof Error || Array.isArray(key) ? null : key;
+  } catch {
+    return null;
+  }
+}
+
+/** `<type> <base64>`: the same for every text of the same key. */
+export const keyLine = (key: ParsedKey): string => `${key.type} ${key.getPublicSSH().toString('base64')}`;
+
+/** The public half of the server's private key, as one line. */
+export function publicKeyLine(privateKey: Buffer): string {
+  const key = parseSshKey(privateKey);
+  if (!key) throw new Error('the host key cannot be read');
+  return keyLine(key);
+}
+
+/**
+ * True when the client offers this key and, once it signs, the signature is right. The first, unsigned offer is only a
+ * question whether the key would do (RFC 4252 §7). RSA with SHA-1 is no proof any more.
+ */
+export function provesKey(context: PublicKeyAuthContext, line: string): boolean {
+  const key = parseSshKey(line);
+  if (!key || context.key.algo !== key.type) return false;
+  const expected = key.getPublicSSH();
+  const offered = context.key.data;
+  if (offered.length !== expected.length || !timingSafeEqual(offered, expected)) return false;
+  if (key.type === 'ssh-rsa' && context.hashAlgo === undefined) return false;
+  if (!context.signature) return true;
+  return context.blob !== undefined && key.verify(context.blob, context.signature, context.hashAlgo) === true;
+}
