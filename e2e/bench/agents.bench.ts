@@ -4,6 +4,7 @@
  * Redis, SSH and the agents' protocol over loopback. Pretended, in a second process (agents/swarm.ts): the machines.
  *
  * By hand: some minutes of an idle machine, which the swarm itself takes half of. Ends by itself after `--minutes` (15).
+ * `--cpu-profile DIR` writes profiles of the control plane there.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,6 +19,7 @@ import { Stack, until } from '../src/harness/index.js';
 import type { Orders, SwarmReport } from './agents/swarm.js';
 import { report } from './measure.js';
 import { cpuBetween, footprints } from './scale/footprint.js';
+import { profilable, profiled } from './scale/profile.js';
 import { each } from './scale/world.js';
 
 const { values } = parseArgs({
@@ -25,6 +27,7 @@ const { values } = parseArgs({
     agents: { type: 'string', default: '5000' },
     seconds: { type: 'string', default: '60' },
     minutes: { type: 'string', default: '15' },
+    'cpu-profile': { type: 'string' },
   },
 });
 const agents = Number(values.agents);
@@ -34,7 +37,12 @@ const clientsAtOnce = 16;
 /** A machine that hears nothing for so long ends its Ray nodes itself: README, IOCLOUD_NODE_LOST_SECONDS. */
 const fenceSeconds = 10.7;
 
-const stack = await Stack.start({ env: { IOCLOUD_VERIFICATION: 'off' } });
+const profile = values['cpu-profile'];
+const stack = await Stack.start({
+  env: { IOCLOUD_VERIFICATION: 'off', ...(profile === undefined ? {} : profilable) },
+});
+const during = <T>(name: string, work: () => Promise<T>): Promise<T> =>
+  profile === undefined ? work() : profiled(stack, profile, name, work);
 const program = fileURLToPath(new URL('agents/swarm.js', import.meta.url));
 const swarm = fork(program, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv: [] });
 let latest: SwarmReport = { connected: 0, losses: 0, failures: 0 };
@@ -119,13 +127,13 @@ try {
   const { controlPlane } = JSON.parse(readFileSync(join(stack.home, 'agent.json'), 'utf8')) as Orders;
   const firstStartedMs = performance.now();
   swarm.send({ controlPlane, agents: made } satisfies Orders);
-  const first = await allThere('at first', firstStartedMs);
+  const first = await during('at-first', () => allThere('at first', firstStartedMs));
   await pause(10_000);
-  const steady = await measured(() => pause(1_000 * seconds) as Promise<void>);
+  const steady = await during('steady', () => measured(() => pause(1_000 * seconds) as Promise<void>));
   const killedMs = performance.now();
   await stack.kill9('control plane');
   const servesSeconds = (performance.now() - killedMs) / 1_000;
-  const again = await allThere('after the restart', killedMs);
+  const again = await during('after-the-restart', () => allThere('after the restart', killedMs));
   const churned = await measured(async () => {
     for (let left = seconds * 1_000; left > 0; left -= churnEveryMs) {
       swarm.send({ breakOff: Math.ceil(agents / 100) });

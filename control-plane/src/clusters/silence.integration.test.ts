@@ -3,7 +3,7 @@ import { heartbeatTimeoutMs } from '@iocloud/contracts';
 import { newSshKeyPair } from '@iocloud/contracts/wire';
 import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
 import { Inventory } from '../inventory/index.js';
-import { touch, touchEach } from '../inventory/store.js';
+import { silentSince, touch, touchEach } from '../inventory/store.js';
 import { Trial } from './testing/index.js';
 
 jest.setTimeout(60_000);
@@ -46,7 +46,7 @@ test('the machine, its clusters and their jobs say so; leases stay as they are',
   const other = await trial.machine(owner.tenantId, { cpus: 1 });
   const id = await trial.create(owner.tenantId, { name: 'cut', head: { cpus: 4 } });
   await agent.obey();
-  const beat = setInterval(() => void touch(trial.database, { nodeId: other.nodeId, diskFreeBytes: 1 }), 500);
+  const beat = setInterval(() => void touch(trial.database, other.nodeId), 500);
   try {
     inventory = await listen();
     await until(async () => (await trial.reasons(id)).includes('MachineUnreachable'));
@@ -91,16 +91,43 @@ test('heartbeats are recorded together, past a machine that somebody is just cha
     await trial.machine(owner.tenantId),
   ].map(({ nodeId }) => nodeId);
   await trial.database.query('UPDATE nodes SET online = false WHERE id = $1', [gone]);
-  const beats = [free, busy, gone].map(nodeId => ({ nodeId: nodeId as never, diskFreeBytes: 5 * 2 ** 30 }));
+  const beats = [free, busy, gone] as never[];
+  for (const nodeId of beats) expect(await touch(trial.database, nodeId)).toBe(nodeId !== gone);
   const recorded = await trial.database.transaction(async tx => {
-    await tx.query('UPDATE nodes SET desired_revision = desired_revision + 1 WHERE id = $1', [busy]);
+    await tx.query('SELECT 1 FROM node_heartbeats WHERE node_id = $1 FOR UPDATE', [busy]);
     return touchEach(trial.database, beats);
   });
   expect([...recorded]).toEqual([free]);
   expect([...(await touchEach(trial.database, beats))].sort()).toEqual([free, busy].sort());
-  const { rows } = await trial.database.query(
-    `SELECT (inventory->>'diskFreeBytes')::bigint AS disk FROM nodes WHERE id = $1`,
-    [free],
-  );
-  expect(rows[0]?.disk).toBe(5 * 2 ** 30);
+});
+
+test('a record that PostgreSQL has lost with a crash gives no machine up', async () => {
+  const owner = await trial.tenant();
+  const [heard, silent] = [await trial.machine(owner.tenantId), await trial.machine(owner.tenantId)];
+  const beat = setInterval(() => void touch(trial.database, heard.nodeId), 500);
+  const online = async () => {
+    const { rows } = await trial.database.query('SELECT id FROM nodes WHERE id = ANY($1) AND online', [
+      [heard.nodeId, silent.nodeId],
+    ]);
+    return rows.map(({ id }) => id);
+  };
+  try {
+    inventory = await listen();
+    await until(async () => (await trial.database.query('SELECT 1 FROM node_heartbeats')).rows.length >= 2);
+    // What is left of an unlogged table.
+    await trial.database.query('TRUNCATE node_heartbeats');
+    const lostAt = performance.now();
+    expect(await silentSince(trial.database, 0.5)).not.toContain(silent.nodeId);
+    await until(async () => !(await online()).includes(silent.nodeId));
+    expect(performance.now() - lostAt).toBeGreaterThanOrEqual(heartbeatTimeoutMs);
+    expect(await online()).toEqual([heard.nodeId]);
+    // That it is offline is logged, with the time: emptied once more, it is no more and no less silent.
+    const { rows } = await trial.database.query('SELECT last_heartbeat_at FROM nodes WHERE id = $1', [silent.nodeId]);
+    await trial.database.query('TRUNCATE node_heartbeats');
+    expect(await silentSince(trial.database, 3)).toContain(silent.nodeId);
+    expect(await silentSince(trial.database, 3_600)).not.toContain(silent.nodeId);
+    expect(rows[0]?.last_heartbeat_at).toBeInstanceOf(Date);
+  } finally {
+    clearInterval(beat);
+  }
 });

@@ -37,12 +37,16 @@ interface Options {
 /** Heartbeats of so many milliseconds are recorded together, at most so many. */
 const beatSpacingMs = 50;
 const mostBeats = 500;
+/** A change of the free disk by less than this is not written: what is told each second need not be written each second. */
+const diskStepBytes = 64 * 2 ** 20;
 
 export class Inventory {
   readonly #agents = new Map<NodeId, AgentConnection>();
   readonly #hearing = new Hearing(() => performance.now());
   readonly #ssh: SshServer;
-  readonly #beats: Batcher<store.Beat, boolean>;
+  readonly #beats: Batcher<NodeId, boolean>;
+  /** As they stand on record. Bytes. */
+  readonly #freeDisk = new Map<NodeId, number>();
   readonly #telemetry: TelemetryBook;
   #watch: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
@@ -57,9 +61,9 @@ export class Inventory {
       onAgent: (nodeId, connection, address) => this.#onAgent(nodeId, connection, address),
       renters: options.renters,
     });
-    const record = async (beats: store.Beat[]) => {
-      const recorded = await store.touchEach(database, beats);
-      return beats.map(({ nodeId }) => recorded.has(nodeId));
+    const record = async (nodeIds: NodeId[]) => {
+      const recorded = await store.touchEach(database, nodeIds);
+      return nodeIds.map(nodeId => recorded.has(nodeId));
     };
     this.#beats = new Batcher(record, mostBeats, undefined, beatSpacingMs);
     this.#telemetry = new TelemetryBook(database, options.telemetryHours, () => performance.now());
@@ -123,6 +127,7 @@ export class Inventory {
     connection.on('close', () => {
       if (this.#agents.get(nodeId) !== agent) return;
       this.#agents.delete(nodeId);
+      this.#freeDisk.delete(nodeId);
       this.options.log.info({ nodeId }, 'an agent disconnected');
     });
   }
@@ -141,12 +146,12 @@ export class Inventory {
       case 'hello':
         return this.#onHello(nodeId, from, message);
       case 'heartbeat': {
-        const beat = { nodeId, diskFreeBytes: message.diskFreeBytes };
-        if (!(await this.#beats.add(beat)) && !(await store.touch(this.options.database, beat))) {
+        if (!(await this.#beats.add(nodeId)) && !(await store.touch(this.options.database, nodeId))) {
           this.#hearing.forget(nodeId);
           throw new Error('the node counts as offline: its agent must say hello again');
         }
-        return this.#acknowledge(from, message.beat);
+        this.#acknowledge(from, message.beat);
+        return this.#noteFreeDisk(nodeId, message.diskFreeBytes);
       }
       case 'mesh':
         return this.options.mesh.reported(nodeId, message, address);
@@ -156,6 +161,12 @@ export class Inventory {
       case 'telemetry':
         return from.send({ type: 'recorded', sequence: await this.#telemetry.record(nodeId, message) });
     }
+  }
+
+  async #noteFreeDisk(nodeId: NodeId, bytes: number): Promise<void> {
+    if (Math.abs((this.#freeDisk.get(nodeId) ?? 0) - bytes) < diskStepBytes) return;
+    this.#freeDisk.set(nodeId, bytes);
+    await store.recordFreeDisk(this.options.database, nodeId, bytes);
   }
 
   async #onHello(
@@ -195,6 +206,7 @@ export class Inventory {
     // A newer connection of the same device replaces one that only seems to live.
     this.#agents.get(nodeId)?.end();
     this.#agents.set(nodeId, from);
+    this.#freeDisk.set(nodeId, hello.inventory.diskFreeBytes);
     this.options.log.info({ nodeId, agentVersion: hello.agentVersion }, 'an agent connected');
     this.#acknowledge(from, 0);
     await this.#push(nodeId);

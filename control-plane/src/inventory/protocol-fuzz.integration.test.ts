@@ -48,7 +48,7 @@ beforeAll(async () => {
     telemetryHours: 6,
   });
   port = await inventory.listen();
-  beat = setInterval(() => void touch(trial.database, { nodeId: victim, diskFreeBytes: 2 ** 40 }), 500);
+  beat = setInterval(() => void touch(trial.database, victim), 500);
   before = await stateOfVictim();
 });
 afterAll(async () => {
@@ -213,6 +213,32 @@ test('whatever a machine says, the others stay as they are and are served', asyn
   expect(String((await answer)[0])).toContain('"type":"heard"');
   end();
   expect(await stateOfVictim()).toEqual(before);
+});
+
+test('what an honest machine says of its free disk is on record, once it has changed by much', async () => {
+  const { control, closed, end } = await dial();
+  const beat = (number: number, diskFreeBytes: number) =>
+    `${JSON.stringify({ type: 'heartbeat', beat: number, diskFreeBytes, memoryAvailableBytes: 1, load1: 0 })}\n`;
+  const recorded = async () => {
+    const { rows } = await trial.database.query(
+      `SELECT (inventory->>'diskFreeBytes')::bigint AS bytes FROM nodes WHERE id = $1`,
+      [attacker],
+    );
+    return rows[0]?.bytes as number;
+  };
+  const become = async (bytes: number) => {
+    for (const deadline = Date.now() + 20_000; (await recorded()) !== bytes; ) {
+      if (Date.now() > deadline) throw new Error(`the free disk on record is ${await recorded()}, not ${bytes}`);
+      await new Promise(resolve => setTimeout(resolve, 50));
+    }
+  };
+  control.write(`${JSON.stringify(hello())}\n`);
+  await become(2 ** 33);
+  // The one between changes little: had it been written, the last one would change little, too.
+  control.write(beat(1, 2 ** 33 - 40 * 2 ** 20) + beat(2, 2 ** 33 - 80 * 2 ** 20));
+  await become(2 ** 33 - 80 * 2 ** 20);
+  end();
+  await closed;
 });
 
 test('bytes that are no SSH, or half of it, stop nobody', async () => {

@@ -91,9 +91,14 @@ export async function ensureNode(
   );
 }
 
+/** When a node was heard last, of a row of `nodes n`. With PostgreSQL's crash the record is gone: see its migration. */
+const heardAt = `coalesce((SELECT at FROM node_heartbeats h WHERE h.node_id = n.id AND n.online),
+  CASE WHEN n.online THEN now() ELSE n.last_heartbeat_at END)`;
+
 export async function listNodes(db: Queryable, tenantId: TenantId, after: string, limit: number): Promise<NodeRow[]> {
   const { rows } = await db.query<NodeRow>(
-    'SELECT * FROM nodes WHERE tenant_id = $1 AND removed_at IS NULL AND id > $2 ORDER BY id LIMIT $3',
+    `SELECT n.*, ${heardAt} AS last_heartbeat_at FROM nodes n
+     WHERE tenant_id = $1 AND removed_at IS NULL AND id > $2 ORDER BY id LIMIT $3`,
     [tenantId, after, limit],
   );
   return rows;
@@ -101,7 +106,7 @@ export async function listNodes(db: Queryable, tenantId: TenantId, after: string
 
 export async function getNode(db: Queryable, tenantId: TenantId, nodeId: NodeId): Promise<NodeRow> {
   const { rows } = await db.query<NodeRow>(
-    'SELECT * FROM nodes WHERE tenant_id = $1 AND id = $2 AND removed_at IS NULL',
+    `SELECT n.*, ${heardAt} AS last_heartbeat_at FROM nodes n WHERE tenant_id = $1 AND id = $2 AND removed_at IS NULL`,
     [tenantId, nodeId],
   );
   if (!rows[0]) throw new Failure('not-found', `no machine ${nodeId}; \`iocloud node list\` shows yours`);
@@ -146,54 +151,55 @@ export async function markOnline(
   inventory: Inventory,
 ): Promise<{ tenantId: TenantId; name: string; cameOnline: boolean } | null> {
   const { rows } = await tx.query<{ tenant_id: TenantId; name: string; was_online: boolean }>(
-    `UPDATE nodes n SET online = true, inventory = $2, last_heartbeat_at = now()
-     FROM (SELECT id, online AS was_online FROM nodes WHERE id = $1 FOR UPDATE) before
-     WHERE n.id = before.id AND n.removed_at IS NULL
-     RETURNING n.tenant_id, n.name, before.was_online`,
+    `WITH came AS (
+       UPDATE nodes n SET online = true, inventory = $2, last_heartbeat_at = now()
+       FROM (SELECT id, online AS was_online FROM nodes WHERE id = $1 FOR UPDATE) before
+       WHERE n.id = before.id AND n.removed_at IS NULL
+       RETURNING n.id, n.tenant_id, n.name, before.was_online),
+     heard AS (
+       INSERT INTO node_heartbeats (node_id, at) SELECT id, now() FROM came
+       ON CONFLICT (node_id) DO UPDATE SET at = now())
+     SELECT tenant_id, name, was_online FROM came`,
     [nodeId, JSON.stringify(inventory)],
   );
   const row = rows[0];
   return row ? { tenantId: row.tenant_id, name: row.name, cameOnline: !row.was_online } : null;
 }
 
-export interface Beat {
-  nodeId: NodeId;
-  diskFreeBytes: number;
-}
-
-/** A change of the free disk by less than this is not written: what is told each second need not be written each second. */
-const diskStepBytes = 64 * 2 ** 20;
-
 /**
  * Records these heartbeats and returns the nodes of which it did. Left out are those that were removed or declared
- * offline, and those that somebody is just changing, for whom the others shall not wait: `touch` tells which.
+ * offline, those without a record, and those that somebody is just changing, for whom the others shall not wait: `touch`
+ * tells which.
  */
-export async function touchEach(db: Queryable, beats: Beat[]): Promise<Set<NodeId>> {
-  const { rows } = await db.query<{ id: NodeId }>({
+export async function touchEach(db: Queryable, nodeIds: NodeId[]): Promise<Set<NodeId>> {
+  const { rows } = await db.query<{ node_id: NodeId }>({
     name: 'touch-nodes',
     text: `WITH free AS (
-             SELECT id FROM nodes WHERE id = ANY($1) AND online AND removed_at IS NULL FOR NO KEY UPDATE SKIP LOCKED)
-           UPDATE nodes n SET last_heartbeat_at = now(), inventory = ${withDisk}
-           FROM free, unnest($1::text[], $2::bigint[]) AS beat (id, disk)
-           WHERE n.id = free.id AND beat.id = free.id RETURNING n.id`,
-    values: [beats.map(beat => beat.nodeId), beats.map(beat => beat.diskFreeBytes)],
+             SELECT h.node_id FROM node_heartbeats h JOIN nodes n ON n.id = h.node_id
+             WHERE h.node_id = ANY($1) AND n.online AND n.removed_at IS NULL FOR NO KEY UPDATE OF h SKIP LOCKED)
+           UPDATE node_heartbeats h SET at = now() FROM free WHERE h.node_id = free.node_id RETURNING h.node_id`,
+    values: [nodeIds],
   });
-  return new Set(rows.map(row => row.id));
+  return new Set(rows.map(row => row.node_id));
 }
 
-const withDisk = `CASE WHEN abs((n.inventory->>'diskFreeBytes')::bigint - beat.disk) < ${diskStepBytes} THEN n.inventory
-             ELSE jsonb_set(n.inventory, '{diskFreeBytes}', to_jsonb(beat.disk)) END`;
-
 /** False when the node was removed, or declared offline: then its agent must say hello again. */
-export async function touch(db: Queryable, { nodeId, diskFreeBytes }: Beat): Promise<boolean> {
+export async function touch(db: Queryable, nodeId: NodeId): Promise<boolean> {
   const { rowCount } = await db.query({
     name: 'touch-node',
-    text: `UPDATE nodes n SET last_heartbeat_at = now(), inventory = ${withDisk}
-           FROM (SELECT $1::text AS id, $2::bigint AS disk) beat
-           WHERE n.id = beat.id AND online AND removed_at IS NULL`,
-    values: [nodeId, diskFreeBytes],
+    text: `INSERT INTO node_heartbeats (node_id, at)
+           SELECT id, now() FROM nodes WHERE id = $1 AND online AND removed_at IS NULL
+           ON CONFLICT (node_id) DO UPDATE SET at = now()`,
+    values: [nodeId],
   });
   return rowCount === 1;
+}
+
+export async function recordFreeDisk(db: Queryable, nodeId: NodeId, bytes: number): Promise<void> {
+  await db.query(
+    `UPDATE nodes SET inventory = jsonb_set(inventory, '{diskFreeBytes}', to_jsonb($2::bigint)) WHERE id = $1`,
+    [nodeId, bytes],
+  );
 }
 
 export async function markOffline(
@@ -201,18 +207,26 @@ export async function markOffline(
   nodeId: NodeId,
 ): Promise<{ tenantId: TenantId; name: string } | null> {
   const { rows } = await tx.query<{ tenant_id: TenantId; name: string }>(
-    `UPDATE nodes SET online = false
-     WHERE id = $1 AND online AND last_heartbeat_at < now() - make_interval(secs => $2)
+    `WITH silent AS (
+       SELECT node_id, at FROM node_heartbeats WHERE node_id = $1 AND at < now() - make_interval(secs => $2) FOR UPDATE)
+     UPDATE nodes SET online = false, last_heartbeat_at = silent.at FROM silent WHERE id = silent.node_id AND online
      RETURNING tenant_id, name`,
     [nodeId, heartbeatTimeoutMs / 1000],
   );
   return rows[0] ? { tenantId: rows[0].tenant_id, name: rows[0].name } : null;
 }
 
-/** Nodes that count as online though their heartbeat is overdue. */
+/** Nodes that count as online though their heartbeat is overdue. Those without a record get one: of now. */
 export async function overdueNodes(db: Queryable): Promise<NodeId[]> {
+  await db.query(
+    `INSERT INTO node_heartbeats (node_id, at)
+     SELECT id, now() FROM nodes n
+     WHERE online AND removed_at IS NULL AND NOT EXISTS (SELECT 1 FROM node_heartbeats h WHERE h.node_id = n.id)
+     ON CONFLICT DO NOTHING`,
+  );
   const { rows } = await db.query<{ id: NodeId }>(
-    'SELECT id FROM nodes WHERE online AND last_heartbeat_at < now() - make_interval(secs => $1)',
+    `SELECT n.id FROM nodes n JOIN node_heartbeats h ON h.node_id = n.id
+     WHERE n.online AND h.at < now() - make_interval(secs => $1)`,
     [heartbeatTimeoutMs / 1000],
   );
   return rows.map(row => row.id);
@@ -318,8 +332,8 @@ export async function changeDesired(tx: Transaction, nodeId: NodeId): Promise<nu
 
 export async function silentSince(db: Queryable, seconds: number): Promise<NodeId[]> {
   const { rows } = await db.query<{ id: NodeId }>(
-    `SELECT id FROM nodes WHERE removed_at IS NOT NULL
-       OR coalesce(last_heartbeat_at, created_at) < now() - make_interval(secs => $1)`,
+    `SELECT n.id FROM nodes n WHERE removed_at IS NOT NULL
+       OR coalesce(${heardAt}, created_at) < now() - make_interval(secs => $1)`,
     [seconds],
   );
   return rows.map(row => row.id);

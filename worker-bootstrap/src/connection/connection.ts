@@ -26,9 +26,12 @@ export interface ConnectionEvents {
 
 /** What becomes of a connection must be known, and another one be made, before the fence (contracts/src/fencing.ts). */
 const readyTimeoutMs = 10_000;
-/** After more than so many unanswered questions in a row the connection is dead. */
-const keepaliveIntervalMs = 2_000;
-const keepaliveMisses = 2;
+/**
+ * Each heartbeat is answered, once a second: a control plane that has said nothing for so long does not hear us either.
+ * SSH's own questions would ask the same once more, of every agent.
+ */
+const silentAfterMs = 6_000;
+const silenceLookMs = 1_000;
 /** Processors have instructions for AES: tunnels through ChaCha20 carry a quarter less. */
 const fastCiphers: CipherAlgorithm[] = [
   'aes128-gcm@openssh.com',
@@ -40,15 +43,17 @@ const fastCiphers: CipherAlgorithm[] = [
 export class Connection {
   readonly #client = new ssh2.Client();
   #control: ClientChannel | undefined;
+  #heardAtMs = 0;
+  #reason = 'closed by the control plane';
+  /** Why it has ended. */
   readonly closed: Promise<string>;
 
   private constructor(readonly log: Logger) {
-    let reason = 'closed by the control plane';
     // `on`, not `once`: a peer that speaks no SSH makes ssh2 emit two errors, and a second unheard one would end us.
     this.#client.on('error', error => {
-      reason = error.message;
+      this.#reason = error.message;
     });
-    this.closed = new Promise(resolve => this.#client.on('close', () => resolve(reason)));
+    this.closed = new Promise(resolve => this.#client.on('close', () => resolve(this.#reason)));
   }
 
   /** Resolves when the control channel is open and streams can come. Rejects with the reason in words. */
@@ -86,8 +91,6 @@ export class Connection {
         username: user,
         privateKey,
         readyTimeout: readyTimeoutMs,
-        keepaliveInterval: keepaliveIntervalMs,
-        keepaliveCountMax: keepaliveMisses,
         // Streams come as OpenSSH's stream-local forwards, which ssh2 would only ask of a server that calls itself OpenSSH.
         strictVendor: false,
         algorithms: { serverHostKey: ['ssh-ed25519'], cipher: fastCiphers },
@@ -107,12 +110,22 @@ export class Connection {
     );
     channel.on('error', (error: Error) => this.log.debug({ error: error.message }, 'the control channel broke'));
     this.#control = channel;
+    this.#heardAtMs = performance.now();
+    const look = setInterval(() => {
+      if (performance.now() - this.#heardAtMs < silentAfterMs) return;
+      this.#reason = `the control plane has said nothing for ${silentAfterMs / 1_000} s`;
+      this.end();
+    }, silenceLookMs);
+    void this.closed.then(() => clearInterval(look));
     void this.#read(channel, events);
   }
 
   async #read(channel: ClientChannel, events: ConnectionEvents): Promise<void> {
     try {
-      for await (const line of lines(channel, maxLineBytes)) events.onMessage(controlMessage.parse(JSON.parse(line)));
+      for await (const line of lines(channel, maxLineBytes)) {
+        this.#heardAtMs = performance.now();
+        events.onMessage(controlMessage.parse(JSON.parse(line)));
+      }
     } catch (error) {
       // The control plane speaks another protocol than we do: say it anew on a fresh connection.
       this.log.error({ error: String(error) }, 'a message from the control plane makes no sense; connecting anew');
