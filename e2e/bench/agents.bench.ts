@@ -133,7 +133,7 @@ try {
   const killedMs = performance.now();
   await stack.kill9('control plane');
   const servesSeconds = (performance.now() - killedMs) / 1_000;
-  const again = await during('after-the-restart', () => allThere('after the restart', killedMs));
+  const again = await allThere('after the restart', killedMs);
   const churned = await measured(async () => {
     for (let left = seconds * 1_000; left > 0; left -= churnEveryMs) {
       swarm.send({ breakOff: Math.ceil(agents / 100) });

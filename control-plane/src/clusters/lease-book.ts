@@ -2,7 +2,7 @@
 import type { ClusterId, LeaseId, LeaseObservation, LeasePhase, NodeId, TenantId } from '@iocloud/contracts';
 import { recordEvent, recordEvents } from '../events/index.js';
 import type { LeaseBook, Reputation } from '../inventory/index.js';
-import { type Database, type Seal, type Transaction, wake } from '../platform/index.js';
+import { type Database, groupsInOrderOf, lookUp, type Seal, type Transaction, wake } from '../platform/index.js';
 import { leasedWithLoad } from './load-store.js';
 import { wakeWaiting } from './loop.js';
 import type { ClusterActivity } from './ports.js';
@@ -45,31 +45,16 @@ export function createLeaseBook(wiring: Wiring): LeaseBook {
   const { database, seal, told, now } = wiring;
   return {
     desired: async nodeId => {
-      // One statement is one snapshot: the revision is that of these leases. A worker is shown once there is a head to
-      // join, and stays shown until it shall end.
-      const { rows } = await database.query<{
-        revision: number;
-        cluster_id: ClusterId | null;
-        spec: StoredLeaseSpec;
-        sealed_token: Buffer;
-      }>(
-        `SELECT n.desired_revision AS revision, l.cluster_id, l.spec, c.sealed_token
-         FROM nodes n
-         LEFT JOIN leases l ON l.node_id = n.id AND l.released_at IS NULL AND l.desired
-           AND (l.role = 'head' OR l.phase <> 'pending' OR EXISTS (
-             SELECT 1 FROM leases h WHERE h.cluster_id = l.cluster_id AND h.role = 'head'
-               AND h.released_at IS NULL AND h.desired AND h.phase = 'ready'))
-         LEFT JOIN clusters c ON c.id = l.cluster_id
-         WHERE n.id = $1 ORDER BY l.id`,
-        [nodeId],
-      );
-      const leases = rows.flatMap(row =>
+      const rows = await desiredRows(database, nodeId);
+      const leases = (rows ?? []).flatMap(row =>
         row.cluster_id === null ? [] : [{ ...row.spec, authToken: seal.open(row.sealed_token, row.cluster_id) }],
       );
-      return { revision: rows[0]?.revision ?? 0, leases };
+      return { revision: rows?.[0]?.revision ?? 0, leases };
     },
 
     observed: async (nodeId, revision, observations) => {
+      // Of a machine that has no leases on record nothing can have changed; one that comes later is told of later.
+      if (!(await hasLeases(database, nodeId))) return;
       const tenants = await database.transaction(tx =>
         observe(tx, wiring.reputation, nodeId, revision, observations, now()),
       );
@@ -113,6 +98,44 @@ export function createLeaseBook(wiring: Wiring): LeaseBook {
     },
   };
 }
+
+interface DesiredRow {
+  node_id: NodeId;
+  revision: number;
+  cluster_id: ClusterId | null;
+  spec: StoredLeaseSpec;
+  sealed_token: Buffer;
+}
+
+/**
+ * One statement is one snapshot: the revision is that of these leases. A worker is shown once there is a head to join, and
+ * stays shown until it shall end.
+ */
+const desiredRows = lookUp<NodeId, DesiredRow[]>(async (db, nodeIds) => {
+  const { rows } = await db.query<DesiredRow>({
+    name: 'desired-leases',
+    text: `SELECT n.id AS node_id, n.desired_revision AS revision, l.cluster_id, l.spec, c.sealed_token
+           FROM nodes n
+           LEFT JOIN leases l ON l.node_id = n.id AND l.released_at IS NULL AND l.desired
+             AND (l.role = 'head' OR l.phase <> 'pending' OR EXISTS (
+               SELECT 1 FROM leases h WHERE h.cluster_id = l.cluster_id AND h.role = 'head'
+                 AND h.released_at IS NULL AND h.desired AND h.phase = 'ready'))
+           LEFT JOIN clusters c ON c.id = l.cluster_id
+           WHERE n.id = ANY($1) ORDER BY l.id`,
+    values: [nodeIds],
+  });
+  return groupsInOrderOf(nodeIds, rows, row => row.node_id);
+});
+
+const hasLeases = lookUp<NodeId, true>(async (db, nodeIds) => {
+  const { rows } = await db.query<{ node_id: NodeId }>({
+    name: 'nodes-with-leases',
+    text: 'SELECT DISTINCT node_id FROM leases WHERE node_id = ANY($1) AND released_at IS NULL',
+    values: [nodeIds],
+  });
+  const having = new Set(rows.map(row => row.node_id));
+  return nodeIds.map(nodeId => having.has(nodeId) || null);
+});
 
 /** Writes what changed and wakes whom it concerns. Returns the tenants of whom something changed. */
 async function observe(

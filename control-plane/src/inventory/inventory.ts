@@ -7,9 +7,9 @@ import {
   type NodeId,
 } from '@iocloud/contracts';
 import type { Connection } from 'ssh2';
-import { recordEvent } from '../events/index.js';
+import { recordEvent, recordEvents } from '../events/index.js';
 import type { MeshBook } from '../mesh/ports.js';
-import { Batcher, type Database, type Logger, type TopicHandler, wake } from '../platform/index.js';
+import { Batcher, type Database, isRefusedStatement, type Logger, type TopicHandler, wake } from '../platform/index.js';
 import { AgentConnection } from './agent-connection.js';
 import { drainingNodes, finishDrain, unfinishedDrains } from './draining.js';
 import { Hearing, silenceLookMs } from './hearing.js';
@@ -37,6 +37,9 @@ interface Options {
 /** Heartbeats of so many milliseconds are recorded together, at most so many. */
 const beatSpacingMs = 50;
 const mostBeats = 500;
+/** After a restart all machines come at once. */
+const arrivalSpacingMs = 20;
+const mostArrivals = 100;
 /** A change of the free disk by less than this is not written: what is told each second need not be written each second. */
 const diskStepBytes = 64 * 2 ** 20;
 
@@ -47,6 +50,7 @@ export class Inventory {
   readonly #beats: Batcher<NodeId, boolean>;
   /** As they stand on record. Bytes. */
   readonly #freeDisk = new Map<NodeId, number>();
+  readonly #arrivals: Batcher<store.Arrival, boolean>;
   readonly #telemetry: TelemetryBook;
   #watch: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
@@ -66,6 +70,12 @@ export class Inventory {
       return nodeIds.map(nodeId => recorded.has(nodeId));
     };
     this.#beats = new Batcher(record, mostBeats, undefined, beatSpacingMs);
+    this.#arrivals = new Batcher(
+      arrivals => this.#greet(arrivals, { waits: false }),
+      mostArrivals,
+      isRefusedStatement,
+      arrivalSpacingMs,
+    );
     this.#telemetry = new TelemetryBook(database, options.telemetryHours, () => performance.now());
   }
 
@@ -163,6 +173,39 @@ export class Inventory {
     }
   }
 
+  /** Says of each whether it is on record as online now; with `waits` none is left out because somebody is changing it. */
+  async #greet(arrivals: store.Arrival[], options: { waits: boolean }): Promise<boolean[]> {
+    const { database, leaseBook } = this.options;
+    const known = await database.transaction(async tx => {
+      const arrived = await store.markOnline(tx, arrivals, options);
+      const came = arrivals.flatMap(({ nodeId, inventory }) => {
+        const node = arrived.get(nodeId);
+        return node?.cameOnline ? [{ nodeId, inventory, node }] : [];
+      });
+      if (came.length === 0) return arrived;
+      await recordEvents(
+        tx,
+        came.map(({ nodeId, inventory, node }) => ({
+          tenantId: node.tenantId,
+          subjectKind: 'node' as const,
+          subject: nodeId,
+          reason: 'NodeOnline' as const,
+          message: `${node.name} is online: ${inventory.cpus} CPUs, ${inventory.devices.length} accelerators`,
+        })),
+      );
+      for (const { nodeId, node } of came) {
+        await leaseBook.tellOfMachine(tx, nodeId, {
+          reason: 'MachineReachable',
+          message: `the machine ${node.name} is heard of again`,
+          severity: 'info',
+        });
+      }
+      await wake(tx, 'dispatch', 'all');
+      return arrived;
+    });
+    return arrivals.map(({ nodeId }) => known.has(nodeId));
+  }
+
   async #noteFreeDisk(nodeId: NodeId, bytes: number): Promise<void> {
     if (Math.abs((this.#freeDisk.get(nodeId) ?? 0) - bytes) < diskStepBytes) return;
     this.#freeDisk.set(nodeId, bytes);
@@ -182,26 +225,8 @@ export class Inventory {
       from.send({ type: 'refused', reason });
       throw new Error(reason);
     }
-    const known = await this.options.database.transaction(async tx => {
-      const node = await store.markOnline(tx, nodeId, hello.inventory);
-      if (!node) return false;
-      if (node.cameOnline) {
-        await recordEvent(tx, {
-          tenantId: node.tenantId,
-          subjectKind: 'node',
-          subject: nodeId,
-          reason: 'NodeOnline',
-          message: `${node.name} is online: ${hello.inventory.cpus} CPUs, ${hello.inventory.devices.length} accelerators`,
-        });
-        await this.options.leaseBook.tellOfMachine(tx, nodeId, {
-          reason: 'MachineReachable',
-          message: `the machine ${node.name} is heard of again`,
-          severity: 'info',
-        });
-        await wake(tx, 'dispatch', 'all');
-      }
-      return true;
-    });
+    const arrival = { nodeId, inventory: hello.inventory };
+    const known = (await this.#arrivals.add(arrival)) || (await this.#greet([arrival], { waits: true }))[0];
     if (!known) throw new Error('the node was removed');
     // A newer connection of the same device replaces one that only seems to live.
     this.#agents.get(nodeId)?.end();

@@ -1,9 +1,12 @@
 import type { Inventory, Measurement, Node, NodeId, NodeScheduling, NodeTerms, TenantId } from '@iocloud/contracts';
 import { heartbeatTimeoutMs, nodeTerms } from '@iocloud/contracts';
 import { bestOf, connectivityOf, recognised } from '../core/matching/index.js';
-import { Failure, type Queryable, type Transaction, wake } from '../platform/index.js';
+import { Failure, inOrderOf, lookUp, type Queryable, type Transaction, wake } from '../platform/index.js';
 import type { LeaseBook, Machine } from './ports.js';
 import { reputations } from './reputation.js';
+
+/** Machines that come at the same time share the question for their keys: milliseconds that a login waits at most. */
+const loginSpacingMs = 10;
 
 export interface NodeRow {
   id: NodeId;
@@ -136,34 +139,51 @@ export async function changeTerms(
 }
 
 /** The key that a connection under this node's name must prove, or null. */
-export async function enrolledKey(db: Queryable, nodeId: string): Promise<string | null> {
-  const { rows } = await db.query<{ public_key: string }>(
-    'SELECT public_key FROM nodes WHERE id = $1 AND removed_at IS NULL',
-    [nodeId],
-  );
-  return rows[0]?.public_key ?? null;
+export const enrolledKey: (db: Queryable, nodeId: string) => Promise<string | null> = lookUp(async (db, nodeIds) => {
+  const { rows } = await db.query<{ id: string; public_key: string }>({
+    name: 'enrolled-keys',
+    text: 'SELECT id, public_key FROM nodes WHERE id = ANY($1) AND removed_at IS NULL',
+    values: [nodeIds],
+  });
+  return inOrderOf(nodeIds, rows, row => row.id).map(row => row?.public_key ?? null);
+}, loginSpacingMs);
+
+export interface Arrival {
+  nodeId: NodeId;
+  inventory: Inventory;
+}
+export interface Arrived {
+  tenantId: TenantId;
+  name: string;
+  /** It was offline until now. */
+  cameOnline: boolean;
 }
 
-/** Returns the node's tenant and whether it was offline until now; null for a node that was removed meanwhile. */
+/**
+ * Puts machines on record as online. Left out are those that were removed meanwhile; and, where `waits` is false, those
+ * that somebody is just changing.
+ */
 export async function markOnline(
   tx: Transaction,
-  nodeId: NodeId,
-  inventory: Inventory,
-): Promise<{ tenantId: TenantId; name: string; cameOnline: boolean } | null> {
-  const { rows } = await tx.query<{ tenant_id: TenantId; name: string; was_online: boolean }>(
-    `WITH came AS (
-       UPDATE nodes n SET online = true, inventory = $2, last_heartbeat_at = now()
-       FROM (SELECT id, online AS was_online FROM nodes WHERE id = $1 FOR UPDATE) before
-       WHERE n.id = before.id AND n.removed_at IS NULL
-       RETURNING n.id, n.tenant_id, n.name, before.was_online),
-     heard AS (
-       INSERT INTO node_heartbeats (node_id, at) SELECT id, now() FROM came
-       ON CONFLICT (node_id) DO UPDATE SET at = now())
-     SELECT tenant_id, name, was_online FROM came`,
-    [nodeId, JSON.stringify(inventory)],
-  );
-  const row = rows[0];
-  return row ? { tenantId: row.tenant_id, name: row.name, cameOnline: !row.was_online } : null;
+  arrivals: Arrival[],
+  { waits }: { waits: boolean },
+): Promise<Map<NodeId, Arrived>> {
+  const { rows } = await tx.query<{ id: NodeId; tenant_id: TenantId; name: string; was_online: boolean }>({
+    name: `mark-online-${waits}`,
+    text: `WITH before AS (
+             SELECT id, online AS was_online FROM nodes WHERE id = ANY($1) AND removed_at IS NULL ORDER BY id
+             FOR UPDATE ${waits ? '' : 'SKIP LOCKED'}),
+           came AS (
+             UPDATE nodes n SET online = true, inventory = a.inventory, last_heartbeat_at = now()
+             FROM before, unnest($1::text[], $2::jsonb[]) AS a (id, inventory) WHERE n.id = before.id AND a.id = n.id
+             RETURNING n.id, n.tenant_id, n.name, before.was_online),
+           heard AS (
+             INSERT INTO node_heartbeats (node_id, at) SELECT id, now() FROM came ORDER BY id
+             ON CONFLICT (node_id) DO UPDATE SET at = now())
+           SELECT id, tenant_id, name, was_online FROM came`,
+    values: [arrivals.map(({ nodeId }) => nodeId), arrivals.map(({ inventory }) => JSON.stringify(inventory))],
+  });
+  return new Map(rows.map(row => [row.id, { tenantId: row.tenant_id, name: row.name, cameOnline: !row.was_online }]));
 }
 
 /**
@@ -232,7 +252,18 @@ export async function overdueNodes(db: Queryable): Promise<NodeId[]> {
   return rows.map(row => row.id);
 }
 
+const observedRevision = lookUp<NodeId, { id: NodeId; revision: number }>(async (db, nodeIds) => {
+  const { rows } = await db.query<{ id: NodeId; revision: number }>({
+    name: 'observed-revisions',
+    text: 'SELECT id, observed_revision AS revision FROM nodes WHERE id = ANY($1)',
+    values: [nodeIds],
+  });
+  return inOrderOf(nodeIds, rows, row => row.id);
+});
+
+/** Agents say again and again what is on record. */
 export async function setObservedRevision(db: Queryable, nodeId: NodeId, revision: number): Promise<void> {
+  if ((await observedRevision(db, nodeId))?.revision === revision) return;
   await db.query('UPDATE nodes SET observed_revision = $2 WHERE id = $1', [nodeId, revision]);
 }
 

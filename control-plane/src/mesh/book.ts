@@ -55,7 +55,7 @@ export function createMesh({ database, machines, secret, log }: Wiring): MeshDom
   };
 
   const desired: MeshBook['desired'] = async nodeId => {
-    const parts = await store.partsOf(database, nodeId);
+    const parts = (await store.partsOf(database, nodeId)) ?? [];
     const clusterIds = parts.flatMap(({ cluster_id }) => (cluster_id === null ? [] : [cluster_id]));
     const { relay_address: relayAddress = null, able = false } = parts[0] ?? {};
     return {

@@ -1,6 +1,6 @@
 /** The rows of networks' members. */
 import type { ClusterId, MeshPath, NodeId } from '@iocloud/contracts';
-import type { Queryable, Transaction } from '../platform/index.js';
+import { groupsInOrderOf, inOrderOf, lookUp, type Queryable, type Transaction } from '../platform/index.js';
 
 export interface MemberRow {
   cluster_id: ClusterId;
@@ -36,21 +36,25 @@ export async function membersOf(db: Queryable, clusterIds: ClusterId[]): Promise
   return rows;
 }
 
+interface PartRow {
+  id: NodeId;
+  relay_address: string | null;
+  able: boolean;
+  cluster_id: ClusterId | null;
+}
+
 /** The networks that a machine belongs to, and what its owner says of relaying; one row with nulls where it has none. */
-export async function partsOf(
-  db: Queryable,
-  nodeId: NodeId,
-): Promise<{ relay_address: string | null; able: boolean; cluster_id: ClusterId | null }[]> {
-  const { rows } = await db.query<{ relay_address: string | null; able: boolean; cluster_id: ClusterId | null }>({
+export const partsOf = lookUp<NodeId, PartRow[]>(async (db, nodeIds) => {
+  const { rows } = await db.query<PartRow>({
     name: 'mesh-parts',
-    text: `SELECT n.terms->>'relayAddress' AS relay_address,
+    text: `SELECT n.id, n.terms->>'relayAddress' AS relay_address,
              coalesce((n.inventory->'mesh'->>'able')::boolean, false) AS able, m.cluster_id
            FROM nodes n LEFT JOIN mesh_members m ON m.node_id = n.id AND m.left_at IS NULL
-           WHERE n.id = $1 AND n.removed_at IS NULL`,
-    values: [nodeId],
+           WHERE n.id = ANY($1) AND n.removed_at IS NULL`,
+    values: [nodeIds],
   });
-  return rows;
-}
+  return groupsInOrderOf(nodeIds, rows, row => row.id);
+});
 
 export interface HelperRow {
   cluster_id: ClusterId;
@@ -176,9 +180,19 @@ export async function recordObserved(
 }
 
 export async function recordObserver(db: Queryable, nodeId: NodeId, publicKey: string | null): Promise<boolean> {
+  if ((await observerKey(db, nodeId))?.observer_key === publicKey) return false;
   const { rowCount } = await db.query(
     'UPDATE nodes SET observer_key = $2 WHERE id = $1 AND observer_key IS DISTINCT FROM $2',
     [nodeId, publicKey],
   );
   return rowCount === 1;
 }
+
+const observerKey = lookUp<NodeId, { id: NodeId; observer_key: string | null }>(async (db, nodeIds) => {
+  const { rows } = await db.query<{ id: NodeId; observer_key: string | null }>({
+    name: 'observer-keys',
+    text: 'SELECT id, observer_key FROM nodes WHERE id = ANY($1)',
+    values: [nodeIds],
+  });
+  return inOrderOf(nodeIds, rows, row => row.id);
+});

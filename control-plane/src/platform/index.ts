@@ -4,7 +4,7 @@ export { type Config, ConfigError, parseConfig } from './config.js';
 export { Database, isRefusedStatement, migrate, type Queryable, type Transaction } from './database.js';
 export * from './http/index.js';
 export { createLogger, type Logger } from './log.js';
-export { inOrderOf, lookUp, together } from './look-up.js';
+export { groupsInOrderOf, inOrderOf, lookUp, together } from './look-up.js';
 export { registry } from './metrics.js';
 export { keyLine, parseSshKey, provesKey, publicKeyLine } from './public-keys.js';
 export { Recurring } from './recurring.js';

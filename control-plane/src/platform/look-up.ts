@@ -49,3 +49,14 @@ export function inOrderOf<Key, Row>(keys: Key[], rows: Row[], keyOf: (row: Row) 
   const found = new Map(rows.map(row => [keyOf(row), row]));
   return keys.map(key => found.get(key) ?? null);
 }
+
+/** As `inOrderOf`, where a key may have several rows: null for one that has none. */
+export function groupsInOrderOf<Key, Row>(keys: Key[], rows: Row[], keyOf: (row: Row) => Key): (Row[] | null)[] {
+  const groups = new Map<Key, Row[]>();
+  for (const row of rows) {
+    const group = groups.get(keyOf(row));
+    if (group) group.push(row);
+    else groups.set(keyOf(row), [row]);
+  }
+  return keys.map(key => groups.get(key) ?? null);
+}

@@ -69,6 +69,7 @@ const heard = new Set<Connection>();
 class SwarmAgent {
   readonly #run = randomUUID();
   #sequence = 0;
+  #revision = 0;
   connection: Connection | undefined;
 
   constructor(
@@ -81,8 +82,10 @@ class SwarmAgent {
     for (let inARow = 0; ; ) {
       try {
         let own: Connection | undefined;
-        const onMessage = ({ type }: ControlMessage) => {
-          if (type === 'heard' && own) heard.add(own);
+        const onMessage = (message: ControlMessage) => {
+          if (message.type === 'heard' && own) heard.add(own);
+          if (message.type === 'desired') this.#revision = message.revision;
+          if (message.type === 'desired' && own) this.#observe(own);
         };
         const events = { onMessage, onStream: (stream: { destroy(): void }) => stream.destroy() };
         own = await Connection.open(this.controlPlane, this.nodeId, this.privateKey, events as never, log);
@@ -98,11 +101,17 @@ class SwarmAgent {
     }
   }
 
+  /** That it has done what was desired of it: nothing ever is. */
+  #observe(connection: Connection): void {
+    connection.send({ type: 'observed', revision: this.#revision, leases: [] });
+  }
+
   async #serve(connection: Connection): Promise<void> {
     this.connection = connection;
     const { nodeId } = this;
     connection.send({ type: 'hello', protocol: agentProtocolVersion, agentVersion: 'swarm', nodeId, inventory });
-    connection.send({ type: 'observed', revision: 0, leases: [] });
+    this.#observe(connection);
+    connection.send({ type: 'mesh', networks: [], seen: [], observerKey: null });
     let beat = 0;
     const heart = setInterval(() => {
       beat += 1;
