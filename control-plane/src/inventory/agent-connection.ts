@@ -26,6 +26,9 @@ type State = Extract<AgentMessage, { type: 'observed' | 'mesh' }>;
 export class AgentConnection {
   #control: ServerChannel | undefined;
   #forwarding = false;
+  /** As far as it has said, and as far as it has been told. */
+  runsLeases = false;
+  shallRunLeases = false;
   /** Of each kind one is taken in after the other; of those that wait, the newest says it all. */
   readonly #taking = new Set<State['type']>();
   readonly #newest = new Map<State['type'], State>();
@@ -99,6 +102,10 @@ export class AgentConnection {
   #fail(error: unknown): void {
     this.log.warn({ nodeId: this.nodeId, err: error }, 'an agent connection is ended');
     this.end();
+  }
+
+  get isBusy(): boolean {
+    return this.runsLeases || this.shallRunLeases;
   }
 
   send(message: ControlMessage): void {

@@ -37,6 +37,8 @@ interface Options {
 /** Heartbeats of so many milliseconds are recorded together, at most so many. */
 const beatSpacingMs = 50;
 const mostBeats = 500;
+/** Where nothing runs there is no fence to be moved: of so many heartbeats one is answered. */
+const idleBeatsToAnswer = 2;
 /** After a restart all machines come at once. */
 const arrivalSpacingMs = 20;
 const mostArrivals = 100;
@@ -160,12 +162,13 @@ export class Inventory {
           this.#hearing.forget(nodeId);
           throw new Error('the node counts as offline: its agent must say hello again');
         }
-        this.#acknowledge(from, message.beat);
+        if (from.isBusy || message.beat % idleBeatsToAnswer === 0) this.#acknowledge(from, message.beat);
         return this.#noteFreeDisk(nodeId, message.diskFreeBytes);
       }
       case 'mesh':
         return this.options.mesh.reported(nodeId, message, address);
       case 'observed':
+        from.runsLeases = message.leases.length > 0;
         await this.options.leaseBook.observed(nodeId, message.revision, message.leases);
         return store.setObservedRevision(this.options.database, nodeId, message.revision);
       case 'telemetry':
@@ -248,6 +251,7 @@ export class Inventory {
     const { revision, leases } = await this.options.leaseBook.desired(nodeId);
     // Read after the revision, so that it is never older.
     const { networks, relay } = await this.options.mesh.desired(nodeId);
+    agent.shallRunLeases = leases.length > 0;
     agent.send({ type: 'desired', revision, leases, networks, relay });
   }
 

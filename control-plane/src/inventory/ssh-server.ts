@@ -6,6 +6,7 @@ import { type AddressInfo, createServer, type Server as NetServer, type Socket }
 import { type NodeId, nodeId as nodeIdSchema } from '@iocloud/contracts';
 import ssh2, { type AuthContext, type ClientInfo, type Connection, type PublicKeyAuthContext } from 'ssh2';
 import { type Logger, provesKey } from '../platform/index.js';
+import { LoginQueue } from './login-queue.js';
 
 /** Where renters' connections go. `Renter`: what a proved key says of who comes. */
 export interface RenterDoor<Renter = unknown> {
@@ -36,6 +37,12 @@ const maxFailuresPerConnection = 6;
 /** As sshd's LoginGraceTime, but shorter: nobody types a password here. Milliseconds. */
 const loginTimeMs = 30_000;
 
+/** Of a login a processor has some 3 ms to do: few keep it busy, and a machine waits for few. */
+const loginsAtOnce = 32;
+const slowLoginMs = 2_000;
+const mostWaiting = 20_000;
+
+const endOf = ({ ip, port }: Pick<ClientInfo, 'ip' | 'port'>): string => `${ip} ${port}`;
 const isNode = (name: string): boolean => nodeIdSchema.safeParse(name).success;
 
 type Peer = { kind: 'agent' } | { kind: 'renter'; renter: unknown };
@@ -43,12 +50,30 @@ type Peer = { kind: 'agent' } | { kind: 'renter'; renter: unknown };
 export class SshServer {
   readonly #net: NetServer;
   readonly #connections = new Set<Connection>();
+  readonly #logins = new LoginQueue(loginsAtOnce, slowLoginMs, mostWaiting);
+  /** What ends a login's turn, by the far end of its connection. */
+  readonly #loginsUnderWay = new Map<string, () => void>();
 
   constructor(readonly options: Options) {
     const ssh = new ssh2.Server({ hostKeys: [options.hostKey], ident: 'iocloud' }, (connection, info) =>
       this.#accept(connection, info),
     );
-    this.#net = createServer({ noDelay: true, keepAlive: true }, socket => ssh.injectSocket(socket as Socket));
+    this.#net = createServer({ noDelay: true, keepAlive: true }, socket => {
+      // Whoever waits may go; ssh2 hears of it in its turn.
+      socket.on('error', error => options.log.debug({ error: error.message }, 'an SSH connection broke'));
+      const { remoteAddress: address = 'unknown', remotePort: port = 0 } = socket;
+      const admitted = this.#logins.enter(address, over => {
+        if (socket.destroyed) return over();
+        const end = endOf({ ip: address, port });
+        this.#loginsUnderWay.set(end, over);
+        socket.once('close', () => {
+          this.#loginsUnderWay.delete(end);
+          over();
+        });
+        return ssh.injectSocket(socket as Socket);
+      });
+      if (!admitted) socket.destroy();
+    });
   }
 
   #accept(connection: Connection, info: ClientInfo): void {
@@ -88,6 +113,7 @@ export class SshServer {
     });
     connection.on('ready', () => {
       clearTimeout(late);
+      this.#loginsUnderWay.get(endOf(info))?.();
       if (peer?.kind === 'agent') this.options.onAgent(name as NodeId, connection, address);
       else if (peer?.kind === 'renter') {
         const { address: here, port } = this.#net.address() as AddressInfo;
