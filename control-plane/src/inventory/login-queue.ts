@@ -1,12 +1,19 @@
+interface Waiting {
+  sinceMs: number;
+  begin(over: () => void): void;
+  sendAway(): void;
+}
+
 /**
  * How many logins are under way at a time. After a restart all machines come at once: were all of them served side by side,
  * each would take as long as all together, more than they wait, and the work on those that give up would be lost.
  *
- * Those that wait have their turn by address, so that one that opens very many connections delays itself alone. Pure but
- * for its timer.
+ * Those that wait have their turn by address, so that one that opens very many connections delays itself alone. Who has
+ * waited for long will give up in the middle: it is sent away, and comes again with all its time before it. Pure but for
+ * its timer and its clock.
  */
 export class LoginQueue {
-  readonly #waiting = new Map<string, (() => void)[]>();
+  readonly #waiting = new Map<string, Waiting[]>();
   #count = 0;
   #underWay = 0;
 
@@ -16,6 +23,9 @@ export class LoginQueue {
     /** One that is slower than this counts no longer, and goes on. Milliseconds. */
     readonly slowMs: number,
     readonly mostWaiting: number,
+    /** Who has waited for longer is sent away. Milliseconds. */
+    readonly longestWaitMs: number,
+    readonly nowMs: () => number,
   ) {}
 
   get waiting(): number {
@@ -23,18 +33,20 @@ export class LoginQueue {
   }
 
   /**
-   * Calls `begin` in its turn; it is given what has to be called when the login is over, however it ended. False where
-   * too many wait already: then it is never called.
+   * Calls `begin` in its turn; it is given what has to be called when the login is over, however it ended. Or calls
+   * `sendAway`, at once where too many wait already.
    */
-  enter(address: string, begin: (over: () => void) => void): boolean {
-    if (this.#count >= this.mostWaiting) return false;
+  enter(address: string, begin: (over: () => void) => void, sendAway: () => void): void {
+    if (this.#count >= this.mostWaiting) {
+      sendAway();
+      return;
+    }
+    const entry = { sinceMs: this.nowMs(), begin, sendAway };
     const waiting = this.#waiting.get(address);
-    const turn = () => this.#begin(begin);
-    if (waiting) waiting.push(turn);
-    else this.#waiting.set(address, [turn]);
+    if (waiting) waiting.push(entry);
+    else this.#waiting.set(address, [entry]);
     this.#count += 1;
     this.#next();
-    return true;
   }
 
   #begin(begin: (over: () => void) => void): void {
@@ -55,13 +67,15 @@ export class LoginQueue {
     while (this.#underWay < this.most) {
       const [first] = this.#waiting;
       if (!first) return;
-      const [address, turns] = first;
-      const turn = turns.shift();
+      const [address, entries] = first;
+      const entry = entries.shift();
       this.#waiting.delete(address);
       // To the end of the row of addresses.
-      if (turns.length > 0) this.#waiting.set(address, turns);
+      if (entries.length > 0) this.#waiting.set(address, entries);
       this.#count -= 1;
-      turn?.();
+      if (!entry) continue;
+      if (this.nowMs() - entry.sinceMs > this.longestWaitMs) entry.sendAway();
+      else this.#begin(entry.begin);
     }
   }
 }

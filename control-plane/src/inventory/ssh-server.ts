@@ -41,6 +41,8 @@ const loginTimeMs = 30_000;
 const loginsAtOnce = 32;
 const slowLoginMs = 2_000;
 const mostWaiting = 20_000;
+/** Half of what an agent gives a connection. */
+const longestWaitMs = 5_000;
 
 const endOf = ({ ip, port }: Pick<ClientInfo, 'ip' | 'port'>): string => `${ip} ${port}`;
 const isNode = (name: string): boolean => nodeIdSchema.safeParse(name).success;
@@ -50,7 +52,7 @@ type Peer = { kind: 'agent' } | { kind: 'renter'; renter: unknown };
 export class SshServer {
   readonly #net: NetServer;
   readonly #connections = new Set<Connection>();
-  readonly #logins = new LoginQueue(loginsAtOnce, slowLoginMs, mostWaiting);
+  readonly #logins = new LoginQueue(loginsAtOnce, slowLoginMs, mostWaiting, longestWaitMs, () => performance.now());
   /** What ends a login's turn, by the far end of its connection. */
   readonly #loginsUnderWay = new Map<string, () => void>();
 
@@ -62,7 +64,7 @@ export class SshServer {
       // Whoever waits may go; ssh2 hears of it in its turn.
       socket.on('error', error => options.log.debug({ error: error.message }, 'an SSH connection broke'));
       const { remoteAddress: address = 'unknown', remotePort: port = 0 } = socket;
-      const admitted = this.#logins.enter(address, over => {
+      const login = (over: () => void) => {
         if (socket.destroyed) return over();
         const end = endOf({ ip: address, port });
         this.#loginsUnderWay.set(end, over);
@@ -71,8 +73,8 @@ export class SshServer {
           over();
         });
         return ssh.injectSocket(socket as Socket);
-      });
-      if (!admitted) socket.destroy();
+      };
+      this.#logins.enter(address, login, () => void socket.destroy());
     });
   }
 

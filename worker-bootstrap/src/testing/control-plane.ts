@@ -24,6 +24,8 @@ export class TestControlPlane {
   connections = 0;
   /** Whether it says of what it hears of the machine that it is on record. */
   recordsTelemetry = true;
+  /** Whether it answers heartbeats, with a fence that is too far off to matter. */
+  answersHeartbeats = true;
   port = 0;
   #desired: LeaseSpec[] | undefined;
   #revision = 0;
@@ -69,6 +71,9 @@ export class TestControlPlane {
     for await (const line of lines(control, maxLineBytes)) {
       const message = agentMessage.parse(JSON.parse(line));
       this.heard.push(message);
+      if (message.type === 'heartbeat' && this.answersHeartbeats) {
+        this.say(`${JSON.stringify({ type: 'heard', beat: message.beat, fenceAfterMs: 3_600_000 })}\n`);
+      }
       const last = message.type === 'telemetry' && this.recordsTelemetry ? message.samples.at(-1) : undefined;
       if (last) this.say(`${JSON.stringify({ type: 'recorded', sequence: last.sequence })}\n`);
     }
