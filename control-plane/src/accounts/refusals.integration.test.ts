@@ -138,7 +138,9 @@ test('who is refused again and again fills no database', async () => {
 test('what is older than it shall be kept is forgotten, and nothing else', async () => {
   refusals.note(call({ caller: callerOf(stranger) }));
   await refusals.flush();
-  await trial.database.query("UPDATE refused_calls SET minute = now() - interval '29 days' WHERE target = $1", [nodeId]);
+  await trial.database.query("UPDATE refused_calls SET minute = now() - interval '29 days' WHERE target = $1", [
+    nodeId,
+  ]);
   await trial.database.query(
     `INSERT INTO refused_calls (minute, operation, target, key_id, address, outcome, count)
      SELECT now() - interval '31 days', 'x', '', '', '192.0.2.' || n, 'unauthenticated', 1 FROM generate_series(1, 20001) n`,

@@ -561,9 +561,7 @@ describe('SSH keys over HTTP', () => {
     expect((await ssh(file, 'team', ['true']).ended).code).toBe(0);
     expect((await call(other, 'POST', '/v1/ssh-keys', await registration(other, file))).status).toBe(201);
     expect((await call(owner, 'GET', '/v1/ssh-keys')).body.items).toEqual([]);
-    const { rows } = await trial.database.query('SELECT tenant_id, message FROM events WHERE subject = $1', [
-      id,
-    ]);
+    const { rows } = await trial.database.query('SELECT tenant_id, message FROM events WHERE subject = $1', [id]);
     expect(rows).toContainEqual({ tenant_id: owner.tenantId, message: expect.stringContaining('without proof') });
     expect((await ssh(file, 'team', ['true']).ended).stderr).toContain('you have no cluster');
   });
