@@ -143,10 +143,14 @@ ifPossible(
 );
 
 ifPossible(
-  'killed and run again, it goes on: those that had joined are left alone, and nothing is made twice',
+  'interrupted, killed and run again, it goes on: those that had joined are left alone, and nothing is made twice',
   async () => {
     hosts.four?.allow(readFileSync(join(home, 'key.pub'), 'utf8'));
     const file = inventory(line('one'), line('four'));
+    const interrupted = start(file);
+    await until('it to be at work', 30_000, () => interrupted.stderr().includes('connecting'));
+    interrupted.child.kill('SIGINT');
+    expect(await interrupted.ended).toBe(130);
     const killed = start(file);
     await until('a machine to be approved', 60_000, () => {
       if (killed.child.exitCode !== null) throw new Error(killed.stderr());
