@@ -9,6 +9,9 @@ export const sshKey = z
     name: z.string(),
     type: z.string().describe('as SSH names it: ssh-ed25519, ecdsa-sha2-nistp256, ssh-rsa, …'),
     fingerprint: z.string().describe('SHA256:…, as `ssh-keygen -l` shows it'),
+    proved: z
+      .boolean()
+      .describe('false: registered before a key had to sign; yields to whoever registers it with proof'),
     createdAt: z.iso.datetime(),
     lastUsedAt: z.iso.datetime().nullable(),
   })

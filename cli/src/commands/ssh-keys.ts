@@ -20,11 +20,12 @@ const usualFiles = ['id_ed25519.pub', 'id_ecdsa.pub', 'id_rsa.pub'];
 export function sshKeyTable(keys: readonly SshKey[], nowMs: number): string {
   if (keys.length === 0) return 'no SSH keys. Register yours: iocloud ssh-key add ~/.ssh/id_ed25519.pub';
   return table(
-    ['name', 'type', 'fingerprint', 'user', 'age', 'last used', 'id'],
+    ['name', 'type', 'fingerprint', 'proved', 'user', 'age', 'last used', 'id'],
     keys.map(key => [
       key.name,
       key.type,
       key.fingerprint,
+      key.proved ? 'yes' : 'no: add it again',
       key.userId,
       age(key.createdAt, nowMs),
       key.lastUsedAt ? `${age(key.lastUsedAt, nowMs)} ago` : 'never',

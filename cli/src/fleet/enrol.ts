@@ -3,11 +3,14 @@ import type { JoinReport, NodeId } from '@iocloud/contracts';
 import type { Client } from '../client.js';
 import { CliError } from '../commands/exit.js';
 import { changedTerms } from '../commands/node-terms.js';
+import { duration } from '../output.js';
 import type { Target } from './inventory.js';
 import { runRemote } from './remote.js';
 import { joinCommand, reasonOf, type SshSettings, sshWords } from './ssh-line.js';
 
 const onlineMs = 60_000;
+/** Of long work a word comes so often. */
+const sayAgainMs = 30_000;
 /** A code is good for a quarter of an hour; whoever shows one after the other has nothing to be approved. */
 const mostCodes = 2;
 
@@ -38,7 +41,7 @@ export async function enrolMachine(
     means.environment,
     AbortSignal.any([signal, giveUp.signal]),
   );
-  const heard = new Hearing(target, means.client, say);
+  const heard = new Hearing(target, means, say);
   try {
     for await (const report of remote.reports) await heard.take(report);
   } catch (error) {
@@ -60,17 +63,33 @@ class Hearing {
   failure: string | null = null;
   #codes = 0;
   #termsSet = false;
+  /** What was said last, and when. */
+  #last: { words: string; sinceMs: number; saidMs: number };
 
   constructor(
     readonly target: Target,
-    readonly client: Client,
-    readonly say: (words: string) => void,
-  ) {}
+    readonly means: Pick<Means, 'client' | 'now'>,
+    readonly tell: (words: string) => void,
+  ) {
+    this.#last = { words: '', sinceMs: means.now(), saidMs: means.now() };
+  }
+
+  say(words: string): void {
+    this.#last = { words, sinceMs: this.means.now(), saidMs: this.means.now() };
+    this.tell(words);
+  }
+
+  #sayAgain(): void {
+    const nowMs = this.means.now();
+    if (nowMs - this.#last.saidMs < sayAgainMs) return;
+    this.#last.saidMs = nowMs;
+    this.tell(`${this.#last.words} (for ${duration(nowMs - this.#last.sinceMs)} now)`);
+  }
 
   async take(report: JoinReport): Promise<void> {
     switch (report.event) {
       case 'alive':
-        return;
+        return this.#sayAgain();
       case 'code':
         return this.#approve(report.userCode, report.fingerprint);
       case 'approved':
@@ -95,18 +114,19 @@ class Hearing {
     this.#codes += 1;
     if (this.#codes > mostCodes) throw new CliError('callFailed', 'it shows one code after the other');
     const params = { userCode };
-    const seen = await this.client.call('getEnrolment', { params });
+    const { client } = this.means;
+    const seen = await client.call('getEnrolment', { params });
     if (seen.fingerprint !== fingerprint) {
       throw new CliError('callFailed', 'the code that it shows is that of another machine’s key');
     }
     const { name, shared } = this.target;
-    await this.client.call('approveEnrolment', { params, body: { name, shared } });
+    await client.call('approveEnrolment', { params, body: { name, shared } });
   }
 
   async #setTerms(nodeId: NodeId): Promise<void> {
     if (this.#termsSet || Object.keys(this.target.terms).length === 0) return;
     const params = { nodeId };
-    await this.client.call('changeNodeTerms', { params, body: changedTerms(this.target.terms) });
+    await this.means.client.call('changeNodeTerms', { params, body: changedTerms(this.target.terms) });
     this.#termsSet = true;
   }
 }

@@ -83,7 +83,12 @@ export function reasonOf(target: Target, code: number | null, stderr: string, kn
   }
   const own = lines.findLast(line => line.startsWith('iocloud: '))?.slice('iocloud: '.length);
   const curl = lines.findLast(line => line.startsWith('curl: '));
-  if (own !== undefined) return curl ? `${own} (${curl})` : own;
+  if (own !== undefined) {
+    const address = own.includes('can this machine reach it?')
+      ? ' Another address for it: --control-plane-address'
+      : '';
+    return `${own}${curl ? ` (${curl})` : ''}${address}`;
+  }
   const last = lines.at(-1);
   if (last !== undefined) return last.slice(0, 500);
   return code === 0 ? 'it ended without a word' : `ssh ended with ${code ?? 'a signal'}`;

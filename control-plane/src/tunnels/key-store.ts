@@ -21,6 +21,7 @@ export const toSshKey = (row: KeyRow): SshKey => ({
   name: row.name,
   type: row.public_key.split(' ')[0] ?? '',
   fingerprint: row.fingerprint,
+  proved: row.proved,
   createdAt: row.created_at.toISOString(),
   lastUsedAt: row.last_used_at?.toISOString() ?? null,
 });
