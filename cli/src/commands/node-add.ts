@@ -50,7 +50,7 @@ export function addCommand(group: Command, terminal: Terminal): void {
     .option('--shared', 'offer all of them to other tenants too')
     .option('--control-plane-address <url>', 'how the machines reach the control plane, where that is another address')
     .option('--timeout <time>', 'for each machine', argument(parseSeconds), 1_800)
-    .option('--again', 'those, too, that have joined: starts their agents anew')
+    .option('--again', 'those that have joined, too: sees to it that their agents run')
     .addHelpText('after', inventoryHelp)
     .addHelpText(
       'after',
