@@ -14,6 +14,18 @@ const banner = [
   "const __dirname = ioFileURLToPath(new URL('.', import.meta.url));",
 ].join('\n');
 
+/** What makes of the archive a package that `npx` takes by its address; nothing else reads it. */
+const npmPackage = version => ({
+  name: 'iocloud-agent',
+  version,
+  description: 'Lets a machine join an iocloud control plane',
+  license: 'Apache-2.0',
+  type: 'module',
+  bin: { 'iocloud-agent': 'agent/program/join.mjs' },
+  engines: { node: '>=20.10' },
+  os: ['linux', 'darwin'],
+});
+
 /** Returns false where the archive that is there is of these sources already. `root`: of the checkout, built. */
 export async function packAgent(root) {
   const { build } = await import('esbuild');
@@ -43,6 +55,7 @@ export async function packAgent(root) {
     await cp(join(root, 'python', 'ray.lock'), join(tree, 'ray.lock'));
     const { version } = JSON.parse(await readFile(join(root, 'worker-bootstrap', 'package.json'), 'utf8'));
     await writeFile(join(tree, 'VERSION'), `${version}\n`);
+    await writeFile(join(tree, 'package.json'), `${JSON.stringify(npmPackage(version), null, 2)}\n`);
     const file = `iocloud-agent-${version}.tgz`;
     await tar.create({ gzip: true, portable: true, noMtime: true, cwd: work, file: join(work, file) }, [
       'iocloud-agent',

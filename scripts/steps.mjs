@@ -13,7 +13,7 @@ export async function step(title, work) {
   process.stderr.write(`${note ? `${note}, ` : ''}${((Date.now() - started) / 1000).toFixed(1)} s\n`);
 }
 
-/** Runs a program quietly; its output is shown only when it fails. */
+/** Runs a program quietly; its output is shown only when it fails. It ends with us, so that the next set-up meets none at work. */
 export function run(command, args, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -26,8 +26,11 @@ export function run(command, args, options = {}) {
     child.stderr.on('data', chunk => {
       output += chunk;
     });
+    const endWithUs = () => child.kill('SIGKILL');
+    process.once('exit', endWithUs);
     child.on('error', reject);
     child.on('close', code => {
+      process.off('exit', endWithUs);
       if (code === 0) resolve(stdout);
       else
         reject(new SetupError(`${command} ${args.slice(0, 3).join(' ')} … failed (${code}):\n${output.slice(-3000)}`));

@@ -16,7 +16,7 @@ import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
 import { nodeTelemetry } from './telemetry.js';
-import { createSshKey, sshAccess, sshKey, sshSession } from './tunnels.js';
+import { createSshKey, sshAccess, sshKey, sshKeyChallenge, sshSession } from './tunnels.js';
 import { decideAppeal, fileAppeal, verification } from './verifications.js';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete' | 'all';
@@ -385,11 +385,20 @@ export const api = {
     status: 200,
     response: sshAccess,
   },
+  challengeSshKey: {
+    method: 'post',
+    path: '/v1/ssh-key-challenges',
+    access: 'clusters:connect',
+    summary: 'What the own SSH key has to sign before it can be registered',
+    tag: 'tunnels',
+    status: 200,
+    response: sshKeyChallenge,
+  },
   createSshKey: {
     method: 'post',
     path: '/v1/ssh-keys',
     access: 'clusters:connect',
-    summary: 'Register the own SSH key: it opens shells and ports in the tenant’s clusters',
+    summary: 'Register the own SSH key, which proves that it is: it opens shells and ports in the tenant’s clusters',
     tag: 'tunnels',
     body: createSshKey,
     status: 201,

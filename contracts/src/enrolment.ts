@@ -82,6 +82,21 @@ export const enrolmentProgress = z
   .meta({ id: 'EnrolmentProgress' });
 export type EnrolmentProgress = z.infer<typeof enrolmentProgress>;
 
+/** A line that the program on the machine prints with --json: how far it is, to whoever has started it there. */
+export const joinReport = z.discriminatedUnion('event', [
+  z.object({ event: z.literal('alive') }),
+  z.object({ event: z.literal('code'), userCode, fingerprint: z.string().max(128) }),
+  z.object({ event: z.literal('approved'), nodeId, name: z.string().max(63) }),
+  z.object({ event: z.literal('step') }).extend(enrolmentProgress.shape),
+  z.object({
+    event: z.literal('joined'),
+    nodeId,
+    words: z.string().max(2_000).describe('what keeps the agent running'),
+  }),
+  z.object({ event: z.literal('failed'), message: z.string().max(8_000) }),
+]);
+export type JoinReport = z.infer<typeof joinReport>;
+
 /** What its owner sees of a machine that waits, or has been approved and sets itself up. */
 export const enrolment = z
   .object({

@@ -9,6 +9,9 @@ export const sshKey = z
     name: z.string(),
     type: z.string().describe('as SSH names it: ssh-ed25519, ecdsa-sha2-nistp256, ssh-rsa, …'),
     fingerprint: z.string().describe('SHA256:…, as `ssh-keygen -l` shows it'),
+    proved: z
+      .boolean()
+      .describe('false: registered before a key had to sign; yields to whoever registers it with proof'),
     createdAt: z.iso.datetime(),
     lastUsedAt: z.iso.datetime().nullable(),
   })
@@ -23,8 +26,33 @@ export const createSshKey = z
       .min(1)
       .max(16_384)
       .describe('one line of OpenSSH format, as in ~/.ssh/id_ed25519.pub: ed25519, ECDSA, or RSA of 2048 bits or more'),
+    proof: z
+      .strictObject(
+        {
+          challenge: z.string().min(1).max(2_048).describe('as POST /v1/ssh-key-challenges gave it'),
+          signature: z
+            .string()
+            .min(1)
+            .max(16_384)
+            .describe('of the challenge by the key, as `ssh-keygen -Y sign -n iocloud -f KEY` prints it'),
+        },
+        {
+          error:
+            'the key has to prove that it is yours: sign a challenge of POST /v1/ssh-key-challenges with it (`iocloud ssh-key add` does)',
+        },
+      )
+      .describe('that the caller holds the private key'),
   })
   .meta({ id: 'CreateSshKey' });
+
+export const sshKeyChallenge = z
+  .object({
+    challenge: z.string().describe('a text for the caller alone, to be signed by the key that they will register'),
+    namespace: z.literal('iocloud').describe('of the signature: `ssh-keygen -Y sign -n iocloud`'),
+    expiresInSeconds: z.int(),
+  })
+  .meta({ id: 'SshKeyChallenge' });
+export type SshKeyChallenge = z.infer<typeof sshKeyChallenge>;
 
 export const sshSessionKind = z
   .enum(['shell', 'exec', 'sftp', 'forward', 'socket'])

@@ -61,7 +61,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const signals = new Signals(config.redisUrl, randomBytes(8).toString('hex'), log);
   const now = () => new Date();
   const reputation = { record: recordEvidence };
-  const refusals = new Refusals(database, log, Date.now);
+  const refusals = new Refusals(database, log, Date.now, config.auditDays);
   const evidence = evidenceSweep({ database, log });
 
   const mesh = createMesh({
@@ -113,6 +113,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     openStream: (nodeId, request) => inventory.machines.openStream(nodeId, request),
     log,
     random: randomBytes,
+    signer,
     ssh: { hostKey: secrets.sshHostKey, port: () => sshPort },
   });
   const inventory = new Inventory({

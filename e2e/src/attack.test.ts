@@ -7,7 +7,7 @@ import { api, type Refusal, type Route } from '@iocloud/contracts';
 import { newSshKeyPair } from '@iocloud/contracts/wire';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import ssh2 from 'ssh2';
-import { handshake, processesNaming, Stack, until } from './harness/index.js';
+import { handshake, processesNaming, SshUser, Stack, until } from './harness/index.js';
 
 jest.setTimeout(180_000);
 
@@ -32,8 +32,7 @@ beforeAll(async () => {
   const asked = await stack.call('POST', '/v1/device-authorizations', { publicKey: newSshKeyPair().public, machine });
   userCode = asked.body.userCode;
   await stack.call('POST', `/v1/device-authorizations/${userCode}/approve`, { name: 'joined' });
-  const { public: publicKey } = newSshKeyPair();
-  sshKeyId = (await stack.call('POST', '/v1/ssh-keys', { publicKey })).body.id;
+  sshKeyId = (await SshUser.register(stack)).keyId;
   const { body: user } = await stack.call('POST', '/v1/users', { name: 'reader', role: 'viewer' });
   viewer = (
     await stack.call('POST', '/v1/api-keys', {

@@ -1,10 +1,11 @@
 /** A machine joins by the one line: real script, real archive, real agent, real Ray. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { joinReport } from '@iocloud/contracts';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
-import { processesNaming, Stack, until } from './harness/index.js';
+import { processesNaming, repository, Stack, until } from './harness/index.js';
 
 jest.setTimeout(180_000);
 
@@ -35,11 +36,17 @@ async function interrupt(line: ChildProcess): Promise<void> {
   await gone;
 }
 
+const optionsHere = () => ['--dir', directory, '--ray-environment', stack.env.IOCLOUD_VENV ?? ''];
+const quoted = (words: string[]) => words.map(word => `'${word}'`).join(' ');
+
 /** What a supplier types. */
-function install(...options: string[]): ChildProcess {
-  const words = ['--foreground', '--dir', directory, '--ray-environment', stack.env.IOCLOUD_VENV ?? '', ...options];
-  const line = `curl -fsSL ${stack.address}/install.sh | exec sh -s -- ${words.map(word => `'${word}'`).join(' ')}`;
-  joining = spawn('sh', ['-c', line], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+const install = (...options: string[]): ChildProcess =>
+  type(
+    `curl -fsSL ${stack.address}/install.sh | exec sh -s -- ${quoted(['--foreground', ...optionsHere(), ...options])}`,
+  );
+
+function type(line: string, env: NodeJS.ProcessEnv = process.env): ChildProcess {
+  joining = spawn('sh', ['-c', line], { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env });
   for (const stream of [joining.stdout, joining.stderr]) {
     stream?.on('data', (chunk: Buffer) => {
       said += chunk.toString();
@@ -94,6 +101,63 @@ test('it joins but once: the same line again starts its agent', async () => {
   });
   expect(said).not.toContain('iocloud node approve');
 });
+
+test('one that was cut off while it waited goes on with its code, and says each step to a program', async () => {
+  const line = `curl -fsSL ${stack.address}/install.sh | exec sh -s -- ${quoted(['--detach', '--json', ...optionsHere()])}`;
+  const first = type(line);
+  const [, code = ''] = await heard('a code', /"userCode":"([A-Z]{4}-[A-Z]{4})"/);
+  const gone = once(first, 'exit');
+  process.kill(-(first.pid ?? 0), 'SIGKILL');
+  await gone;
+  said = '';
+  const ended = once(type(line), 'close');
+  const [, again] = await heard('its code', /"userCode":"([A-Z]{4}-[A-Z]{4})"/);
+  expect(again).toBe(code);
+  await stack.iocloud('node', 'approve', code, '--name', 'resumed', '--yes');
+  expect((await ended)[0]).toBe(0);
+  const reports = said.split('\n').filter(text => text.startsWith('{'));
+  const events = reports.map(text => joinReport.parse(JSON.parse(text))).filter(({ event }) => event !== 'alive');
+  expect(events.map(({ event }) => event).filter((event, at, all) => event !== all[at - 1])).toEqual([
+    'code',
+    'approved',
+    'step',
+    'joined',
+  ]);
+  await endDetached();
+});
+
+test('npx joins a machine from the control plane’s own address, with an agent that does not need its cache', async () => {
+  const { file } = JSON.parse(readFileSync(join(repository, 'worker-bootstrap/release/manifest.json'), 'utf8'));
+  const words = ['--control-plane', stack.address, '--detach', ...optionsHere()];
+  const cache = join(directory, 'npm');
+  const ended = once(
+    // No registry is asked: the address is the whole package.
+    type(`exec npx --yes ${quoted([`${stack.address}/agent/${file}`, 'join', ...words])}`, {
+      ...process.env,
+      NODE_OPTIONS: '',
+      npm_config_cache: cache,
+      npm_config_update_notifier: 'false',
+      npm_config_registry: 'http://127.0.0.1:9',
+    }),
+    'close',
+  );
+  const [, code = ''] = await heard('a code', /iocloud node approve ([A-Z]{4}-[A-Z]{4})/);
+  await stack.iocloud('node', 'approve', code, '--name', 'by-npx', '--yes');
+  expect([(await ended)[0], said]).toEqual([0, expect.stringContaining('by-npx is connected')]);
+  rmSync(cache, { recursive: true });
+  const [agent] = processesNaming(directory).filter(({ command }) => command.includes('main.mjs'));
+  expect(agent?.command).toContain(join(directory, 'releases'));
+  const { body } = await stack.call('GET', '/v1/nodes');
+  expect(body.items).toContainEqual(expect.objectContaining({ name: 'by-npx', state: 'online' }));
+  await endDetached();
+});
+
+/** As its owner would, by the process that it named. */
+async function endDetached(): Promise<void> {
+  const { pid } = JSON.parse(readFileSync(join(directory, 'agent.pid'), 'utf8'));
+  process.kill(pid, 'SIGTERM');
+  await until('the agent has ended', 20_000, () => !processesNaming(directory).some(one => one.pid === pid));
+}
 
 test('a machine that its owner turns away, or that lacks something, is told so and gets nothing', async () => {
   const denied = install();

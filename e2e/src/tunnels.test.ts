@@ -1,6 +1,7 @@
 /** Renters in their leases: plain OpenSSH, ports, the browser's terminal, on real Ray; and all whom that must keep out. */
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
@@ -288,6 +289,59 @@ describe('the command line', () => {
     expect(listed).toEqual([expect.objectContaining({ kind: 'exec', endReason: 'exit code 0', bytesOut: 10 })]);
     expect((await run('ssh-sessions')).stdout).toContain('exit code 0');
     expect((await run('ssh-key', 'list')).stdout).toContain('SHA256:');
+  });
+
+  test('registers a key that signs: by its file, by an ssh-agent, or elsewhere; and none that does not', async () => {
+    const make = (name: string) => {
+      const file = join(user.directory, name);
+      execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', file]);
+      return file;
+    };
+    const added = async (...args: string[]) => {
+      const { code, stdout, stderr } = await stack.iocloud('ssh-key', 'add', ...args);
+      expect([code, stderr, stdout]).toEqual([0, '', expect.stringContaining('opens your clusters now')]);
+    };
+    await added(`${make('by-file')}.pub`);
+
+    const held = make('by-agent');
+    const socket = join(user.directory, 'agent');
+    const sshAgent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore' });
+    try {
+      await until('the ssh-agent', 10_000, () => existsSync(socket));
+      const env = { ...stack.env, SSH_AUTH_SOCK: socket };
+      execFileSync('ssh-add', ['-q', held], { env, stdio: 'pipe' });
+      rmSync(held);
+      const line = [process.execPath, join(repository, 'cli/bin/iocloud.js'), 'ssh-key', 'add', '-'];
+      const script = '"$@" < "$KEY"';
+      const { code, stderr } = await stack.run('sh', ['-c', script, 'sh', ...line], {
+        env: { SSH_AUTH_SOCK: socket, KEY: `${held}.pub` },
+      });
+      expect([code, stderr]).toEqual([0, '']);
+    } finally {
+      const gone = once(sshAgent, 'exit');
+      sshAgent.kill();
+      await gone;
+    }
+
+    const far = make('elsewhere');
+    const challenge = join(user.directory, 'challenge');
+    writeFileSync(challenge, (await stack.iocloud('ssh-key', 'challenge')).stdout);
+    execFileSync('ssh-keygen', ['-q', '-Y', 'sign', '-n', 'iocloud', '-f', far, challenge], { stdio: 'pipe' });
+    await added(`${far}.pub`, '--challenge', challenge, '--signature', `${challenge}.sig`);
+
+    const theirs = make('theirs');
+    rmSync(theirs);
+    const refused = await stack.iocloud('ssh-key', 'add', `${theirs}.pub`);
+    expect([refused.code, refused.stderr]).toEqual([
+      2,
+      expect.stringMatching(/^iocloud: the key could not sign[^\n]*\n$/),
+    ]);
+    const { body } = await stack.call('GET', '/v1/ssh-keys');
+    const names = body.items
+      .filter(({ proved }: { proved: boolean }) => proved)
+      .map(({ name }: { name: string }) => name);
+    expect(names).toEqual(expect.arrayContaining(['by-file', 'by-agent', 'elsewhere']));
+    expect(names).not.toContain('theirs');
   });
 });
 

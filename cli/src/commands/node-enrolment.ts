@@ -3,6 +3,7 @@ import type { Enrolment } from '@iocloud/contracts';
 import type { Command } from 'commander';
 import { bytes, facts } from '../output.js';
 import { CliError } from './exit.js';
+import { addCommand } from './node-add.js';
 import { type CommonOptions, run, withCommonOptions } from './run.js';
 import type { Terminal } from './terminal.js';
 
@@ -19,26 +20,11 @@ export function enrolmentDetails({ machine, fingerprint, address, userCode, prog
   ]);
 }
 
-export const joinWords = (address: string) =>
-  [
-    'Run this on the machine that shall join, as root for a service that starts by itself:',
-    '',
-    `  curl -fsSL ${address}/install.sh | sh`,
-    '',
-    'It shows a code. Approve it here: iocloud node approve WDJB-MJHT',
-  ].join('\n');
-
 /** As typed or pasted, small letters and spaces too. */
 const normalised = (text: string) => text.toUpperCase().replace(/[^A-Z]/g, '');
 
 export function enrolmentCommands(group: Command, terminal: Terminal): void {
-  withCommonOptions(group.command('add').description('how a machine joins: the line to run there')).action(
-    (options: CommonOptions) =>
-      run(terminal, options, async ({ client, show }) => {
-        const command = `curl -fsSL ${client.address}/install.sh | sh`;
-        show({ command }, () => joinWords(client.address));
-      }),
-  );
+  addCommand(group, terminal);
   withCommonOptions(group.command('approve <code>').description('let the machine join that shows this code'))
     .option('--name <name>', 'of the machine; its host name where left out')
     .option('--shared', 'offer it to other tenants too')

@@ -11,6 +11,7 @@ import type { Environment } from './credentials.js';
 import { CliError } from './exit.js';
 import { parseCount } from './quantities.js';
 import { argument, type CommonOptions, run, withCommonOptions } from './run.js';
+import { sign } from './ssh-key-proof.js';
 import type { Terminal } from './terminal.js';
 
 /** As ssh itself prefers them. */
@@ -19,11 +20,12 @@ const usualFiles = ['id_ed25519.pub', 'id_ecdsa.pub', 'id_rsa.pub'];
 export function sshKeyTable(keys: readonly SshKey[], nowMs: number): string {
   if (keys.length === 0) return 'no SSH keys. Register yours: iocloud ssh-key add ~/.ssh/id_ed25519.pub';
   return table(
-    ['name', 'type', 'fingerprint', 'user', 'age', 'last used', 'id'],
+    ['name', 'type', 'fingerprint', 'proved', 'user', 'age', 'last used', 'id'],
     keys.map(key => [
       key.name,
       key.type,
       key.fingerprint,
+      key.proved ? 'yes' : 'no: add it again',
       key.userId,
       age(key.createdAt, nowMs),
       key.lastUsedAt ? `${age(key.lastUsedAt, nowMs)} ago` : 'never',
@@ -55,16 +57,28 @@ export function sshKeyCommands(program: Command, terminal: Terminal): void {
   const group = program.command('ssh-key').description('SSH keys that open shells and ports in your clusters');
   const leaf = (name: string, description: string) => withCommonOptions(group.command(name).description(description));
 
-  leaf('add [file]', 'register your public key; - reads it from standard input')
+  leaf('add [file]', 'register your public key, which signs to prove that it is yours; - reads it from standard input')
     .option('--name <name>', 'what it is called; the key’s own comment when absent')
-    .action((file: string | undefined, options: CommonOptions & { name?: string }) =>
+    .option('--challenge <file>', 'of a proof that was made elsewhere: what `iocloud ssh-key challenge` printed')
+    .option('--signature <file>', 'and its signature')
+    .addHelpText('after', proofHelp)
+    .action((file: string | undefined, options: CommonOptions & AddOptions) =>
       run(terminal, options, async ({ client, show }) => {
-        const publicKey = await readKey(file, terminal);
+        const { publicKey, from } = await readKey(file, terminal);
         const { name } = options;
-        const key = await client.call('createSshKey', { body: { publicKey, ...(name === undefined ? {} : { name }) } });
+        const proof = await proofOf(client, terminal, options, publicKey, from);
+        const body = { publicKey, proof, ...(name === undefined ? {} : { name }) };
+        const key = await client.call('createSshKey', { body });
         show(key, () => `${key.name} (${key.fingerprint}) opens your clusters now: iocloud ssh <cluster>`);
       }),
     );
+  leaf('challenge', 'a text for a key on another machine to sign, good for ten minutes').action(
+    (options: CommonOptions) =>
+      run(terminal, options, async ({ client, show }) => {
+        const challenge = await client.call('challengeSshKey');
+        show(challenge, () => challenge.challenge);
+      }),
+  );
   leaf('list', 'SSH keys of the tenant’s users').action((options: CommonOptions) =>
     run(terminal, options, async ({ client, show }) => {
       const keys = await collect(client.list('listSshKeys'));
@@ -99,13 +113,50 @@ export function sshKeyCommands(program: Command, terminal: Terminal): void {
     );
 }
 
-async function readKey(file: string | undefined, terminal: Terminal): Promise<string> {
-  if (file === '-') return (await terminal.readInput()).trim();
-  if (file !== undefined) return (await readFile(file, 'utf8').catch(error => unreadable(file, error))).trim();
+interface AddOptions {
+  name?: string;
+  challenge?: string;
+  signature?: string;
+}
+
+const proofHelp = `
+The key's private half must lie beside the file, or be in your ssh-agent. Where it is on another machine:
+  iocloud ssh-key challenge > challenge                                          here
+  ssh-keygen -Y sign -n iocloud -f ~/.ssh/id_ed25519 challenge                   there: makes challenge.sig
+  iocloud ssh-key add id_ed25519.pub --challenge challenge --signature challenge.sig`;
+
+async function proofOf(
+  client: Client,
+  terminal: Terminal,
+  options: AddOptions,
+  publicKey: string,
+  from: string | null,
+): Promise<{ challenge: string; signature: string }> {
+  if ((options.challenge === undefined) !== (options.signature === undefined)) {
+    throw new CliError('usage', '--challenge and --signature belong together');
+  }
+  if (options.challenge !== undefined && options.signature !== undefined) {
+    return { challenge: await textOf(options.challenge), signature: await textOf(options.signature) };
+  }
+  const challenge = await client.call('challengeSshKey');
+  const signature = await sign(challenge, publicKey, from, terminal.environment);
+  return { challenge: challenge.challenge, signature };
+}
+
+const textOf = async (file: string): Promise<string> =>
+  (await readFile(file, 'utf8').catch(error => unreadable(file, error))).trim();
+
+async function readKey(
+  file: string | undefined,
+  terminal: Terminal,
+): Promise<{ publicKey: string; from: string | null }> {
+  if (file === '-') return { publicKey: (await terminal.readInput()).trim(), from: null };
+  if (file !== undefined) return { publicKey: await textOf(file), from: file };
   const directory = sshDirectory(terminal.environment);
   for (const name of usualFiles) {
-    const text = await readFile(path.join(directory, name), 'utf8').catch(() => null);
-    if (text !== null) return text.trim();
+    const usual = path.join(directory, name);
+    const text = await readFile(usual, 'utf8').catch(() => null);
+    if (text !== null) return { publicKey: text.trim(), from: usual };
   }
   throw new CliError(
     'usage',

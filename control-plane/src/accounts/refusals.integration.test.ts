@@ -34,7 +34,7 @@ beforeEach(async () => {
   stranger = await newTenantKey(trial.database);
   nodeId = (await trial.machine(owner.tenantId)).nodeId;
   nowMs += 60_000;
-  refusals = new Refusals(trial.database, trial.ground.log, () => nowMs);
+  refusals = new Refusals(trial.database, trial.ground.log, () => nowMs, 30);
 });
 
 const callerOf = ({ tenantId, userId, keyId }: TestKey): Caller => ({
@@ -133,6 +133,27 @@ test('who is refused again and again fills no database', async () => {
   }
   await refusals.flush();
   expect((await rowsIn()) - before).toBeLessThan(1_100);
+});
+
+test('what is older than it shall be kept is forgotten, and nothing else', async () => {
+  refusals.note(call({ caller: callerOf(stranger) }));
+  await refusals.flush();
+  await trial.database.query("UPDATE refused_calls SET minute = now() - interval '29 days' WHERE target = $1", [
+    nodeId,
+  ]);
+  await trial.database.query(
+    `INSERT INTO refused_calls (minute, operation, target, key_id, address, outcome, count)
+     SELECT now() - interval '31 days', 'x', '', '', '192.0.2.' || n, 'unauthenticated', 1 FROM generate_series(1, 20001) n`,
+  );
+  refusals.start();
+  const old = async () =>
+    (await trial.database.query("SELECT 1 FROM refused_calls WHERE minute < now() - interval '30 days' LIMIT 1")).rows;
+  for (const deadline = Date.now() + 20_000; (await old()).length > 0 && Date.now() < deadline; ) {
+    await new Promise(wake => setTimeout(wake, 50));
+  }
+  await refusals.stop();
+  expect(await old()).toEqual([]);
+  expect(await shownTo(owner)).toHaveLength(1);
 });
 
 const rowsIn = async () =>

@@ -23,7 +23,6 @@ const flushIntervalMs = 1_000;
  * said in the log, so that nobody can fill the database by being refused.
  */
 const mostKinds = 1_000;
-const keptDays = 90;
 const deletedAtOnce = 10_000;
 const hourMs = 3_600_000;
 
@@ -51,9 +50,10 @@ export class Refusals {
     readonly database: Database,
     readonly log: Logger,
     readonly nowMs: () => number,
+    readonly keptDays: number,
   ) {
     const failed = (error: unknown) => log.warn({ err: error }, 'refused calls could not be recorded; again soon');
-    this.#writing = new Recurring(flushIntervalMs, () => this.#turn(), failed);
+    this.#writing = new Recurring(flushIntervalMs, isStopped => this.#turn(isStopped), failed);
   }
 
   start(): void {
@@ -106,11 +106,11 @@ export class Refusals {
     this.#counts.set(name, { kind, count: count + 1 });
   }
 
-  async #turn(): Promise<void> {
+  async #turn(isStopped: () => boolean): Promise<void> {
     await this.flush();
     if (this.nowMs() < this.#forgetAtMs) return;
     this.#forgetAtMs = this.nowMs() + hourMs;
-    while ((await forgetOld(this.database)) === deletedAtOnce);
+    while (!isStopped() && (await forgetOld(this.database, this.keptDays)));
   }
 
   async flush(): Promise<void> {
@@ -209,13 +209,14 @@ function claimedKey(request: IncomingMessage): string {
   return parseApiKey(bearerToken(request) ?? '')?.id ?? '';
 }
 
-export async function forgetOld(db: Queryable): Promise<number> {
+/** Returns whether there may be more. */
+async function forgetOld(db: Queryable, keptDays: number): Promise<boolean> {
   const { rowCount } = await db.query(
     `DELETE FROM refused_calls WHERE id = ANY(ARRAY(
        SELECT id FROM refused_calls WHERE minute < now() - make_interval(days => $1) ORDER BY minute LIMIT $2))`,
     [keptDays, deletedAtOnce],
   );
-  return rowCount ?? 0;
+  return rowCount === deletedAtOnce;
 }
 
 export function refusalRoutes(http: Http, database: Database): void {

@@ -82,8 +82,11 @@ main() {
   if [ "$(id -u)" = 0 ]; then dir=/var/lib/iocloud-agent; else dir="$HOME/.iocloud-agent"; fi
   previous=
   for argument in "$@"; do
-    case "$argument" in --dir=*) dir=\${argument#--dir=} ;; esac
-    [ "$previous" = --dir ] && dir=$argument
+    case "$argument" in
+      --dir=*) dir=\${argument#--dir=} ;;
+      --control-plane=*) control_plane=\${argument#--control-plane=} ;;
+    esac
+    case "$previous" in --dir) dir=$argument ;; --control-plane) control_plane=$argument ;; esac
     previous=$argument
   done
   case "$dir" in /*) ;; *) dir="$PWD/$dir" ;; esac
@@ -95,7 +98,7 @@ main() {
   release="$dir/releases/$version-$(printf '%.12s' "$sha256")"
   if [ ! -d "$release" ]; then
     say "  fetching the agent $version"
-    curl -fsSL -o "$work/$file" "$control_plane/agent/$file" || fail "the agent could not be fetched from $control_plane"
+    curl -fsSL -o "$work/$file" "$control_plane/agent/$file" || fail "the agent could not be fetched from $control_plane: can this machine reach it?"
     [ "$(checksum "$work/$file")" = "$sha256" ] || fail 'the agent that was fetched is not the one that this script is for: fetch the script again'
     tar -xzf "$work/$file" -C "$work"
     mkdir -p "$dir/releases"

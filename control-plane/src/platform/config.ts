@@ -60,6 +60,13 @@ const schema = z.object({
     .max(168)
     .default(6)
     .describe('how long what machines measure of themselves is kept'),
+  IOCLOUD_AUDIT_DAYS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(36_500)
+    .default(400)
+    .describe('how long the record of SSH sessions and of refused calls is kept'),
   IOCLOUD_VERIFICATION: z
     .enum(['shared', 'off'])
     .default('shared')
@@ -99,6 +106,7 @@ export interface Config {
   maxJobsPerCluster: number;
   nodeLostSeconds: number;
   telemetryHours: number;
+  auditDays: number;
   verification: 'shared' | 'off';
   verificationSlack: number;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
@@ -155,6 +163,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     maxJobsPerCluster: value.IOCLOUD_MAX_JOBS_PER_CLUSTER,
     nodeLostSeconds: value.IOCLOUD_NODE_LOST_SECONDS,
     telemetryHours: value.IOCLOUD_TELEMETRY_HOURS,
+    auditDays: value.IOCLOUD_AUDIT_DAYS,
     verification: value.IOCLOUD_VERIFICATION,
     verificationSlack: value.IOCLOUD_VERIFICATION_SLACK,
     logLevel: value.IOCLOUD_LOG_LEVEL,

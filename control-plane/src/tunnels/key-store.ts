@@ -11,6 +11,8 @@ export interface KeyRow {
   fingerprint: string;
   created_at: Date;
   last_used_at: Date | null;
+  /** False: from before keys had to prove whose they are. */
+  proved: boolean;
 }
 
 export const toSshKey = (row: KeyRow): SshKey => ({
@@ -19,20 +21,24 @@ export const toSshKey = (row: KeyRow): SshKey => ({
   name: row.name,
   type: row.public_key.split(' ')[0] ?? '',
   fingerprint: row.fingerprint,
+  proved: row.proved,
   createdAt: row.created_at.toISOString(),
   lastUsedAt: row.last_used_at?.toISOString() ?? null,
 });
 
 const perUser = 100;
 
-/** Throws Failure 'already-exists' where the key is registered, and 'conflict' where the user has too many. */
+/**
+ * Of a key that has proved to be its owner's. It takes the place of a registration without proof, which `displaced` then is.
+ * Throws Failure 'already-exists' where the key is registered, and 'conflict' where the user has too many.
+ */
 export async function insertKey(
   tx: Transaction,
   owner: { tenantId: TenantId; userId: UserId },
   name: string,
   key: PublicKey,
   random: (n: number) => Uint8Array,
-): Promise<KeyRow> {
+): Promise<{ row: KeyRow; displaced: KeyRow | null }> {
   const { rows: held } = await tx.query<{ count: number }>(
     'SELECT count(*)::int AS count FROM ssh_keys WHERE tenant_id = $1 AND user_id = $2',
     [owner.tenantId, owner.userId],
@@ -40,12 +46,16 @@ export async function insertKey(
   if ((held[0]?.count ?? 0) >= perUser) {
     throw new Failure('conflict', `a user may have ${perUser} SSH keys; remove one first`);
   }
+  const { rows: unproven } = await tx.query<KeyRow>(
+    'DELETE FROM ssh_keys WHERE public_key = $1 AND NOT proved RETURNING *',
+    [key.line],
+  );
   const { rows } = await tx.query<KeyRow>(
-    `INSERT INTO ssh_keys (id, tenant_id, user_id, name, public_key, fingerprint) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (public_key) DO NOTHING RETURNING *`,
+    `INSERT INTO ssh_keys (id, tenant_id, user_id, name, public_key, fingerprint, proved)
+     VALUES ($1, $2, $3, $4, $5, $6, true) ON CONFLICT (public_key) DO NOTHING RETURNING *`,
     [newId('sshKey', random), owner.tenantId, owner.userId, name, key.line, key.fingerprint],
   );
-  if (rows[0]) return rows[0];
+  if (rows[0]) return { row: rows[0], displaced: unproven[0] ?? null };
   const { rows: others } = await tx.query<KeyRow>('SELECT * FROM ssh_keys WHERE public_key = $1', [key.line]);
   const mine = others[0]?.tenant_id === owner.tenantId && others[0]?.user_id === owner.userId;
   throw new Failure(

@@ -3,8 +3,17 @@ import { api, type SshAccess } from '@iocloud/contracts';
 import { fingerprintOf } from '@iocloud/contracts/wire';
 import { once } from '../accounts/index.js';
 import { recordEvent } from '../events/index.js';
-import { type Database, Failure, type Http, publicKeyLine, type Signals } from '../platform/index.js';
+import {
+  type Caller,
+  type Database,
+  Failure,
+  type Http,
+  publicKeyLine,
+  type Signals,
+  type Signer,
+} from '../platform/index.js';
 import { deleteKey, getKey, insertKey, listKeys, toSshKey } from './key-store.js';
+import { demandProof, proofNamespace } from './possession.js';
 import { readPublicKey } from './public-key.js';
 import { listSessions } from './session-store.js';
 
@@ -12,19 +21,52 @@ interface Wiring {
   database: Database;
   signals: Pick<Signals, 'send'>;
   random(n: number): Uint8Array;
+  signer: Signer;
   /** Known once the SSH server listens. */
   ssh: { hostKey: Buffer; port(): number };
 }
 
-export function keyRoutes(http: Http, { database, signals, random, ssh }: Wiring): void {
+const challengeSeconds = 600;
+const challengePurpose = 'ssh-key';
+
+export function keyRoutes(http: Http, { database, signals, random, signer, ssh }: Wiring): void {
   const host = hostKeyOf(ssh.hostKey);
   http.handle(api.sshAccess, async () => ({ ...host, port: ssh.port() }));
 
-  http.handle(api.createSshKey, async ({ caller, body, idempotency }) =>
-    database.transaction(tx =>
+  // Of one user: what somebody is made to sign for another is of no use to them.
+  http.handle(api.challengeSshKey, async ({ caller: { tenantId, userId } }) => ({
+    challenge: signer.sign(challengePurpose, { tenantId, userId }, challengeSeconds * 1_000),
+    namespace: proofNamespace,
+    expiresInSeconds: challengeSeconds,
+  }));
+
+  const isOf = ({ tenantId, userId }: Caller, challenge: string): boolean => {
+    const asked = signer.verify(challengePurpose, challenge);
+    return asked?.tenantId === tenantId && asked.userId === userId;
+  };
+
+  http.handle(api.createSshKey, async ({ caller, body, idempotency }) => {
+    const created = await database.transaction(tx =>
       once(tx, caller, idempotency, async () => {
         const key = readPublicKey(body.publicKey);
-        const row = await insertKey(tx, caller, body.name ?? (key.comment || key.type), key, random);
+        const { challenge, signature } = body.proof;
+        if (!isOf(caller, challenge)) {
+          throw new Failure(
+            'bad-request',
+            'proof.challenge: it is too old, or was not given to you: ask for a new one',
+          );
+        }
+        demandProof(key.line, challenge, signature);
+        const { row, displaced } = await insertKey(tx, caller, body.name ?? (key.comment || key.type), key, random);
+        if (displaced) {
+          await recordEvent(tx, {
+            tenantId: displaced.tenant_id,
+            subjectKind: 'account',
+            subject: displaced.id,
+            reason: 'SshKeyRemoved',
+            message: `the SSH key ${displaced.name} (${displaced.fingerprint}) of ${displaced.user_id} was registered without proof; who holds it has now registered it with proof, and what it had opened is ended`,
+          });
+        }
         await recordEvent(tx, {
           tenantId: caller.tenantId,
           subjectKind: 'account',
@@ -34,8 +76,11 @@ export function keyRoutes(http: Http, { database, signals, random, ssh }: Wiring
         });
         return toSshKey(row);
       }),
-    ),
-  );
+    );
+    // What one of before had opened ends at once, not at the next look.
+    signals.send('access');
+    return created;
+  });
 
   http.handle(api.listSshKeys, async ({ caller, query }) => {
     const items = (await listKeys(database, caller.tenantId, query.after ?? '', query.limit)).map(toSshKey);

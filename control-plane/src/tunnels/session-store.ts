@@ -137,6 +137,18 @@ export async function endStale(db: Queryable): Promise<void> {
   );
 }
 
+const deletedAtOnce = 10_000;
+
+/** Forgets, oldest first, at most so many of those that ended longer ago than they are kept. Returns whether there may be more. */
+export async function forgetOld(db: Queryable, keptDays: number, atOnce = deletedAtOnce): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `DELETE FROM ssh_sessions WHERE id = ANY(ARRAY(
+       SELECT id FROM ssh_sessions WHERE ended_at < now() - make_interval(days => $1) ORDER BY ended_at LIMIT $2))`,
+    [keptDays, atOnce],
+  );
+  return rowCount === atOnce;
+}
+
 export interface SessionFilter {
   cluster?: string | undefined;
   user?: string | undefined;

@@ -18,6 +18,7 @@ import { SshServer } from '../inventory/ssh-server.js';
 import { Http, Signer } from '../platform/index.js';
 import { newTenantKey, type TestKey } from '../test-ground.js';
 import { createTunnels, type Tunnels } from './index.js';
+import { forgetOld } from './session-store.js';
 
 jest.setTimeout(60_000);
 
@@ -31,6 +32,7 @@ let base: string;
 let port: number;
 let directory: string;
 const hostKey = newSshKeyPair();
+const signer = new Signer('a secret of this test');
 const children: ChildProcess[] = [];
 const listeners = new Map<string, Set<() => void>>();
 /** Streams that are open to the machine, by what they are for. */
@@ -97,7 +99,7 @@ beforeAll(async () => {
   trial = await Trial.start();
   const { database, ground } = trial;
   tunnels = createTunnels({
-    config: { publicUrl: undefined },
+    config: { publicUrl: undefined, auditDays: 400 },
     database,
     signals,
     entrances,
@@ -105,6 +107,7 @@ beforeAll(async () => {
     openStream,
     log: ground.log,
     random: randomBytes,
+    signer,
     ssh: { hostKey: Buffer.from(hostKey.private), port: () => port },
   });
   server = new SshServer({
@@ -119,7 +122,7 @@ beforeAll(async () => {
   });
   port = await server.listen();
   tunnels.start();
-  http = new Http(authenticator(database, new Signer('a secret of this test')), ground.log);
+  http = new Http(authenticator(database, signer), ground.log);
   accountRoutes(http, database, randomBytes);
   tunnels.routes(http);
   await new Promise<void>(listening => http.server.listen(0, '127.0.0.1', listening));
@@ -172,9 +175,27 @@ async function call(key: TestKey, method: string, path: string, body?: unknown) 
 async function register(key: TestKey, type = 'ed25519', name = 'key'): Promise<{ id: string; file: string }> {
   const file = join(directory, `${name}-${randomBytes(4).toString('hex')}`);
   execFileSync('ssh-keygen', ['-q', '-t', type, '-N', '', '-C', name, '-f', file]);
-  const { status, body } = await call(key, 'POST', '/v1/ssh-keys', { publicKey: readFileSync(`${file}.pub`, 'utf8') });
+  const { status, body } = await call(key, 'POST', '/v1/ssh-keys', await registration(key, file));
   expect(status).toBe(201);
   return { id: body.id, file };
+}
+
+/** What registers the key of this file for the user: its public half, and its signature of a challenge for them. */
+async function registration(key: TestKey, file: string) {
+  const { challenge } = (await call(key, 'POST', '/v1/ssh-key-challenges')).body;
+  return {
+    publicKey: readFileSync(`${file}.pub`, 'utf8'),
+    proof: { challenge, signature: signatureOf(file, challenge) },
+  };
+}
+
+const signatureOf = (file: string, text: string, namespace = 'iocloud') =>
+  execFileSync('ssh-keygen', ['-q', '-Y', 'sign', '-n', namespace, '-f', file], { input: text, encoding: 'utf8' });
+
+function keyFile(comment: string): string {
+  const file = join(directory, `${comment}-${randomBytes(4).toString('hex')}`);
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', comment, '-f', file]);
+  return file;
 }
 
 const sshOptions = (file: string) => [
@@ -493,18 +514,56 @@ describe('who is not let in', () => {
 
 describe('SSH keys over HTTP', () => {
   test('one key is one user’s: a second registration is refused, and says whose it is only to its owner', async () => {
-    const publicKey = newSshKeyPair('laptop').public;
-    const { body: key } = await call(owner, 'POST', '/v1/ssh-keys', { publicKey });
+    const file = keyFile('laptop');
+    const { body: key } = await call(owner, 'POST', '/v1/ssh-keys', await registration(owner, file));
     expect(key).toMatchObject({ name: 'laptop', type: 'ssh-ed25519', fingerprint: expect.stringMatching(/^SHA256:/) });
-    const again = await call(owner, 'POST', '/v1/ssh-keys', { publicKey: publicKey.replace('laptop', 'other') });
+    const again = await call(owner, 'POST', '/v1/ssh-keys', { ...(await registration(owner, file)), name: 'other' });
     expect([again.status, again.body.detail]).toEqual([409, expect.stringContaining('as laptop')]);
     const other = await newTenantKey(trial.database);
-    const theirs = await call(other, 'POST', '/v1/ssh-keys', { publicKey });
+    const theirs = await call(other, 'POST', '/v1/ssh-keys', await registration(other, file));
     expect([theirs.status, theirs.body.detail]).toEqual([409, expect.stringContaining('by another user')]);
     expect(theirs.body.detail).not.toMatch(/laptop|us_|tn_/);
     expect((await call(other, 'DELETE', `/v1/ssh-keys/${key.id}`)).status).toBe(404);
     expect((await call(owner, 'GET', '/v1/ssh-keys')).body.items).toEqual([key]);
     expect((await call(other, 'GET', '/v1/ssh-keys')).body.items).toEqual([]);
+  });
+
+  test('somebody else’s public key cannot be registered, by no proof of another', async () => {
+    const theirs = keyFile('theirs');
+    const mine = keyFile('mine');
+    const other = await newTenantKey(trial.database);
+    const { publicKey, proof } = await registration(owner, theirs);
+    const { challenge } = (await call(other, 'POST', '/v1/ssh-key-challenges')).body;
+    const tries: [unknown, string][] = [
+      [undefined, 'has to prove that it is yours'],
+      [{ challenge, signature: 'x' }, 'expected what `ssh-keygen'],
+      [{ challenge, signature: signatureOf(mine, challenge) }, 'another key has signed'],
+      [{ challenge, signature: signatureOf(theirs, challenge, 'git') }, 'sign with -n iocloud'],
+      [{ challenge, signature: signatureOf(theirs, 'something else') }, 'not one of this challenge'],
+      [proof, 'was not given to you'],
+      [{ challenge: `${challenge}x`, signature: signatureOf(theirs, `${challenge}x`) }, 'was not given to you'],
+    ];
+    for (const [given, words] of tries) {
+      const { status, body } = await call(other, 'POST', '/v1/ssh-keys', { publicKey, proof: given });
+      expect([status, JSON.stringify(body)]).toEqual([400, expect.stringContaining(words)]);
+    }
+    expect((await call(other, 'GET', '/v1/ssh-keys')).body.items).toEqual([]);
+    // As a shell's `echo` hands it on.
+    const signature = signatureOf(theirs, `${proof.challenge}\n`);
+    const withLineEnd = { publicKey, proof: { challenge: proof.challenge, signature } };
+    expect((await call(owner, 'POST', '/v1/ssh-keys', withLineEnd)).status).toBe(201);
+  });
+
+  test('a registration from before, without proof, yields to who holds the key, and its owner is told', async () => {
+    const { id, file } = await register(owner);
+    const other = await newTenantKey(trial.database);
+    await trial.database.query('UPDATE ssh_keys SET proved = false WHERE id = $1', [id]);
+    expect((await ssh(file, 'team', ['true']).ended).code).toBe(0);
+    expect((await call(other, 'POST', '/v1/ssh-keys', await registration(other, file))).status).toBe(201);
+    expect((await call(owner, 'GET', '/v1/ssh-keys')).body.items).toEqual([]);
+    const { rows } = await trial.database.query('SELECT tenant_id, message FROM events WHERE subject = $1', [id]);
+    expect(rows).toContainEqual({ tenant_id: owner.tenantId, message: expect.stringContaining('without proof') });
+    expect((await ssh(file, 'team', ['true']).ended).stderr).toContain('you have no cluster');
   });
 
   test('a member removes their own keys, and a colleague’s only with accounts:write', async () => {
@@ -523,4 +582,21 @@ describe('SSH keys over HTTP', () => {
     const { body } = await call(owner, 'GET', '/v1/ssh');
     expect(body).toEqual({ port, hostKey: hostKey.public, fingerprint: expect.stringMatching(/^SHA256:/) });
   });
+});
+
+test('the record of what has ended is forgotten after its time, so many at once; what goes on stays', async () => {
+  const other = await newTenantKey(trial.database);
+  await trial.database.query(
+    `INSERT INTO ssh_sessions (id, tenant_id, user_id, kind, via, key_fingerprint, address, started_at, seen_at, ended_at, end_reason)
+     SELECT 'prune-' || n, $1, $2, 'shell', 'ssh', 'SHA256:x', '192.0.2.1', now() - n * interval '1 day', now(),
+       CASE WHEN n < 9 THEN now() - n * interval '1 day' END, CASE WHEN n < 9 THEN 'refused: x' END
+     FROM generate_series(1, 9) n`,
+    [other.tenantId, other.userId],
+  );
+  const left = async () =>
+    (await call(other, 'GET', '/v1/ssh-sessions')).body.items.map(({ id }: SshSession) => Number(id.slice(6))).sort();
+  expect(await forgetOld(trial.database, 4, 3)).toBe(true);
+  expect(await left()).toEqual([1, 2, 3, 4, 5, 9]);
+  expect(await forgetOld(trial.database, 4, 3)).toBe(false);
+  expect(await left()).toEqual([1, 2, 3, 9]);
 });

@@ -7,4 +7,5 @@ export { Machine } from './machine.js';
 export { MachineNetwork, networkObstacle } from './network.js';
 export { processes, processesNaming, until } from './processes.js';
 export { exchange, freePort, type SshRun, SshUser } from './ssh.js';
+export { Sshd, sshdObstacle, startSshd } from './sshd.js';
 export { type Part, type Result, repository, run, Stack } from './stack.js';

@@ -26,9 +26,13 @@ export class SshUser {
   static async register(stack: Stack, headers: Record<string, string> = {}): Promise<SshUser> {
     mkdirSync(join(stack.home, 'ssh'), { recursive: true, mode: 0o700 });
     const directory = mkdtempSync(join(stack.home, 'ssh', 'user-'));
-    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'e2e', '-f', join(directory, 'key')]);
-    const publicKey = readFileSync(join(directory, 'key.pub'), 'utf8');
-    const { status, body } = await stack.call('POST', '/v1/ssh-keys', { publicKey }, headers);
+    const file = join(directory, 'key');
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'e2e', '-f', file]);
+    const { challenge } = (await stack.call('POST', '/v1/ssh-key-challenges', undefined, headers)).body;
+    const sign = ['-q', '-Y', 'sign', '-n', 'iocloud', '-f', file];
+    const signature = execFileSync('ssh-keygen', sign, { input: challenge, encoding: 'utf8' });
+    const registration = { publicKey: readFileSync(`${file}.pub`, 'utf8'), proof: { challenge, signature } };
+    const { status, body } = await stack.call('POST', '/v1/ssh-keys', registration, headers);
     if (status !== 201) throw new Error(`the key was refused with ${status}: ${JSON.stringify(body)}`);
     const access = (await stack.call('GET', '/v1/ssh', undefined, headers)).body;
     writeFileSync(join(directory, 'known_hosts'), `[127.0.0.1]:${access.port} ${access.hostKey}\n`);

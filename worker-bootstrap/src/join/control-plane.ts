@@ -9,6 +9,16 @@ import {
 } from '@iocloud/contracts';
 import { JoinFault } from './options.js';
 
+/** The control plane has answered, and with no. */
+export class Refused extends JoinFault {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
 const timeoutMs = 15_000;
 const tries = 5;
 
@@ -42,7 +52,9 @@ export class ControlPlane {
       if (response instanceof Response) {
         const text = await response.text();
         if (response.ok) return text === '' ? null : JSON.parse(text);
-        if (response.status < 500 || count === tries) throw new JoinFault(detailOf(text, response.status));
+        if (response.status < 500 || count === tries) {
+          throw new Refused(response.status, detailOf(text, response.status));
+        }
       } else if (count === tries) {
         const cause = (response as { cause?: Error }).cause?.message ?? response.message;
         throw new JoinFault(`the control plane at ${this.address} cannot be reached: ${cause}`);

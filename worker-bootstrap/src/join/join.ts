@@ -1,124 +1,127 @@
-/** Lets this machine join: looks at it, has its owner approve it, installs Ray and the service, sees it connected. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+/** Lets this machine join: looks at it, has its owner approve it, installs Ray and the agent, sees it connected. */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { EnrolmentAnswer, EnrolmentProgress, JoiningMachine } from '@iocloud/contracts';
-import { fingerprintOf } from '@iocloud/contracts/wire';
+import type { EnrolmentProgress, JoiningMachine } from '@iocloud/contracts';
 import { ensureEnvironment } from '../../../scripts/python-env.mjs';
 import type { AgentConfigInput } from '../config.js';
 import { createDeviceKey } from '../device-key.js';
 import { detectDevices, diskFreeBytes, memoryLimitBytes } from '../inventory/index.js';
+import { type Approved, awaitApproval, earlier } from './authorization.js';
 import { judge, look, quiet } from './checks.js';
 import { ControlPlane } from './control-plane.js';
+import { writePrivate } from './files.js';
+import { alone } from './one-at-a-time.js';
 import { JoinFault, type JoinOptions } from './options.js';
-import { installService, managerHere } from './service.js';
+import { type Program, settle } from './program.js';
+import type { Tell } from './reporting.js';
+import { type Started, start } from './start.js';
 
 const rayVersion = '2.60.0';
 const connectTimeoutMs = 90_000;
-const besides = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 export interface Surroundings {
   say(text: string): void;
+  tell: Tell;
   pause(ms: number): Promise<void>;
   now(): number;
   isRoot: boolean;
-  /** The agent's program, and the lock of its Ray environment. */
-  main: string;
-  lock: string;
+  /** Of the release that this program is of. */
+  root: string;
 }
 
-export const surroundings = (): Surroundings => ({
+export const surroundings = (isRoot: boolean, tell: Tell = () => undefined): Surroundings => ({
   say: text => void process.stderr.write(`${text}\n`),
+  tell,
   pause: ms => new Promise(resolve => setTimeout(resolve, ms)),
   now: Date.now,
-  isRoot: process.getuid?.() === 0,
-  main: besides('./main.mjs'),
-  lock: besides('../../ray.lock'),
+  isRoot,
+  root: fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, ''),
 });
 
-type Approved = Extract<EnrolmentAnswer, { status: 'approved' }>;
-
-/** Resolves when the machine is connected and its service runs; without a service, when the agent has ended. Throws JoinFault. */
+/** Resolves when the machine is connected and its agent runs by itself; else when the agent has ended. Throws JoinFault. */
 export async function joinControlPlane(options: JoinOptions, world: Surroundings): Promise<void> {
-  const { say } = world;
-  const configFile = join(options.directory, 'agent.json');
-  if (existsSync(configFile)) {
-    say(`This machine has joined already (${configFile}); its agent is started anew.`);
-    await (await start(options, world, configFile)).ended;
-    return;
+  const { directory } = options;
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const letGo = await alone(directory, world.pause);
+  try {
+    const plane = new ControlPlane(options.controlPlane, world.pause);
+    const program = settle(world.root, directory);
+    const configFile = join(directory, 'agent.json');
+    const { ended } = existsSync(configFile)
+      ? await startAgain(options, world, plane, program, configFile)
+      : await joinAnew(options, world, plane, program, configFile);
+    letGo();
+    await ended;
+  } finally {
+    letGo();
   }
-  mkdirSync(options.directory, { recursive: true, mode: 0o700 });
-  const machine = await checked(options, say);
-  const publicKey = createDeviceKey(join(options.directory, 'device_ed25519_key'));
-  const plane = new ControlPlane(options.controlPlane, world.pause);
-  const { deviceCode, approved } = await awaitApproval(plane, publicKey, machine, world);
-  const step = stepsOf(plane, deviceCode, say);
+}
+
+const askedFile = (directory: string) => join(directory, 'enrolment.json');
+
+async function startAgain(
+  options: JoinOptions,
+  world: Surroundings,
+  plane: ControlPlane,
+  { main }: Program,
+  configFile: string,
+): Promise<Started> {
+  world.say(`This machine has joined already (${configFile}); its agent is started anew.`);
+  const { nodeId } = JSON.parse(readFileSync(configFile, 'utf8')) as { nodeId: string };
+  const agent = await start(options, world, main, configFile);
+  world.say(`  ${agent.words}`);
+  // A day after it was approved the control plane tells no more.
+  const asked = options.detach ? await earlier(askedFile(options.directory), plane) : null;
+  if (asked?.answer.status === 'approved') await connected(plane, asked.asked.deviceCode, agent, world);
+  world.tell({ event: 'joined', nodeId: nodeId as never, words: agent.words });
+  return agent;
+}
+
+async function joinAnew(
+  options: JoinOptions,
+  world: Surroundings,
+  plane: ControlPlane,
+  { main, lock }: Program,
+  configFile: string,
+): Promise<Started> {
+  const { directory } = options;
+  const machine = await checked(options, world.say);
+  const publicKey = createDeviceKey(join(directory, 'device_ed25519_key'));
+  const { deviceCode, approved } = await awaitApproval(askedFile(directory), plane, publicKey, machine, world);
+  const step = stepsOf(plane, deviceCode, world);
   await step('checks', 'looking at the machine', async () => [undefined, 'it has what it needs']);
   const environment = await step('ray', `installing Ray ${rayVersion}, some 110 MB`, async () => {
     if (options.rayEnvironment) return [options.rayEnvironment, `${options.rayEnvironment} is used`];
-    const venv = join(options.directory, `ray-${rayVersion}`);
-    await ensureEnvironment(`Ray ${rayVersion}`, venv, world.lock, join(options.directory, 'tools'));
+    const venv = join(directory, `ray-${rayVersion}`);
+    await ensureEnvironment(`Ray ${rayVersion}`, venv, lock, join(directory, 'tools'));
     return [venv, `Ray ${rayVersion} is installed`];
   });
-  writeConfig(configFile, agentConfigOf(options, approved, environment));
+  writePrivate(configFile, agentConfigOf(options, approved, environment));
   const agent = await step('service', 'starting the agent', async () => {
-    const started = await start(options, world, configFile);
+    const started = await start(options, world, main, configFile);
     return [started, started.words];
   });
   await step('connected', 'connecting', async () => {
-    await Promise.race([
-      awaitConnection(plane, deviceCode, world),
-      agent.failed.then(code =>
-        Promise.reject(new JoinFault(`the agent ended with ${code}; its last words are above`)),
-      ),
-    ]);
+    await connected(plane, deviceCode, agent, world);
     return [undefined, `${approved.name} is connected`];
   });
-  await agent.ended;
-}
-
-interface Started {
-  words: string;
-  /** Of an agent that a service runs: at once. */
-  ended: Promise<unknown>;
-  /** Resolves with its exit code where it ends; of a service never. */
-  failed: Promise<number | null>;
-}
-
-async function start(options: JoinOptions, world: Surroundings, config: string): Promise<Started> {
-  const manager = options.foreground ? null : managerHere();
-  if (manager) {
-    const { directory } = options;
-    const program = { node: process.execPath, main: world.main, config, directory, isRoot: world.isRoot };
-    const look = await installService(manager, program);
-    return {
-      words: `the agent runs as a service: ${look}`,
-      ended: Promise.resolve(),
-      failed: new Promise(() => undefined),
-    };
-  }
-  if (!options.foreground) world.say('  There is no systemd or launchd here: the agent runs until this ends.');
-  const agent = spawn(process.execPath, [world.main, '--config', config], { stdio: 'inherit' });
-  // Ctrl-C reaches the agent by itself; a signal to this process alone is handed on.
-  const handOn = () => void agent.kill('SIGTERM');
-  process.on('SIGTERM', handOn);
-  process.on('SIGINT', () => undefined);
-  const ended = once(agent, 'exit').finally(() => process.off('SIGTERM', handOn));
-  return { words: 'the agent runs here', ended, failed: ended.then(([code]) => code) };
+  world.tell({ event: 'joined', nodeId: approved.nodeId, words: agent.words });
+  return agent;
 }
 
 type Step = <T>(name: EnrolmentProgress['step'], doing: string, work: () => Promise<[T, string]>) => Promise<T>;
 
 /** Says what is done, here and on the page that its owner may look at. */
-function stepsOf(plane: ControlPlane, deviceCode: string, say: (text: string) => void): Step {
-  const tell = async (step: EnrolmentProgress['step'], state: EnrolmentProgress['state'], message: string) => {
-    say(`  ${message}`);
+function stepsOf(plane: ControlPlane, deviceCode: string, { say, tell: report }: Surroundings): Step {
+  const tell = async (step: EnrolmentProgress['step'], state: EnrolmentProgress['state'], words: string) => {
+    say(`  ${words}`);
+    const message = words.slice(0, 500);
+    report({ event: 'step', step, state, message });
     // What goes wrong with the page stops nothing.
     await plane
-      .tell(deviceCode, { step, state, message: message.slice(0, 500) })
+      .tell(deviceCode, { step, state, message })
       .catch((error: Error) => say(`  (not shown on the page: ${error.message})`));
   };
   return async (name, doing, work) => {
@@ -155,31 +158,12 @@ async function checked(options: JoinOptions, say: (text: string) => void): Promi
   };
 }
 
-async function awaitApproval(
-  plane: ControlPlane,
-  publicKey: string,
-  machine: JoiningMachine,
-  { say, pause }: Surroundings,
-): Promise<{ deviceCode: string; approved: Approved }> {
-  for (;;) {
-    const asked = await plane.ask(publicKey, machine);
-    say(`\nApprove this machine at ${asked.verificationUriComplete}`);
-    say(`or with: iocloud node approve ${asked.userCode}`);
-    say(
-      `Its code is ${asked.userCode}, its key ${fingerprintOf(publicKey)}. It waits for ${asked.expiresInSeconds / 60} minutes.\n`,
-    );
-    for (;;) {
-      await pause(1_000 * asked.intervalSeconds);
-      const answer = await plane.answer(asked.deviceCode);
-      if (answer.status === 'approved') {
-        say(`Approved as ${answer.name} (${answer.nodeId}).`);
-        return { deviceCode: asked.deviceCode, approved: answer };
-      }
-      if (answer.status === 'denied') throw new JoinFault('its owner has turned this machine away');
-      if (answer.status === 'expired') break;
-    }
-    say('Nobody approved it in time; here is a new code.');
-  }
+/** Waits for the agent's connection, or its end. Throws JoinFault. */
+async function connected(plane: ControlPlane, deviceCode: string, agent: Started, world: Surroundings): Promise<void> {
+  await Promise.race([
+    awaitConnection(plane, deviceCode, world),
+    agent.failed.then(words => Promise.reject(new JoinFault(words))),
+  ]);
 }
 
 async function awaitConnection(plane: ControlPlane, deviceCode: string, { pause, now }: Surroundings): Promise<void> {
@@ -204,9 +188,4 @@ export function agentConfigOf(options: JoinOptions, { nodeId, ssh }: Approved, e
     ...(options.cpus === null ? {} : { cpus: options.cpus }),
     ...(options.memoryBytes === null ? {} : { memoryBytes: options.memoryBytes }),
   };
-}
-
-function writeConfig(file: string, config: AgentConfigInput): void {
-  writeFileSync(`${file}.new`, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
 }

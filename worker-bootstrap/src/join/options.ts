@@ -2,9 +2,12 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
-export const usage = `usage: install.sh [options], or node join.mjs --control-plane URL [options]
+export const usage = `usage: install.sh [options], or npx --yes CONTROL_PLANE/agent/iocloud-agent-X.tgz --control-plane URL [options]
   --dir DIR               where everything goes (root: /var/lib/iocloud-agent, else ~/.iocloud-agent)
   --foreground            install no service: run the agent here until Ctrl-C
+  --detach                return once the agent is connected; without systemd or launchd it runs on until the machine ends,
+                          with its log in DIR/agent.log
+  --json                  say each step as a line of JSON on standard output, for programs
   --ray-environment DIR   a Python environment with Ray that is there already; nothing is installed then
   --isolation KIND        auto (namespaces where they can be had), namespace, token-only
   --cpus N, --memory-bytes N   offer less than the whole machine`;
@@ -13,6 +16,9 @@ export interface JoinOptions {
   controlPlane: string;
   directory: string;
   foreground: boolean;
+  /** Return once it is connected, whatever keeps the agent running. */
+  detach: boolean;
+  json: boolean;
   rayEnvironment: string | null;
   isolation: 'auto' | 'namespace' | 'token-only';
   cpus: number | null;
@@ -31,6 +37,7 @@ export function parseOptions(args: string[], { isRoot, home }: { isRoot: boolean
       `--control-plane must be the control plane's address, such as https://iocloud.example\n${usage}`,
     );
   }
+  if (values.foreground && values.detach) throw new JoinFault('--foreground and --detach: say one of them');
   const isolation = values.isolation ?? 'auto';
   if (isolation !== 'auto' && isolation !== 'namespace' && isolation !== 'token-only') {
     throw new JoinFault(`--isolation: ${isolation} is neither auto, namespace nor token-only`);
@@ -39,6 +46,8 @@ export function parseOptions(args: string[], { isRoot, home }: { isRoot: boolean
     controlPlane: address.replace(/\/+$/, ''),
     directory: resolve(values.dir ?? (isRoot ? '/var/lib/iocloud-agent' : `${home}/.iocloud-agent`)),
     foreground: values.foreground ?? false,
+    detach: values.detach ?? false,
+    json: values.json ?? false,
     rayEnvironment: values['ray-environment'] === undefined ? null : resolve(values['ray-environment']),
     isolation,
     cpus: positive('--cpus', values.cpus),
@@ -49,11 +58,14 @@ export function parseOptions(args: string[], { isRoot, home }: { isRoot: boolean
 function parse(args: string[]) {
   try {
     return parseArgs({
-      args,
+      // `npx … join` reads as a sentence.
+      args: args[0] === 'join' ? args.slice(1) : args,
       options: {
         'control-plane': { type: 'string' },
         dir: { type: 'string' },
         foreground: { type: 'boolean' },
+        detach: { type: 'boolean' },
+        json: { type: 'boolean' },
         'ray-environment': { type: 'string' },
         isolation: { type: 'string' },
         cpus: { type: 'string' },

@@ -15,10 +15,21 @@ export interface ProcessIdentity {
 
 export async function isAlive({ pid, startTicks }: ProcessIdentity): Promise<boolean> {
   if (process.platform !== 'linux') return signal(pid, 0);
+  const stat = await statOf(pid);
+  // A zombie is dead.
+  return stat !== null && stat.state !== 'Z' && stat.state !== 'X' && stat.startTicks === startTicks;
+}
+
+/** Of a process that was just started. */
+export async function identityOf(pid: number): Promise<ProcessIdentity> {
+  return { pid, startTicks: (await statOf(pid))?.startTicks ?? 0 };
+}
+
+async function statOf(pid: number): Promise<{ state: string; startTicks: number } | null> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  // The command's name stands in brackets and may hold anything, brackets too. A zombie is dead.
+  // The command's name stands in brackets and may hold anything, brackets too.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return stat !== '' && fields[0] !== 'Z' && fields[0] !== 'X' && Number(fields[19]) === startTicks;
+  return stat === '' ? null : { state: fields[0] ?? '', startTicks: Number(fields[19]) };
 }
 
 /** Signals the process if it is still the same. */
