@@ -12,7 +12,14 @@ import {
   releaseEntries,
   settlementEntries,
 } from '../core/billing/index.js';
-import { Failure, type Queryable, type Transaction } from '../platform/index.js';
+import {
+  Batcher,
+  type Database,
+  Failure,
+  isRefusedStatement,
+  type Queryable,
+  type Transaction,
+} from '../platform/index.js';
 import { type Draft, type Posted, post } from './post.js';
 import { covered } from './refused.js';
 
@@ -85,6 +92,19 @@ export async function settle(tx: Transaction, fees: Fees, settlements: readonly 
   });
   return covered(post(tx, drafts), 'the hold has less left than this costs; nothing of it was paid');
 }
+
+const largestBatch = 500;
+
+/**
+ * Settlements that come while others are being committed go together: all of them move the same few accounts of the
+ * network, so that one by one each would wait for the other's commit. One that is refused takes no other with it.
+ */
+export const settlementBatches = (database: Database, fees: Fees): Batcher<Settlement, Posted> =>
+  new Batcher(
+    settlements => database.transaction(tx => settle(tx, fees, settlements)),
+    largestBatch,
+    error => error instanceof Failure || isRefusedStatement(error),
+  );
 
 /** Gives back what is left and takes nothing more. Null: it was closed before, and nothing happens. */
 export async function closeHold(tx: Transaction, reference: string, actor: string): Promise<bigint | null> {

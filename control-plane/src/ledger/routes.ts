@@ -13,14 +13,14 @@ import {
 } from '../platform/index.js';
 import { checkLedger, trialBalance } from './check.js';
 import { credit, reverse } from './credits.js';
-import { closeHold, holdInWords, openHold, readHolds, settle } from './holds.js';
+import { closeHold, holdInWords, openHold, readHolds, settlementBatches } from './holds.js';
 import { getTransaction, listAccounts, listTransactions } from './statement.js';
 
 export interface LedgerPorts {
   database: Database;
   fees: Fees;
   /** Throws Failure 'not-found'. */
-  demandTenant(tx: Transaction, tenantId: TenantId): Promise<unknown>;
+  demandTenant(db: Queryable, tenantId: TenantId): Promise<unknown>;
 }
 
 export function ledgerRoutes(http: Http, ports: LedgerPorts): void {
@@ -77,7 +77,7 @@ function creditRoutes(http: Http, { database, demandTenant }: LedgerPorts): void
       await demandTenant(tx, tenantId);
       const units = unitsOf(amount, asset);
       const { id, isNew } = await credit(tx, { key, tenantId, asset, amount: units, reason, actor: caller.userId });
-      const message = `${caller.userId} credited ${tenantId} with ${amount} ${asset}: ${reason} (transaction ${id})`;
+      const message = `${caller.userId} credited ${tenantId}: ${reason} (transaction ${id})`;
       if (isNew) await tell(tx, caller, [tenantId], tenantId, 'LedgerCredited', message);
       return getTransaction(tx, null, id);
     });
@@ -95,13 +95,15 @@ function creditRoutes(http: Http, { database, demandTenant }: LedgerPorts): void
 }
 
 function holdRoutes(http: Http, { database, fees, demandTenant }: LedgerPorts): void {
+  const settlements = settlementBatches(database, fees);
+
   http.handle(api.openHold, async ({ caller, body }) =>
     database.transaction(async tx => {
       const { reference, tenantId, asset, amount, memo } = body;
       await demandTenant(tx, tenantId);
       const terms = { reference, tenantId, asset, amount: unitsOf(amount, asset), memo, actor: caller.userId };
       const { isNew } = await openHold(tx, terms);
-      const message = `${amount} ${asset} were set aside for ${reference}: ${memo}`;
+      const message = `money was set aside for ${reference}: ${memo}`;
       if (isNew) await tell(tx, caller, [tenantId], tenantId, 'HoldOpened', message);
       return holdNow(tx, reference);
     }),
@@ -109,20 +111,17 @@ function holdRoutes(http: Http, { database, fees, demandTenant }: LedgerPorts): 
 
   http.handle(api.settleHold, async ({ caller, params, body, idempotency }) => {
     const key = demandKey(idempotency);
-    return database.transaction(async tx => {
-      await demandTenant(tx, body.supplierId);
-      const settlement = {
-        reference: params.reference,
-        key,
-        supplierId: body.supplierId,
-        costMicroUsd: unitsOf(body.costUsd, 'USD'),
-        usdPerIo: parseRatio(body.usdPerIo),
-        memo: body.memo,
-        actor: caller.userId,
-      };
-      const [posted] = await settle(tx, fees, [settlement]);
-      return getTransaction(tx, null, posted?.id ?? 0);
+    await demandTenant(database, body.supplierId);
+    const { id } = await settlements.add({
+      reference: params.reference,
+      key,
+      supplierId: body.supplierId,
+      costMicroUsd: unitsOf(body.costUsd, 'USD'),
+      usdPerIo: parseRatio(body.usdPerIo),
+      memo: body.memo,
+      actor: caller.userId,
     });
+    return getTransaction(database, null, id);
   });
 
   http.handle(api.closeHold, async ({ caller, params: { reference } }) =>
@@ -161,7 +160,7 @@ function demandKey(idempotency: Call<never>['idempotency']): string {
 const tenantsOf = ({ entries }: LedgerTransaction) =>
   entries.flatMap(({ tenantId }) => (tenantId === null ? [] : [tenantId]));
 
-/** In the history of whose money it is, and of who moved it. */
+/** In the history of whose money it is, and of who moved it. Without amounts: who may read events need not see money. */
 async function tell(
   tx: Transaction,
   caller: Caller,

@@ -1,0 +1,150 @@
+/**
+ * (b) Settlements a second from many clients, each durable, and beside them the same rows inserted by the same clients into
+ * the same tables without triggers, each by a commit of its own. (c) The time in which
+ * every balance is computed anew from the postings, 100,000 of them or as many as `--postings` says.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { cpus, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { startPostgres } from '@iocloud/cli';
+import { newId, type TenantId } from '@iocloud/contracts';
+import { chargeOf, nameOf, settlementEntries } from '@iocloud/control-plane/core/billing';
+import { openTrialLedger, type Settlement } from '@iocloud/control-plane/ledger/testing';
+import pg from 'pg';
+import { median, report } from './measure.js';
+
+const { values: options } = parseArgs({
+  options: {
+    postings: { type: 'string', default: '100000' },
+    clients: { type: 'string', default: '64' },
+    seconds: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '3' },
+  },
+});
+const clients = Number(options.clients);
+const seconds = Number(options.seconds);
+const tenants = 50;
+const fees = { paymentPpm: 20_000n, paymentInIoPpm: 0n, reservationRenterPpm: 2_500n, reservationSupplierPpm: 2_500n };
+const usdPerIo = { numerator: 37n, denominator: 20n };
+
+let made = 0;
+function settlement(tenantIds: readonly TenantId[]): Settlement {
+  made += 1;
+  return {
+    reference: `hold-${made % tenants}`,
+    key: `usage ${made}`,
+    supplierId: tenantIds[(made * 7) % tenants] ?? newId('tenant', randomBytes),
+    costMicroUsd: 1_200_000n + BigInt((made * 7_919) % 100_000),
+    usdPerIo,
+    memo: 'an hour of a device',
+    actor: 'benchmark',
+  };
+}
+
+/** How often a second `work` is done by all clients, each one after the other. */
+async function rate(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  const end = started + seconds * 1_000;
+  let done = 0;
+  const client = async () => {
+    while (performance.now() < end) {
+      await work();
+      done += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: clients }, client));
+  return done / ((performance.now() - started) / 1_000);
+}
+
+/** The rows of the ledger's settlements, inserted with nothing looked up, checked or added up. */
+class RawRows {
+  readonly pool: pg.Pool;
+  readonly #accounts = new Map<string, number>();
+
+  constructor(url: string) {
+    this.pool = new pg.Pool({ connectionString: url, max: clients });
+  }
+
+  async prepare(): Promise<void> {
+    for (const table of ['transactions', 'postings']) {
+      await this.pool.query(`CREATE TABLE raw_${table} (LIKE ledger_${table} INCLUDING ALL)`);
+    }
+  }
+
+  insert(each: Settlement, tenantId: TenantId): Promise<unknown> {
+    const charge = chargeOf({ ...each, asset: 'USDC', fees });
+    const entries = settlementEntries({ reference: each.reference, tenantId, asset: 'USDC' }, each.supplierId, charge);
+    const detail = Object.fromEntries(Object.entries(charge).map(([name, amount]) => [name, String(amount)]));
+    return this.pool.query({
+      name: 'raw',
+      text: `WITH made AS (
+               INSERT INTO raw_transactions (idempotency_key, content_hash, kind, lines, memo, detail, actor)
+               VALUES ($1, $2, 'settlement', $3, $4, $5, $6) RETURNING id)
+             INSERT INTO raw_postings (transaction_id, line, account_id, amount)
+             SELECT made.id, e.* FROM made, unnest($7::smallint[], $8::bigint[], $9::bigint[]) e`,
+      values: [
+        each.key,
+        randomBytes(32),
+        entries.length,
+        each.memo,
+        JSON.stringify(detail),
+        each.actor,
+        entries.map((_, index) => index + 1),
+        entries.map(({ account }) => this.#idOf(nameOf(account))),
+        entries.map(({ amount }) => String(amount)),
+      ],
+    });
+  }
+
+  #idOf(name: string): number {
+    const id = this.#accounts.get(name) ?? this.#accounts.size + 1;
+    this.#accounts.set(name, id);
+    return id;
+  }
+}
+
+const directory = await mkdtemp(join(tmpdir(), 'iocloud-ledger-bench-'));
+const server = await startPostgres({ dataDir: join(directory, 'postgres') });
+const { ledger, tenantIds } = await openTrialLedger(server.url, clients, fees, tenants);
+const raw = new RawRows(server.url);
+try {
+  await raw.prepare();
+  const rounds: { ours: number; peer: number }[] = [];
+  for (let round = 0; round < Number(options.rounds); round += 1) {
+    const ours = await rate(() => ledger.settle(settlement(tenantIds)));
+    const peer = await rate(() => raw.insert(settlement(tenantIds), tenantIds[0] as TenantId));
+    rounds.push({ ours, peer });
+  }
+  const batch = 1_000;
+  const startedFilling = performance.now();
+  let { postings } = await ledger.check();
+  const before = postings;
+  while (postings < Number(options.postings)) {
+    await ledger.settleAll(Array.from({ length: batch }, () => settlement(tenantIds)));
+    postings += 5 * batch;
+  }
+  const fillSeconds = (performance.now() - startedFilling) / 1_000;
+  const startedChecking = performance.now();
+  const check = await ledger.check();
+  const checkSeconds = (performance.now() - startedChecking) / 1_000;
+  if (!check.clean) throw new Error(`the ledger does not agree with itself: ${JSON.stringify(check.differences)}`);
+  report('ledger', {
+    peer: 'the same rows inserted raw by the same clients, each with a commit of its own',
+    clients,
+    oursPerSecond: median(rounds.map(({ ours }) => ours)),
+    peerPerSecond: median(rounds.map(({ peer }) => peer)),
+    ratio: median(rounds.map(({ ours, peer }) => ours / peer)),
+    aim: '>= 0.5',
+    filled: { postingsPerSecond: check.postings > before ? (check.postings - before) / fillSeconds : null, batch },
+    recomputed: { postings: check.postings, seconds: checkSeconds, postingsPerSecond: check.postings / checkSeconds },
+    loadAverage: loadavg()[0],
+    cpus: cpus().length,
+  });
+} finally {
+  await raw.pool.end();
+  await ledger.close();
+  await server.stop();
+  await rm(directory, { recursive: true, force: true });
+}
