@@ -93,7 +93,7 @@ export async function settle(tx: Transaction, fees: Fees, settlements: readonly 
   return covered(post(tx, drafts), 'the hold has less left than this costs; nothing of it was paid');
 }
 
-const largestBatch = 500;
+export const largestBatch = 500;
 
 /**
  * Settlements that come while others are being committed go together: all of them move the same few accounts of the

@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { type LedgerCheck, newId, type TenantId } from '@iocloud/contracts';
 import type { Fees } from '../../core/billing/index.js';
-import { createLogger, Database, migrate } from '../../platform/index.js';
+import { Batcher, createLogger, Database, migrate } from '../../platform/index.js';
 import { checkLedger } from '../check.js';
 import { credit } from '../credits.js';
-import { openHold, type Settlement, settle, settlementBatches } from '../holds.js';
+import { largestBatch, openHold, type Settlement, settle, settlementBatches } from '../holds.js';
 
 export type { Settlement } from '../holds.js';
 
@@ -49,3 +49,6 @@ export async function openTrialLedger(
     },
   };
 }
+
+/** Those that come while others are on their way go together, as the ledger's own do. */
+export const inBatches = <T>(work: (items: T[]) => Promise<T[]>): Batcher<T, T> => new Batcher(work, largestBatch);
