@@ -1,10 +1,10 @@
 /** Many writers at once, and a PostgreSQL that is killed under them. */
 import type { TenantId } from '@iocloud/contracts';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { Database } from '../platform/index.js';
+import { Database, Failure } from '../platform/index.js';
 import { type Ground, newTenantKey, startGround } from '../test-ground.js';
 import { checkLedger, trialBalance } from './check.js';
-import { credit } from './credits.js';
+import { credit, reverse } from './credits.js';
 import { closeHold, openHold, readHolds, settle } from './holds.js';
 
 jest.setTimeout(180_000);
@@ -133,50 +133,122 @@ test('more is never taken from a hold than it has, however many take at a time',
   expect((await checkLedger(database)).clean).toBe(true);
 });
 
-test('after kill -9 of PostgreSQL in mid-write every acknowledged transaction is there once, and the books are clean', async () => {
-  const acknowledged: string[] = [];
-  const doubtful: string[] = [];
-  const enough = 200;
-  let killed = false;
-  let reached: () => void = () => undefined;
-  const underWay = new Promise<void>(resolve => {
-    reached = resolve;
-  });
+test('64 writers that open, settle, take back and close orders of the same few tenants never wait in a circle', async () => {
+  for (const [index, tenantId] of tenants.entries()) {
+    await database.transaction(tx => credit(tx, creditOf(`for many ${index}`, tenantId, 10n ** 12n)));
+  }
+  const refused: string[] = [];
+  /** An order of another may be closed by then: that is said, and nothing else may go wrong. */
+  const orRefused = async (work: Promise<unknown>) => {
+    await work.catch(error => {
+      if (!(error instanceof Failure)) throw error;
+      refused.push(error.code);
+    });
+  };
   const writer = async (number: number) => {
-    for (let round = 0; !killed; round += 1) {
-      const key = `kill-${number}-${round}`;
-      try {
-        await database.transaction(tx => credit(tx, creditOf(key, tenant(number), 3n)));
-        acknowledged.push(key);
-        if (acknowledged.length >= enough) reached();
-      } catch (error) {
-        if (!killed) throw error;
-        doubtful.push(key);
-      }
+    for (let round = 0; round < 4; round += 1) {
+      const reference = `mixed-${number}-${round}`;
+      const next = `mixed-${(number + 1) % writers}-${round}`;
+      const terms = {
+        reference,
+        tenantId: tenant(number),
+        asset: 'USDC' as const,
+        amount: 100_000n,
+        memo: 'order',
+        actor,
+      };
+      await database.transaction(tx => openHold(tx, terms));
+      const [own] = await database.transaction(tx => settle(tx, fees, [settlementOf(reference, 'own', number + 1)]));
+      const both = [settlementOf(next, `of ${number}`, number), settlementOf(reference, 'with the next', number)];
+      await orRefused(database.transaction(tx => settle(tx, fees, both)));
+      await Promise.all([
+        orRefused(database.transaction(tx => reverse(tx, own?.id ?? 0, 'a mistake', actor))),
+        database.transaction(tx => closeHold(tx, reference, actor)),
+      ]);
     }
   };
-  const writing = Promise.all(Array.from({ length: writers }, (_, number) => writer(number)));
-  await Promise.race([underWay, writing]);
-  killed = true;
-  await ground.postgres.kill();
-  await writing;
-  await ground.postgres.restart();
-
-  expect((await checkLedger(database)).clean).toBe(true);
-  const known = async () => {
-    const { rows } = await database.query<{ key: string }>(
-      "SELECT idempotency_key AS key FROM ledger_transactions WHERE idempotency_key LIKE 'credit:kill-%'",
-    );
-    return new Set(rows.map(({ key }) => key.replace('credit:', '')));
-  };
-  const there = await known();
-  expect(acknowledged.filter(key => !there.has(key))).toEqual([]);
-  expect(doubtful.length).toBeGreaterThan(0);
-  // Who got no answer repeats with the same key.
-  const tenantOf = (key: string) => tenant(Number(key.split('-')[1]));
-  for (const key of [...doubtful, ...acknowledged.slice(0, 20)]) {
-    await database.transaction(tx => credit(tx, creditOf(key, tenantOf(key), 3n)));
-  }
-  expect((await known()).size).toBe(acknowledged.length + doubtful.length);
+  await Promise.all(Array.from({ length: writers }, (_, number) => writer(number)));
+  expect(new Set(refused)).toEqual(new Set(refused.filter(code => code === 'conflict' || code === 'not-found')));
+  const { rows } = await database.query<{ open: number; left: string }>(
+    `SELECT count(*) FILTER (WHERE NOT closed)::int AS open, sum(balance)::text AS left
+     FROM ledger_balances JOIN ledger_accounts a ON a.id = account_id WHERE a.hold LIKE 'mixed-%'`,
+  );
+  expect(rows[0]).toEqual({ open: 0, left: '0' });
   expect((await checkLedger(database)).clean).toBe(true);
 });
+
+const killServer = async () => {
+  await ground.postgres.kill();
+  await ground.postgres.restart();
+};
+/** PostgreSQL then ends all of its backends and recovers by itself. */
+const killBackend = async () => {
+  const { rows } = await ground.database.query<{ pid: number }>(
+    "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1",
+  );
+  process.kill(rows[0]?.pid ?? 0, 'SIGKILL');
+};
+const back = async (deadlineMs: number): Promise<void> => {
+  try {
+    await ground.database.query('SELECT 1');
+  } catch (error) {
+    if (performance.now() > deadlineMs) throw error;
+    await new Promise(wake => setTimeout(wake, 100));
+    await back(deadlineMs);
+  }
+};
+
+test.each([
+  ['the server', killServer],
+  ['a backend', killBackend],
+])(
+  'after kill -9 of %s in mid-write what was acknowledged is there once, and the books are clean',
+  async (what, kill) => {
+    const acknowledged: string[] = [];
+    const doubtful: string[] = [];
+    const enough = 200;
+    let killed = false;
+    let reached: () => void = () => undefined;
+    const underWay = new Promise<void>(resolve => {
+      reached = resolve;
+    });
+    const writer = async (number: number) => {
+      for (let round = 0; !killed; round += 1) {
+        const key = `kill-${number}-${round} ${what}`;
+        try {
+          await database.transaction(tx => credit(tx, creditOf(key, tenant(number), 3n)));
+          acknowledged.push(key);
+          if (acknowledged.length >= enough) reached();
+        } catch (error) {
+          if (!killed) throw error;
+          doubtful.push(key);
+        }
+      }
+    };
+    const writing = Promise.all(Array.from({ length: writers }, (_, number) => writer(number)));
+    await Promise.race([underWay, writing]);
+    killed = true;
+    await kill();
+    await writing;
+    await back(performance.now() + 60_000);
+
+    expect((await checkLedger(database)).clean).toBe(true);
+    const known = async () => {
+      const { rows } = await database.query<{ key: string }>(
+        "SELECT idempotency_key AS key FROM ledger_transactions WHERE idempotency_key LIKE 'credit:kill-%' || $1",
+        [what],
+      );
+      return new Set(rows.map(({ key }) => key.replace('credit:', '')));
+    };
+    const there = await known();
+    expect(acknowledged.filter(key => !there.has(key))).toEqual([]);
+    expect(doubtful.length).toBeGreaterThan(0);
+    // Who got no answer repeats with the same key.
+    const tenantOf = (key: string) => tenant(Number(key.split('-')[1]));
+    for (const key of [...doubtful, ...acknowledged.slice(0, 20)]) {
+      await database.transaction(tx => credit(tx, creditOf(key, tenantOf(key), 3n)));
+    }
+    expect((await known()).size).toBe(acknowledged.length + doubtful.length);
+    expect((await checkLedger(database)).clean).toBe(true);
+  },
+);
