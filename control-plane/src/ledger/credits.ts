@@ -2,7 +2,7 @@
 import { type Asset, type TenantId, unitsInWords } from '@iocloud/contracts';
 import { creditEntries, reversalEntries } from '../core/billing/index.js';
 import { Failure, type Transaction } from '../platform/index.js';
-import { type Posted, post } from './post.js';
+import { type Posted, post, postedBefore } from './post.js';
 import { covered } from './refused.js';
 import { readForReversal } from './statement.js';
 
@@ -30,14 +30,16 @@ export async function reverse(tx: Transaction, id: number, reason: string, actor
   if (kind === 'reversal' || kind === 'release') {
     throw new Failure('conflict', `transaction ${id} is a ${kind}, which is not taken back: post what is right anew`);
   }
+  const asked = { key: `reversal:${id}`, kind: 'reversal' as const, asked: [reason] };
+  // Its hold may have been closed since: then the entries would come out differently.
+  const before = await postedBefore(tx, asked);
+  if (before) return before;
   const turned = reversalEntries(entries, ({ hold }) => hold !== null && closedHolds.has(hold));
   if (turned.length === 0) {
     throw new Failure('conflict', `transaction ${id} set money aside that has gone back: nothing is left to reverse`);
   }
   const draft = {
-    key: `reversal:${id}`,
-    kind: 'reversal' as const,
-    asked: [reason],
+    ...asked,
     memo: reason,
     detail: {},
     actor,

@@ -27,7 +27,7 @@ export interface Posted {
   isNew: boolean;
 }
 
-const hashOf = ({ kind, asked }: Draft) =>
+const hashOf = ({ kind, asked }: Pick<Draft, 'kind' | 'asked'>) =>
   createHash('sha256')
     .update(JSON.stringify([kind, ...asked]))
     .digest();
@@ -58,11 +58,22 @@ export async function post(tx: Transaction, drafts: readonly Draft[]): Promise<P
   });
 }
 
-const otherContent = ({ kind }: Draft) =>
+const otherContent = ({ kind }: Pick<Draft, 'kind'>) =>
   new Failure(
     'conflict',
     `the key of this ${kind} came with another one before: repeat it as it was, or use a new key`,
   );
+
+/** What was posted under a key, for who can no longer tell what its entries would be. Throws as `post` does. */
+export async function postedBefore(
+  db: Queryable,
+  asked: Pick<Draft, 'key' | 'kind' | 'asked'>,
+): Promise<Posted | null> {
+  const found = (await find(db, [asked.key])).get(asked.key);
+  if (!found) return null;
+  if (!found.hash.equals(hashOf(asked))) throw otherContent(asked);
+  return { id: found.id, isNew: false };
+}
 
 async function insert(
   tx: Transaction,

@@ -195,6 +195,26 @@ describe('a reversal', () => {
     expect(await balances(supplier)).toEqual({ 'earnings IO': '0.00000000' });
   });
 
+  test('of a hold that nothing was paid from gives all back; repeated after its end it is the same one', async () => {
+    await credit();
+    await openHold('10');
+    const { id } = (await call(renter, 'GET', '/transactions?limit=1')).body.items[0];
+    const made = (await reverse(id)).body;
+    expect(await balances(renter)).toEqual({ 'available USDC': '100.000000', 'escrow USDC': '0.000000' });
+    await call(operator, 'POST', `/holds/${order()}/close`);
+    expect((await reverse(id)).body.id).toBe(made.id);
+    expect(await balances(renter)).toEqual({ 'available USDC': '100.000000' });
+  });
+
+  test('of a hold that has gone back, or of what went back, is refused', async () => {
+    await credit();
+    await openHold('10');
+    await call(operator, 'POST', `/holds/${order()}/close`);
+    const [release, hold] = (await call(renter, 'GET', '/transactions?limit=2')).body.items;
+    expect([(await reverse(release.id)).status, (await reverse(hold.id)).status]).toEqual([409, 409]);
+    expect(await balances(renter)).toEqual({ 'available USDC': '100.000000' });
+  });
+
   test('of what has been spent since is refused, and of a transaction that is not there not found', async () => {
     const { id } = (await credit()).body;
     await openHold('100');
