@@ -1,7 +1,8 @@
 /**
  * (b) Settlements a second from many clients, each durable, and beside them the same rows inserted by the same clients into
- * the same tables without triggers: each with a commit of its own, and in batches as ours come. (c) The time in which every
- * balance is computed anew from the postings, 100,000 of them or as many as `--postings` says.
+ * the same tables without triggers: each with a commit of its own, and in batches as ours come; and ours without
+ * batches. (c) The time in which every balance is computed anew from the postings, 100,000 of them or as many as
+ * `--postings` says.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -18,11 +19,12 @@ import { median, report } from './measure.js';
 const { values: options } = parseArgs({
   options: {
     postings: { type: 'string', default: '100000' },
-    clients: { type: 'string', default: '64' },
+    clients: { type: 'string', default: '40' },
     seconds: { type: 'string', default: '5' },
     rounds: { type: 'string', default: '3' },
   },
 });
+/** Ours and the peer's each have as many connections, of the hundred that PostgreSQL gives. */
 const clients = Number(options.clients);
 const seconds = Number(options.seconds);
 const tenants = 50;
@@ -135,12 +137,13 @@ try {
     await raw.insert(settlements, first);
     return settlements;
   });
-  const rounds: { ours: number; peer: number; batched: number }[] = [];
+  const rounds: { ours: number; peer: number; batched: number; alone: number }[] = [];
   for (let round = 0; round < Number(options.rounds); round += 1) {
     const ours = await rate(() => ledger.settle(settlement(tenantIds)));
     const peer = await rate(() => raw.insert([settlement(tenantIds)], first));
     const batched = await rate(() => batches.add(settlement(tenantIds)));
-    rounds.push({ ours, peer, batched });
+    const alone = await rate(() => ledger.settleAll([settlement(tenantIds)]));
+    rounds.push({ ours, peer, batched, alone });
   }
   const batch = 1_000;
   const startedFilling = performance.now();
@@ -164,6 +167,8 @@ try {
     aim: '>= 0.5',
     peerInBatchesPerSecond: median(rounds.map(({ batched }) => batched)),
     ratioToPeerInBatches: median(rounds.map(({ ours, batched }) => ours / batched)),
+    oursOneByOnePerSecond: median(rounds.map(({ alone }) => alone)),
+    ratioOneByOne: median(rounds.map(({ alone, peer }) => alone / peer)),
     filled: { postingsPerSecond: check.postings > before ? (check.postings - before) / fillSeconds : null, batch },
     recomputed: { postings: check.postings, seconds: checkSeconds, postingsPerSecond: check.postings / checkSeconds },
     loadAverage: loadavg()[0],
