@@ -68,6 +68,18 @@ BEGIN
     USING ERRCODE = 'integrity_constraint_violation';
 END $$;
 
+-- Of balances a statement of its own may change one thing: close the escrow of a hold, which the constraint demands to be empty.
+CREATE FUNCTION ledger_close_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.account_id, NEW.balance, NEW.may_be_negative, NEW.closed)
+      IS DISTINCT FROM (OLD.account_id, OLD.balance, OLD.may_be_negative, true)
+    OR NOT EXISTS (SELECT FROM ledger_accounts WHERE id = NEW.account_id AND kind = 'escrow') THEN
+    RAISE EXCEPTION 'this change of a balance is refused: balances follow from postings alone, and only holds are closed'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+
 CREATE FUNCTION ledger_open_balance() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO ledger_balances (account_id, may_be_negative)
@@ -134,14 +146,11 @@ CREATE TRIGGER ledger_postings_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON ledge
 CREATE TRIGGER ledger_postings_apply AFTER INSERT ON ledger_postings REFERENCING NEW TABLE AS added
   FOR EACH STATEMENT EXECUTE FUNCTION ledger_apply_postings();
 
--- Balances are the triggers' own (they write at a depth of one or more). By hand an empty account can be closed, no more.
+-- Balances are the triggers' own, which write at a depth of one or more.
 CREATE TRIGGER ledger_balances_keep BEFORE INSERT OR DELETE OR TRUNCATE ON ledger_balances
   FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION ledger_refuse();
 CREATE TRIGGER ledger_balances_derived BEFORE UPDATE ON ledger_balances
-  FOR EACH ROW WHEN (pg_trigger_depth() = 0
-    AND (NEW.account_id, NEW.balance, NEW.may_be_negative, NEW.closed)
-      IS DISTINCT FROM (OLD.account_id, OLD.balance, OLD.may_be_negative, true))
-  EXECUTE FUNCTION ledger_refuse();
+  FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION ledger_close_only();
 
 -- Also for a session that replays a replica's changes (session_replication_role = replica skips others).
 ALTER TABLE ledger_accounts ENABLE ALWAYS TRIGGER ledger_accounts_keep;

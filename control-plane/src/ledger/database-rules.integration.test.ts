@@ -75,8 +75,28 @@ const refusals: [string, () => Promise<unknown>, RegExp][] = [
   ['an update of an account', () => database.query("UPDATE ledger_accounts SET asset = 'IO'"), /append-only/],
   ['a deletion of accounts', () => database.query('DELETE FROM ledger_accounts'), /append-only/],
   ['deleting whose money it is', () => database.query('DELETE FROM tenants WHERE id = $1', [tenantId]), /foreign key/],
-  ['a balance by hand', () => database.query('UPDATE ledger_balances SET balance = balance + 1'), /append-only/],
-  ['an overdraft by hand', () => database.query('UPDATE ledger_balances SET may_be_negative = true'), /append-only/],
+  [
+    'a balance by hand',
+    () => database.query('UPDATE ledger_balances SET balance = balance + 1'),
+    /follow from postings/,
+  ],
+  [
+    'an overdraft by hand',
+    () => database.query('UPDATE ledger_balances SET may_be_negative = true'),
+    /follow from postings/,
+  ],
+  [
+    'closing what is no hold',
+    () =>
+      database.transaction(async tx => {
+        await tx.query(
+          'INSERT INTO ledger_accounts (kind, asset, tenant_id) SELECT $1, $2, id FROM tenants WHERE id = $3',
+          ['available', 'USD', tenantId],
+        );
+        await tx.query('UPDATE ledger_balances SET closed = true WHERE balance = 0');
+      }),
+    /follow from postings/,
+  ],
   ['a deletion of balances', () => database.query('DELETE FROM ledger_balances'), /append-only/],
   ['emptying the balances', () => database.query('TRUNCATE ledger_balances'), /append-only/],
   [
