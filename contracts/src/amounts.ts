@@ -40,3 +40,24 @@ export function usdInWords(amount: number): string {
   const decimals = String(amount % 1_000_000).padStart(6, '0');
   return `${Math.floor(amount / 1_000_000)}.${decimals.slice(0, 2)}${decimals.slice(2).replace(/0+$/, '')}`;
 }
+
+/** What the ledger counts in, with the decimals of each. */
+export const assetDecimals = { IO: 8, USDC: 6, USD: 6 } as const;
+export type Asset = keyof typeof assetDecimals;
+/** Far more than there is of any; a hundred such amounts fit into what the ledger can hold. */
+const mostWholeDigits = 9;
+
+/** `12.5`, with at most the asset's decimals; null when it is none of these. In the asset's smallest unit. */
+export function parseUnits(text: string, asset: Asset): bigint | null {
+  const match = /^(\d+)(?:\.(\d+))?$/.exec(text);
+  const [, whole = '', fraction = ''] = match ?? [];
+  if (!match || whole.length > mostWholeDigits || fraction.length > assetDecimals[asset]) return null;
+  return BigInt(whole + fraction.padEnd(assetDecimals[asset], '0'));
+}
+
+/** With all of the asset's decimals: `-12.50000000`. */
+export function unitsInWords(units: bigint, asset: Asset): string {
+  const decimals = assetDecimals[asset];
+  const digits = String(units < 0n ? -units : units).padStart(decimals + 1, '0');
+  return `${units < 0n ? '-' : ''}${digits.slice(0, -decimals)}.${digits.slice(-decimals)}`;
+}

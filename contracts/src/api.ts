@@ -12,6 +12,7 @@ import { event } from './events.js';
 import { explanation } from './explain.js';
 import * as ids from './ids.js';
 import { changeJob, job, jobPhase, rateJob, rayJobDetails, rayJobSubmission } from './jobs.js';
+import * as ledger from './ledger.js';
 import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
@@ -29,7 +30,7 @@ export interface Route {
   path: string;
   access: Access;
   summary: string;
-  tag: 'jobs' | 'ray' | 'clusters' | 'nodes' | 'accounts' | 'events' | 'tunnels' | 'platform';
+  tag: 'jobs' | 'ray' | 'clusters' | 'nodes' | 'accounts' | 'events' | 'tunnels' | 'ledger' | 'platform';
   params?: z.ZodObject;
   query?: z.ZodObject;
   /** JSON body. Absent: no body, or one that the handler streams itself. */
@@ -49,10 +50,21 @@ export interface Route {
 const list = <T extends z.ZodType>(item: T) =>
   z.object({ items: z.array(item), next: z.string().nullable().describe('pass as `after` for the next page') });
 const page = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(100), after: z.string().optional() });
+const ledgerPage = z.object({
+  limit: page.shape.limit,
+  after: z
+    .string()
+    .regex(/^\d{1,15}$/, 'the `next` of the page before')
+    .optional(),
+  tenantId: ids.tenantId.optional().describe('of this tenant; absent: of the own'),
+  all: z.stringbool().default(false).describe('of all tenants and of the network itself'),
+});
 const clusterParams = z.object({ clusterId: ids.clusterId });
 const jobParams = z.object({ submissionId: z.string().min(1).max(512) });
 const tenantParams = z.object({ tenantId: ids.tenantId });
 const enrolmentParams = z.object({ userCode: enrolment.userCode });
+const transactionParams = z.object({ transactionId: z.coerce.number().pipe(ledger.transactionId) });
+const holdParams = z.object({ reference: ledger.holdReference });
 const packageParams = z.object({ protocol: z.string(), name: z.string() });
 
 export const api = {
@@ -895,6 +907,119 @@ export const api = {
     params: z.object({ keyId: ids.apiKeyId }),
     status: 200,
     response: accounts.apiKey,
+  },
+
+  listLedgerAccounts: {
+    method: 'get',
+    path: '/v1/ledger/accounts',
+    access: 'billing:read',
+    summary: 'Accounts and balances of the tenant; of another or of all only with ledger:read',
+    tag: 'ledger',
+    query: ledgerPage.extend({ closed: z.stringbool().default(false).describe('with the escrow of closed holds') }),
+    status: 200,
+    response: list(ledger.ledgerAccount),
+  },
+  listLedgerTransactions: {
+    method: 'get',
+    path: '/v1/ledger/transactions',
+    access: 'billing:read',
+    summary: 'Statement of the tenant, newest first; of another or of all only with ledger:read',
+    tag: 'ledger',
+    query: ledgerPage,
+    status: 200,
+    response: list(ledger.ledgerTransaction),
+  },
+  getLedgerTransaction: {
+    method: 'get',
+    path: '/v1/ledger/transactions/{transactionId}',
+    access: 'billing:read',
+    summary: 'One transaction, with what it was computed from; of others only with ledger:read',
+    tag: 'ledger',
+    params: transactionParams,
+    status: 200,
+    response: ledger.ledgerTransaction,
+  },
+  creditTenant: {
+    method: 'post',
+    path: '/v1/ledger/credits',
+    access: 'ledger:write',
+    summary: 'Credit a tenant with a deposit that came in by hand; needs an Idempotency-Key',
+    tag: 'ledger',
+    body: ledger.creditTenant,
+    status: 201,
+    response: ledger.ledgerTransaction,
+    idempotent: true,
+  },
+  reverseTransaction: {
+    method: 'post',
+    path: '/v1/ledger/transactions/{transactionId}/reversal',
+    access: 'ledger:write',
+    summary: 'Take a transaction back by a correcting one, once',
+    tag: 'ledger',
+    params: transactionParams,
+    body: ledger.reverseTransaction,
+    status: 201,
+    response: ledger.ledgerTransaction,
+  },
+  openHold: {
+    method: 'post',
+    path: '/v1/ledger/holds',
+    access: 'ledger:write',
+    summary: 'Set money of a renter aside for an order; the same reference is the same hold',
+    tag: 'ledger',
+    body: ledger.openHold,
+    status: 201,
+    response: ledger.hold,
+  },
+  getHold: {
+    method: 'get',
+    path: '/v1/ledger/holds/{reference}',
+    access: 'billing:read',
+    summary: 'What a hold has left; of others only with ledger:read',
+    tag: 'ledger',
+    params: holdParams,
+    status: 200,
+    response: ledger.hold,
+  },
+  settleHold: {
+    method: 'post',
+    path: '/v1/ledger/holds/{reference}/settlements',
+    access: 'ledger:write',
+    summary: 'Pay for usage out of a hold: supplier, fees and rounding; needs an Idempotency-Key',
+    tag: 'ledger',
+    params: holdParams,
+    body: ledger.settleHold,
+    status: 201,
+    response: ledger.ledgerTransaction,
+    idempotent: true,
+  },
+  closeHold: {
+    method: 'post',
+    path: '/v1/ledger/holds/{reference}/close',
+    access: 'ledger:write',
+    summary: 'End a hold: what is left goes back to the renter, once',
+    tag: 'ledger',
+    params: holdParams,
+    status: 200,
+    response: ledger.hold,
+  },
+  trialBalance: {
+    method: 'get',
+    path: '/v1/ledger/trial-balance',
+    access: 'ledger:read',
+    summary: 'Sums of the balances by asset and sort of account',
+    tag: 'ledger',
+    status: 200,
+    response: ledger.trialBalance,
+  },
+  checkLedger: {
+    method: 'get',
+    path: '/v1/ledger/check',
+    access: 'ledger:read',
+    summary: 'Compute all balances anew from the postings and say what differs',
+    tag: 'ledger',
+    status: 200,
+    response: ledger.ledgerCheck,
   },
 
   health: {

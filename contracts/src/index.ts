@@ -12,6 +12,7 @@ export * from './fencing.js';
 export * from './ids.js';
 export * from './io-metadata.js';
 export * from './jobs.js';
+export * from './ledger.js';
 export * from './load.js';
 export * from './mesh.js';
 export * from './nodes.js';

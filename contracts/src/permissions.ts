@@ -13,11 +13,14 @@ export const permissions = [
   'accounts:read',
   'accounts:write',
   'audit:read',
+  'billing:read',
   'metrics:read',
   'tenants:read',
   'tenants:write',
   'appeals:read',
   'appeals:write',
+  'ledger:read',
+  'ledger:write',
 ] as const;
 export const permission = z.enum(permissions).meta({ id: 'Permission' });
 export type Permission = z.infer<typeof permission>;
@@ -32,6 +35,8 @@ const operatorsAlone: readonly Permission[] = [
   'tenants:write',
   'appeals:read',
   'appeals:write',
+  'ledger:read',
+  'ledger:write',
 ];
 
 /** The most that a role's keys may do; a key's scopes can only narrow it. */
@@ -47,6 +52,7 @@ export const rolePermissions: Record<Role, readonly Permission[]> = {
     'nodes:read',
     'events:read',
     'accounts:read',
+    'billing:read',
   ],
   viewer: ['jobs:read', 'clusters:read', 'nodes:read', 'events:read'],
 };

@@ -54,6 +54,7 @@ describe('dependencies point inward', () => {
     'events',
     'inventory',
     'jobs',
+    'ledger',
     'mesh',
     'pages',
     'platform',
@@ -76,6 +77,14 @@ describe('dependencies point inward', () => {
     );
     expect(core.length).toBeGreaterThan(5);
     expect(impure).toEqual([]);
+  });
+
+  test('only the ledger speaks to its tables', () => {
+    const others = files.filter(file => !/^(ledger|core)\/|\.test\.ts$/.test(file));
+    const trespassers = others.filter(file =>
+      /ledger_(accounts|balances|transactions|postings)/.test(readFileSync(join(source, file), 'utf8')),
+    );
+    expect(trespassers).toEqual([]);
   });
 
   test('platform knows no domain', () => {

@@ -5,6 +5,7 @@ import {
   accountRoutes,
   authenticator,
   bootstrapAccounts,
+  getTenant,
   mayNow,
   queueTermsOf,
   queueTermsRoutes,
@@ -25,6 +26,7 @@ import {
   telemetrySweep,
 } from './inventory/index.js';
 import { createJobs, queueUseOf } from './jobs/index.js';
+import { ledgerRoutes } from './ledger/index.js';
 import { createMesh } from './mesh/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
@@ -180,6 +182,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
   refusalRoutes(http, database);
+  ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant });
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   enrolmentRoutes(http, {

@@ -20,6 +20,8 @@ let viewer: string;
 /** Of a machine that joined us. */
 let userCode: string;
 let sshKeyId: string;
+/** That money of ours was set aside by, for an order named `mine`. */
+let transactionId: number;
 beforeAll(async () => {
   stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '4' } });
   cluster = await stack.cluster('target');
@@ -33,6 +35,10 @@ beforeAll(async () => {
   userCode = asked.body.userCode;
   await stack.call('POST', `/v1/device-authorizations/${userCode}/approve`, { name: 'joined' });
   sshKeyId = (await SshUser.register(stack)).keyId;
+  const money = { tenantId, asset: 'USDC', amount: '5' };
+  await stack.call('POST', '/v1/ledger/credits', { ...money, reason: 'a start' }, { 'idempotency-key': 'a start' });
+  await stack.call('POST', '/v1/ledger/holds', { ...money, reference: 'mine', memo: 'an order' });
+  transactionId = (await stack.call('GET', '/v1/ledger/transactions')).body.items[0].id;
   const { body: user } = await stack.call('POST', '/v1/users', { name: 'reader', role: 'viewer' });
   viewer = (
     await stack.call('POST', '/v1/api-keys', {
@@ -55,6 +61,8 @@ const pathOf = (route: Route) =>
     .replace('{userCode}', userCode)
     .replace('{keyId}', `ak_${stack.apiKey.split('_')[1]}`)
     .replace('{sshKeyId}', sshKeyId)
+    .replace('{transactionId}', String(transactionId))
+    .replace('{reference}', 'mine')
     .replace('{port}', '8265')
     .replace('{protocol}', 'gcs')
     .replace('{name}', '_ray_pkg_0123456789abcdef.zip')
@@ -112,6 +120,8 @@ describe('with the key of another tenant', () => {
       '/v1/queue-terms',
       '/v1/ssh-keys',
       '/v1/ssh-sessions',
+      '/v1/ledger/accounts',
+      '/v1/ledger/transactions',
     ]) {
       const { status, text } = await bare('GET', path, stranger);
       expect([path, status]).toEqual([path, 200]);

@@ -1,6 +1,6 @@
 /**
  * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, events, audit, key, user, tenant,
- * queue.
+ * queue, balance, ledger.
  */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
@@ -9,6 +9,7 @@ import { clusterCommands } from './cluster.js';
 import { eventCommands } from './events.js';
 import { exitCodes } from './exit.js';
 import { jobCommands } from './job.js';
+import { ledgerCommands } from './ledger.js';
 import { nodeCommands } from './node.js';
 import { portForwardCommand } from './port-forward.js';
 import { sshCommands } from './ssh.js';
@@ -37,4 +38,5 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   appealCommands(program, terminal);
   eventCommands(program, terminal);
   auditCommands(program, terminal);
+  ledgerCommands(program, terminal);
 }

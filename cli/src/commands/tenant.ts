@@ -16,7 +16,7 @@ import { type CommonOptions, run, withCommonOptions } from './run.js';
 import type { Terminal } from './terminal.js';
 
 /** By name or id. Throws CliError 'notFound'. */
-async function findTenant(client: Client, reference: string): Promise<TenantId> {
+export async function findTenant(client: Client, reference: string): Promise<TenantId> {
   if (/^tn_[0-9a-z]{20}$/.test(reference)) return reference as TenantId;
   for await (const tenant of client.list('listTenants')) if (tenant.name === reference) return tenant.id;
   throw new CliError('notFound', `no tenant is named ${reference}; \`iocloud tenant list\` shows those there are`);

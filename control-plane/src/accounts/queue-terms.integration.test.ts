@@ -274,7 +274,10 @@ test('an operator whose key is older than the terms may use them after the upgra
     const { rows } = await older.query<{ scopes: string[] }>(
       'SELECT scopes FROM api_keys ORDER BY cardinality(scopes)',
     );
-    expect(rows.map(({ scopes }) => scopes)).toEqual([['jobs:read'], ['jobs:read', 'tenants:write', 'tenants:read']]);
+    expect(rows.map(({ scopes }) => scopes)).toEqual([
+      ['jobs:read'],
+      ['jobs:read', 'tenants:write', 'tenants:read', 'ledger:read', 'ledger:write'],
+    ]);
     expect(await queueTermsOf(older)).toEqual([]);
   } finally {
     await older.close();

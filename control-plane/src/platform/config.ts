@@ -12,6 +12,15 @@ const bytes = (fallback: number) => z.coerce.number().int().positive().default(f
  */
 const headPackageLimitBytes = 100 * 2 ** 20 - 1;
 
+/** A part of the rent in percent with at most four decimals; read as millionths. */
+const percent = (fallback: string) =>
+  z
+    .string()
+    .regex(/^(100|\d{1,2})(\.\d{1,4})?$/, 'a percentage from 0 to 100 such as 0.25')
+    .default(fallback)
+    .transform(text => BigInt(Math.round(Number(text) * 10_000)))
+    .refine(ppm => ppm <= 1_000_000n, 'at most 100');
+
 const schema = z.object({
   DATABASE_URL: z.url().describe('PostgreSQL, postgres://user:password@host:port/database'),
   REDIS_URL: z.url().describe('Redis, redis://[:password@]host:port'),
@@ -77,6 +86,10 @@ const schema = z.object({
     .max(100)
     .default(1)
     .describe('so many times as long as usual thresholds say may a pass of a proof take'),
+  IOCLOUD_FEE_PERCENT: percent('2').describe('of the rent, from a renter who pays in anything but IO'),
+  IOCLOUD_FEE_PERCENT_IO: percent('0').describe('of the rent, from a renter who pays in IO'),
+  IOCLOUD_RENTER_FEE_PERCENT: percent('0.25').describe('reservation fee, from the renter on top of the rent'),
+  IOCLOUD_SUPPLIER_FEE_PERCENT: percent('0.25').describe('reservation fee, from the supplier out of the rent'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -109,6 +122,13 @@ export interface Config {
   auditDays: number;
   verification: 'shared' | 'off';
   verificationSlack: number;
+  /** In millionths of the rent; as core/billing takes them. */
+  fees: {
+    paymentPpm: bigint;
+    paymentInIoPpm: bigint;
+    reservationRenterPpm: bigint;
+    reservationSupplierPpm: bigint;
+  };
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -166,6 +186,12 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     auditDays: value.IOCLOUD_AUDIT_DAYS,
     verification: value.IOCLOUD_VERIFICATION,
     verificationSlack: value.IOCLOUD_VERIFICATION_SLACK,
+    fees: {
+      paymentPpm: value.IOCLOUD_FEE_PERCENT,
+      paymentInIoPpm: value.IOCLOUD_FEE_PERCENT_IO,
+      reservationRenterPpm: value.IOCLOUD_RENTER_FEE_PERCENT,
+      reservationSupplierPpm: value.IOCLOUD_SUPPLIER_FEE_PERCENT,
+    },
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }
