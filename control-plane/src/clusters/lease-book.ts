@@ -52,8 +52,10 @@ export function createLeaseBook(wiring: Wiring): LeaseBook {
         cluster_id: ClusterId | null;
         spec: StoredLeaseSpec;
         sealed_token: Buffer;
+        contained: boolean;
       }>(
-        `SELECT n.desired_revision AS revision, l.cluster_id, l.spec, c.sealed_token
+        `SELECT n.desired_revision AS revision, l.cluster_id, l.spec, c.sealed_token,
+           n.tenant_id <> c.tenant_id AND NOT coalesce((n.terms->>'plainProcesses')::boolean, false) AS contained
          FROM nodes n
          LEFT JOIN leases l ON l.node_id = n.id AND l.released_at IS NULL AND l.desired
            AND (l.role = 'head' OR l.phase <> 'pending' OR EXISTS (
@@ -64,7 +66,9 @@ export function createLeaseBook(wiring: Wiring): LeaseBook {
         [nodeId],
       );
       const leases = rows.flatMap(row =>
-        row.cluster_id === null ? [] : [{ ...row.spec, authToken: seal.open(row.sealed_token, row.cluster_id) }],
+        row.cluster_id === null
+          ? []
+          : [{ ...row.spec, contained: row.contained, authToken: seal.open(row.sealed_token, row.cluster_id) }],
       );
       return { revision: rows[0]?.revision ?? 0, leases };
     },

@@ -6,15 +6,20 @@ export const usage = `usage: install.sh [options], or node join.mjs --control-pl
   --dir DIR               where everything goes (root: /var/lib/iocloud-agent, else ~/.iocloud-agent)
   --foreground            install no service: run the agent here until Ctrl-C
   --ray-environment DIR   a Python environment with Ray that is there already; nothing is installed then
-  --isolation KIND        auto (namespaces where they can be had), namespace, token-only
+  --container-image IMAGE  run leases in containers of podman on this image, where that works (docs/isolation.md)
+  --isolation KIND        auto (the best that can be had), container, namespace, token-only
   --cpus N, --memory-bytes N   offer less than the whole machine`;
+
+const isolations = ['auto', 'container', 'namespace', 'token-only'] as const;
+type Isolation = (typeof isolations)[number];
 
 export interface JoinOptions {
   controlPlane: string;
   directory: string;
   foreground: boolean;
   rayEnvironment: string | null;
-  isolation: 'auto' | 'namespace' | 'token-only';
+  isolation: Isolation;
+  containerImage: string | null;
   cpus: number | null;
   memoryBytes: number | null;
 }
@@ -31,9 +36,12 @@ export function parseOptions(args: string[], { isRoot, home }: { isRoot: boolean
       `--control-plane must be the control plane's address, such as https://iocloud.example\n${usage}`,
     );
   }
-  const isolation = values.isolation ?? 'auto';
-  if (isolation !== 'auto' && isolation !== 'namespace' && isolation !== 'token-only') {
-    throw new JoinFault(`--isolation: ${isolation} is neither auto, namespace nor token-only`);
+  const wished = values.isolation ?? 'auto';
+  const isolation = isolations.find(kind => kind === wished);
+  if (!isolation) throw new JoinFault(`--isolation: ${wished} is none of ${isolations.join(', ')}`);
+  const containerImage = values['container-image'] ?? null;
+  if (isolation === 'container' && !containerImage) {
+    throw new JoinFault('--isolation container needs an image: add --container-image IMAGE');
   }
   return {
     controlPlane: address.replace(/\/+$/, ''),
@@ -41,6 +49,7 @@ export function parseOptions(args: string[], { isRoot, home }: { isRoot: boolean
     foreground: values.foreground ?? false,
     rayEnvironment: values['ray-environment'] === undefined ? null : resolve(values['ray-environment']),
     isolation,
+    containerImage,
     cpus: positive('--cpus', values.cpus),
     memoryBytes: positive('--memory-bytes', values['memory-bytes']),
   };
@@ -56,6 +65,7 @@ function parse(args: string[]) {
         foreground: { type: 'boolean' },
         'ray-environment': { type: 'string' },
         isolation: { type: 'string' },
+        'container-image': { type: 'string' },
         cpus: { type: 'string' },
         'memory-bytes': { type: 'string' },
       },

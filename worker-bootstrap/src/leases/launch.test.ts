@@ -34,6 +34,8 @@ const around: Surroundings = {
   memoryBytes: 64 * 2 ** 30,
   devices: [],
   sandbox: null,
+  container: null,
+  sessionsDir: '/state/leases/x/tmp/ray',
   dashboardSocket: null,
   gcsSocket: null,
   fenceFile: '/state/fence',
