@@ -1,9 +1,9 @@
 /**
- * Leases in real containers of podman, on an image that the set-up makes from Debian packages. One Ray node is started, and
+ * Leases in real containers of podman, on an image that the set-up makes from Debian packages. Two Ray nodes are started, and
  * a renter who wishes ill tries what it can; then it is adopted by another agent, fenced and wiped.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -25,8 +25,8 @@ const diskBytes = 256 * mebibyte;
 const agentsWish = { isolation: 'container', container: { image, diskBytes } } as const;
 const timeoutMs = 120_000;
 
-where('a Ray node in a container', () => {
-  const specs = leaseSpecs(0);
+where('Ray nodes in containers', () => {
+  const specs = leaseSpecs(1);
   const [head] = specs;
   let world: World;
   let neighbour: Server;
@@ -48,16 +48,19 @@ where('a Ray node in a container', () => {
     await world?.destroy();
   }, timeoutMs);
 
-  const ready = () =>
-    until(
-      'the head to be ready',
-      () => {
-        const lease = world.controlPlane.lease(head.leaseId);
-        if (lease?.phase === 'exited') throw new Error(`exited: ${lease.message}\n${world.output}`);
-        return lease?.phase === 'ready';
-      },
-      90_000,
-    );
+  const ready = async () => {
+    for (const { leaseId } of specs) {
+      await until(
+        'the Ray nodes to be ready',
+        () => {
+          const lease = world.controlPlane.lease(leaseId);
+          if (lease?.phase === 'exited') throw new Error(`exited: ${lease.message}\n${world.output}`);
+          return lease?.phase === 'ready';
+        },
+        90_000,
+      );
+    }
+  };
 
   test('says what it is, and that renters are nobody on the machine', async () => {
     const hello = world.controlPlane.heard.find(({ type }) => type === 'hello');
@@ -70,7 +73,7 @@ where('a Ray node in a container', () => {
   });
 
   test(
-    'runs a job of Ray’s, whose log is read to its end',
+    'join each other, and run a job of Ray’s, whose log is read to its end',
     async () => {
       const body = {
         entrypoint: 'python -c "import ray; ray.init(); print(ray.cluster_resources())"',
@@ -89,7 +92,7 @@ where('a Ray node in a container', () => {
       const { stream } = await world.controlPlane.open({ ...request, clusterId: head.clusterId });
       let log = '';
       for await (const chunk of stream) log += chunk;
-      expect(log).toContain("'CPU': 1.0");
+      expect(log).toContain("'CPU': 2.0");
     },
     timeoutMs,
   );
@@ -227,7 +230,7 @@ where('a Ray node in a container', () => {
 
   test('leaves nothing behind: no container, no mount, no data', async () => {
     world.controlPlane.desire([]);
-    await until('the lease to be wiped', () => !existsSync(join(world.stateDir, 'leases', head.leaseId)));
+    await until('them to be wiped', () => readdirSync(join(world.stateDir, 'leases')).length === 0);
     await world.killAgent('SIGTERM');
     expect(await traces(world.stateDir, specs)).toEqual([]);
     const names = execFileSync('podman', ['ps', '--all', '--format={{.Names}}'], { encoding: 'utf8' });

@@ -6,6 +6,7 @@ import type { NetConnectOpts } from 'node:net';
 import { join } from 'node:path';
 import type { LeaseObservation, LeaseSpec } from '@iocloud/contracts';
 import type { Logger } from '../log.js';
+import { type Inside, removeContainer } from '../sandbox/index.js';
 import { isApart, type Launch } from './launch.js';
 import type { LeaseStore } from './lease-files.js';
 import type { LocalPhase } from './plan.js';
@@ -31,8 +32,6 @@ export class Lease {
   constructor(
     readonly spec: LeaseSpec,
     readonly store: LeaseStore,
-    /** Removes the container of this name. */
-    readonly removeContainer: (name: string) => Promise<void>,
     readonly log: Logger,
   ) {}
 
@@ -115,7 +114,7 @@ export class Lease {
 
   async #over(message: string): Promise<void> {
     if (!isApart(this.launch)) await killMarked(this.id);
-    if (this.launch?.container) await this.#letGoOf(this.launch.container.name);
+    if (this.launch?.container) await this.#letGoOf(this.launch.container.remove);
     this.phase = 'exited';
     this.message = message.slice(0, maxMessageLength);
     await this.store.writeExit(this.id, this.message);
@@ -123,8 +122,8 @@ export class Lease {
   }
 
   /** Its processes have ended with its PID 1, so an engine that cannot remove it now holds up nothing: the next sweep does. */
-  async #letGoOf(container: string): Promise<void> {
-    await this.removeContainer(container).catch((error: unknown) =>
+  async #letGoOf(remove: readonly string[]): Promise<void> {
+    await removeContainer(remove).catch((error: unknown) =>
       this.log.warn({ leaseId: this.id, error: String(error) }, 'a container could not be removed'),
     );
   }
@@ -142,16 +141,11 @@ export class Lease {
     supervisor: ProcessIdentity;
     env: Record<string, string>;
     sandboxed: boolean;
-    container: { name: string; user: number } | null;
+    container: Inside | null;
   } | null {
     if (this.phase !== 'ready' || !this.launch || !this.#process) return null;
     const { env, container } = this.launch;
-    return {
-      supervisor: this.#process,
-      env,
-      sandboxed: isApart(this.launch),
-      container: container && { name: container.name, user: container.renter },
-    };
+    return { supervisor: this.#process, env, sandboxed: isApart(this.launch), container };
   }
 
   /** Where a port of this head can be reached, or null for a worker or before it is ready. */

@@ -91,8 +91,7 @@ export class Leases {
   }
 
   #add(spec: LeaseSpec): Lease {
-    const remove = async (name: string) => await this.sandbox.containers?.remove(name);
-    const lease = new Lease(spec, this.#store, remove, this.log);
+    const lease = new Lease(spec, this.#store, this.log);
     this.#leases.set(spec.leaseId, lease);
     return lease;
   }

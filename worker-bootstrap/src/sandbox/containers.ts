@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Device } from '@iocloud/contracts';
 import type { AgentConfig } from '../config.js';
@@ -14,7 +15,6 @@ import {
   type Mount,
   ownerLabel,
   removeCommand,
-  removeOptions,
   renterId,
   runCommand,
 } from './engine.js';
@@ -23,6 +23,8 @@ import { makeVolume, unmountVolume, volumeMounts } from './volume.js';
 const run = promisify(execFile);
 const pullTimeoutMs = 600_000;
 const trialTimeoutMs = 60_000;
+const removalPatienceMs = 10_000;
+const betweenRemovalsMs = 200;
 const trialBytes = 256 * 2 ** 20;
 const trialDiskBytes = 64 * 2 ** 20;
 
@@ -52,6 +54,8 @@ interface Around {
   pythonDirectory: string;
   network: string;
   stateDir: string;
+  /** All of the machine's: what the engine cannot give to containers would be found out too late. */
+  devices: readonly Device[];
 }
 
 export class Containers {
@@ -96,31 +100,34 @@ export class Containers {
   }
 
   /** Starts a container as a lease's, and Ray in it as the renter, with a volume to write to. */
-  async #trial({ stateDir, network, environments: [environment = ''] }: Around): Promise<void> {
+  async #trial({ stateDir, network, devices, environments: [environment = ''] }: Around): Promise<void> {
     const name = this.nameOf('trial');
     const directory = join(stateDir, 'container-trial');
     const python = join(environment, 'bin', 'python');
+    const clear = async () => {
+      await this.remove(name);
+      await unmountVolume(directory);
+      await rm(directory, { recursive: true, force: true });
+    };
+    // An agent that was killed at this may have left its own.
+    await clear();
     try {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       await makeVolume(directory, trialDiskBytes, renterId);
-      await this.remove(name);
-      const [program = '', ...args] = this.runCommand({
+      const started = this.runCommand({
         name,
         network,
         cpus: 1,
         memoryBytes: trialBytes,
-        devices: [],
+        devices,
         mounts: volumeMounts(directory),
         command: [python, '-c', 'import time; time.sleep(600)'],
       });
-      await run(program, args, { timeout: trialTimeoutMs });
+      await runEngine(started);
       const test = 'import ray, ssl, pathlib; pathlib.Path("/tmp/here").write_text("x")';
-      const [exec = '', ...rest] = this.execCommand(name, renterId, [python, '-c', test]);
-      await run(exec, rest, { timeout: trialTimeoutMs });
+      await runEngine(execCommand(this.command, name, renterId, [python, '-c', test]));
     } finally {
-      await this.remove(name);
-      await unmountVolume(directory);
-      await rm(directory, { recursive: true, force: true });
+      await clear();
     }
   }
 
@@ -141,10 +148,6 @@ export class Containers {
     return removeCommand(this.engine, name);
   }
 
-  execCommand(name: string, user: number, command: readonly string[]): string[] {
-    return execCommand(this.engine, name, user, command);
-  }
-
   nameOf(leaseId: string): string {
     return `iocloud-${this.owner}-${leaseId}`;
   }
@@ -156,7 +159,7 @@ export class Containers {
 
   /** Removes what is left of these; no error where nothing is. */
   async remove(name: string): Promise<void> {
-    await this.#run(['rm', ...removeOptions, name]);
+    await removeContainer(this.removeCommand(name));
   }
 
   /** Removes the containers that an agent of this state left, but those of these leases. */
@@ -171,6 +174,23 @@ export class Containers {
     const [program = '', ...options] = this.command;
     const { stdout } = await run(program, [...options, ...args], { timeout: trialTimeoutMs });
     return stdout;
+  }
+}
+
+/** Runs an engine's command for a lease. Throws with what it said. */
+async function runEngine([program = '', ...args]: readonly string[]): Promise<void> {
+  await run(program, args, { timeout: trialTimeoutMs });
+}
+
+/** Throws when it is still there after a while: the engine itself tidies up after a container's end, and refuses meanwhile. */
+export async function removeContainer(command: readonly string[]): Promise<void> {
+  for (const deadline = Date.now() + removalPatienceMs; ; ) {
+    try {
+      return await runEngine(command);
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await pause(betweenRemovalsMs);
+    }
   }
 }
 

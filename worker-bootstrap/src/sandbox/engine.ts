@@ -86,21 +86,14 @@ export function runCommand(engine: Engine, box: Box): string[] {
 }
 
 /** A program beside those of a lease that runs, in all that keeps these in. */
-export const execCommand = (engine: Engine, name: string, user: number, command: readonly string[]): string[] => [
-  ...engineCommand(engine),
-  'exec',
-  '--interactive',
-  `--user=${user}:${user}`,
-  '--workdir=/',
-  name,
-  ...command,
-];
-
-export const removeOptions = ['--force', '--ignore', '--time=0', '--volumes'];
+export const execCommand = (
+  engine: readonly string[],
+  name: string,
+  user: number,
+  command: readonly string[],
+): string[] => [...engine, 'exec', '--interactive', `--user=${user}:${user}`, '--workdir=/', name, ...command];
 
 export const removeCommand = (engine: Engine, name: string): string[] => [
   ...engineCommand(engine),
-  'rm',
-  ...removeOptions,
-  name,
+  ...['rm', '--force', '--ignore', '--time=0', '--volumes', name],
 ];

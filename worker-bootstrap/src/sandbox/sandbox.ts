@@ -8,9 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Inventory } from '@iocloud/contracts';
 import type { AgentConfig } from '../config.js';
+import { detectDevices } from '../inventory/detect-devices.js';
 import type { Logger } from '../log.js';
 import { Containers } from './containers.js';
-import { renterId } from './engine.js';
+import { execCommand } from './engine.js';
 
 const run = promisify(execFile);
 type Isolation = Inventory['isolation'];
@@ -18,6 +19,14 @@ const pythonDirectory = fileURLToPath(new URL('../../python', import.meta.url));
 /** Started without site-packages and user settings: fast, and nothing of the operator's environment leaks in. */
 const bareFlags = ['-E', '-s', '-S', '-B'];
 const networkFlags = ['-E', '-s', '-B'];
+
+/** A container, as its lease has it on record: the agent that started it may have been another, set up otherwise. */
+export interface Inside {
+  name: string;
+  /** The engine with its options. */
+  engine: readonly string[];
+  renter: number;
+}
 
 export class Sandbox {
   /** Short, because a socket's path may have 107 bytes at most. */
@@ -95,6 +104,7 @@ export class Sandbox {
       pythonDirectory,
       network: join(this.#networksDir, network),
       stateDir: this.stateDir,
+      devices: (await detectDevices(log)).devices,
     };
     try {
       this.containers = await Containers.choose(config.container, around, log);
@@ -155,11 +165,11 @@ export class Sandbox {
   }
 
   /** Runs one of the programs that enter a running lease, or that run in its container. */
-  toolCommand(script: 'shell.py' | 'dial.py', container: string | null): string[] {
+  toolCommand(script: 'shell.py' | 'dial.py', container: Inside | null): string[] {
     const command = [this.python, ...bareFlags, join(pythonDirectory, script)];
-    if (container === null || !this.containers) return command;
+    if (container === null) return command;
     // A dialer binds its socket where renters do not come, and then becomes the renter.
-    return this.containers.execCommand(container, script === 'dial.py' ? 0 : renterId, command);
+    return execCommand(container.engine, container.name, script === 'dial.py' ? 0 : container.renter, command);
   }
 
   socketPath(leaseId: string): string {

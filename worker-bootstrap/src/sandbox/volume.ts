@@ -71,6 +71,8 @@ export async function unmountVolume(leaseDir: string): Promise<void> {
 }
 
 async function isMounted(leaseDir: string): Promise<boolean> {
+  // Elsewhere there are no containers, and no such list.
+  if (process.platform !== 'linux') return false;
   const mounts = await readFile('/proc/self/mounts', 'utf8');
   return mounts.split('\n').some(line => line.split(' ')[1] === volumeOf(leaseDir));
 }

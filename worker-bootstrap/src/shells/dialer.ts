@@ -30,7 +30,7 @@ export class Dialer {
     this.#path = container
       ? join(sandbox.socketDirectory(leaseId), `d${made}.sock`)
       : sandbox.socketPath(`${leaseId}.d${made}`);
-    const [program = '', ...args] = sandbox.toolCommand('dial.py', container?.name ?? null);
+    const [program = '', ...args] = sandbox.toolCommand('dial.py', container);
     this.#child = spawn(program, [...args, this.#path], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: programEnvironment,
@@ -58,7 +58,7 @@ export class Dialer {
     gone.catch(() => undefined);
     this.#ready = Promise.race([once(this.#child.stdout, 'data').then(() => undefined), gone]);
     this.#ready.catch(() => undefined);
-    const spec = container ? { lease: null, user: container.user } : { lease: entrance.supervisor };
+    const spec = container ? { lease: null, user: container.renter } : { lease: entrance.supervisor };
     this.#child.stdin.write(`${JSON.stringify(spec)}\n`);
   }
 

@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import type { StreamRequest } from '@iocloud/contracts';
 import type { ProcessIdentity } from '../leases/index.js';
 import type { Logger } from '../log.js';
-import type { Sandbox } from '../sandbox/index.js';
+import type { Inside, Sandbox } from '../sandbox/index.js';
 import { Dialer, programEnvironment } from './dialer.js';
 
 /** Where a renter may be: a lease that is up. */
@@ -20,8 +20,8 @@ export interface Entrance {
   env: Record<string, string>;
   /** Its programs have namespaces of their own. */
   sandboxed: boolean;
-  /** Where they run in a container: what is to be run there, and as whom. */
-  container: { name: string; user: number } | null;
+  /** Where they run in one. */
+  container: Inside | null;
 }
 
 type ShellRequest = Extract<StreamRequest, { kind: 'shell' }>;
@@ -41,7 +41,7 @@ export class Shells {
 
   /** Carries one shell until it or the stream ends. Rejects where it breaks. */
   async shell(stream: Duplex, request: ShellRequest, entrance: Entrance): Promise<void> {
-    const [program = '', ...args] = this.sandbox.toolCommand('shell.py', entrance.container?.name ?? null);
+    const [program = '', ...args] = this.sandbox.toolCommand('shell.py', entrance.container);
     const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: programEnvironment, cwd: '/' });
     const complaint = heard(child.stderr);
     const exited = new Promise<void>(resolve => {
