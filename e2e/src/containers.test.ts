@@ -1,6 +1,6 @@
 /** A stranger's work on a machine that is offered to others: in a container, with the whole system, real Ray and OpenSSH. */
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { type Machine, SshUser, Stack, until } from './harness/index.js';
+import { type Machine, processes, SshUser, Stack, until } from './harness/index.js';
 
 jest.setTimeout(240_000);
 
@@ -70,7 +70,7 @@ where('a machine that is offered to others', () => {
     expect(conditions).toContainEqual(expect.objectContaining({ type: 'NetworkIsolated', reason: 'Container' }));
   });
 
-  test('lets the renter in by ssh, into the container, with terminal and sftp', async () => {
+  test('lets the renter in by ssh, into the container, with terminal and sftp, and ends what a client leaves', async () => {
     const user = await SshUser.register(stack, asStranger());
     expect((await user.output(clusterId, 'id -u; cat /proc/1/cmdline | tr "\\0" " "')).trim()).toMatch(
       new RegExp(`^${renterId}\\n.*supervisor.py`),
@@ -83,5 +83,12 @@ where('a machine that is offered to others', () => {
     const copied = user.scp('/etc/hostname', `${clusterId}@127.0.0.1:/tmp/copied`);
     expect(await copied.ended).toMatchObject({ code: 0 });
     expect((await user.output(clusterId, 'stat -c %u /tmp/copied')).trim()).toBe(String(renterId));
+
+    const sleeps = () => processes().some(({ command }) => command === 'sleep 703');
+    const left = user.ssh(clusterId, ['echo up; sleep 703'], ['-tt']);
+    await until('the program', 20_000, sleeps);
+    left.child.kill('SIGKILL');
+    await until('its end, as the client has gone', 20_000, () => !sleeps());
+    await left.ended;
   });
 });
