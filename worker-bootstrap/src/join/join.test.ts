@@ -51,6 +51,7 @@ describe('parseOptions', () => {
     [[], 'must be the control plane'],
     [['--control-plane', 'ftp://x'], 'must be the control plane'],
     [[...plane, '--cpus', 'many'], '--cpus: many is no positive number'],
+    [[...plane, '--isolation', 'container'], 'needs an image: add --container-image'],
     [[...plane, '--isolation', 'none'], 'none is none of auto, container, namespace, token-only'],
     [[...plane, '--colour', 'red'], '--colour'],
   ])('refuses %j in words', (args, words) => {

@@ -33,8 +33,9 @@ const rayMemoryBytes = 2 ** 30;
 /** Ray alone has some hundred threads on a head, and some tens in each worker process. */
 const threadsOfRay = 4_096;
 const threadsOfACpu = 1_024;
-/** What engines may set where the agent is held to the usual limits itself. */
 const mostThreads = 32_768;
+/** The most that Linux has, and what engines may set where the agent may not raise limits itself. */
+const processesOfAll = [4_194_304, 32_768];
 
 type Wish = NonNullable<AgentConfig['container']>;
 
@@ -79,8 +80,10 @@ export class Containers {
     const openFiles = await hardLimitOfOpenFiles();
     let reason = '';
     // The engine's own runtime first; crun of Debian 12 refuses machines whose cgroups are of both versions.
-    for (const runtime of wish.runtime === undefined ? [null, 'runc', 'crun'] : [wish.runtime]) {
-      const engine = { program, runtime, image: wish.image };
+    const runtimes = wish.runtime === undefined ? [null, 'runc', 'crun'] : [wish.runtime];
+    const ways = runtimes.flatMap(runtime => processesOfAll.map(processes => ({ runtime, processes })));
+    for (const way of ways) {
+      const engine = { program, image: wish.image, ...way };
       const containers = new Containers(engine, around.owner, wish.diskBytes, openFiles, programs);
       try {
         await containers.#trial(around);

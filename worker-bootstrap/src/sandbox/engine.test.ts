@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { type Box, engineCommand, execCommand, removeCommand, renterId, runCommand } from './engine.js';
 
-const engine = { program: 'podman', runtime: null, image: 'localhost/base:1' };
+const engine = { program: 'podman', runtime: null, image: 'localhost/base:1', processes: 100_000 };
 const box: Box = {
   name: 'iocloud-a-ls_1',
   owner: 'a',

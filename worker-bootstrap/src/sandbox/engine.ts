@@ -6,6 +6,8 @@ export interface Engine {
   /** The OCI runtime where the engine's own choice does not work on this machine. */
   runtime: string | null;
   image: string;
+  /** Of the renter on the machine, all leases together: the kernel counts by user. A lease is held to `pids`. */
+  processes: number;
 }
 
 export interface Mount {
@@ -72,7 +74,7 @@ export function runCommand(engine: Engine, box: Box): string[] {
     `--pids-limit=${box.pids}`,
     `--shm-size=${box.memoryBytes}`,
     `--ulimit=nofile=${box.openFiles}:${box.openFiles}`,
-    `--ulimit=nproc=${box.pids}:${box.pids}`,
+    `--ulimit=nproc=${engine.processes}:${engine.processes}`,
     '--ulimit=core=0:0',
     ...box.devices.map(device => `--device=${device}`),
     ...box.mounts.map(
