@@ -162,7 +162,7 @@ export class Containers {
 
   /** Removes what is left of these; no error where nothing is. */
   async remove(name: string): Promise<void> {
-    await removeContainer(this.removeCommand(name));
+    await runEngine(this.removeCommand(name));
   }
 
   /** Removes the containers that an agent of this state left, but those of these leases. */
