@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { packAgent } from './agent-release.mjs';
 import { ensureEnvironment, exists } from './python-env.mjs';
 import { main, run, SetupError, step } from './steps.mjs';
+import { ensureTestImage } from './test-image.mjs';
 import { ensureWireguardGo } from './wireguard-go.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -108,6 +109,7 @@ main(async () => {
     await ensureChromium();
     const wireguardGo = (await onPath('wireguard-go')) ?? (await ensureWireguardGo(tools));
     await ensureOpenSsh();
+    const testImage = await ensureTestImage(cache, onPath);
     // What the test run is to be given, for the Makefile to read.
     process.stdout.write(
       [
@@ -115,6 +117,7 @@ main(async () => {
         `IOCLOUD_REDIS_VENV=${venvs.redis}`,
         `IOCLOUD_TEST_OLD_RAY_VENV=${venvs.oldRay}`,
         `IOCLOUD_WIREGUARD_GO=${wireguardGo}`,
+        ...(testImage ? [`IOCLOUD_TEST_IMAGE=${testImage}`] : []),
         '',
       ].join('\n'),
     );

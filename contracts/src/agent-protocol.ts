@@ -50,6 +50,8 @@ export const leaseSpec = z.object({
   labels: z.record(z.string(), z.string()),
   /** Absolute directory that the tenant's jobs keep their checkpoints in; made where it is missing. Null: none, or a URL. */
   checkpointDir: z.string().nullable().default(null),
+  /** Only in a container: it is another tenant's, and the machine's owner allows no plain processes of theirs. */
+  contained: z.boolean().default(false),
   /** Directory above it, which holds those of all tenants: nothing else of it is shown to the Ray node. */
   checkpointRoot: z.string().nullable().default(null),
 });

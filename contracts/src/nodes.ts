@@ -26,8 +26,12 @@ export const device = z
   .meta({ id: 'Device' });
 export type Device = z.infer<typeof device>;
 
-/** How far a Ray node's ports are out of reach of everything else on its machine. */
-export const isolation = z.enum(['namespace', 'token-only']).meta({ id: 'Isolation' });
+/**
+ * How far renters' code is kept apart from its machine. container: in a container that limits it. namespace: plain
+ * processes, whose ports nothing else reaches. token-only: plain processes, whose ports Ray's token guards.
+ */
+export const isolation = z.enum(['container', 'namespace', 'token-only']).meta({ id: 'Isolation' });
+export type Isolation = z.infer<typeof isolation>;
 
 export const inventory = z
   .object({
@@ -72,6 +76,13 @@ export const nodeTerms = z
       .describe(
         'where it can be reached by UDP from everywhere, such as 192.0.2.7:51900, and at the next port too: it then helps ' +
           'machines behind NAT to find each other, and relays what cannot go directly',
+      ),
+    plainProcesses: z
+      .boolean()
+      .default(false)
+      .describe(
+        "true: its owner allows other tenants' code to run there as plain processes, which see the machine's files; else it " +
+          'goes only where containers keep it apart (docs/isolation.md)',
       ),
     microUsdPerGpuHour: microUsd.default(0).describe('price of an accelerator for an hour, micro-USD'),
     microUsdPerCpuHour: microUsd.default(0).describe('price of a logical CPU for an hour, micro-USD'),

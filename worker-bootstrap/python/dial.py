@@ -1,6 +1,8 @@
 """Connects to ports and Unix sockets inside a lease for its renter, and carries the bytes.
 
-    python dial.py SOCKET      {"lease": {"pid", "startTicks"}} as one line on standard input; prints "ready"
+    python dial.py SOCKET      {"lease": {"pid", "startTicks"} | null, "user": uid} as one line on standard input; prints "ready"
+
+Without a lease to enter it is in the lease's container already, as its root, and becomes the user once it listens.
 
 Listens on SOCKET. Each connection there begins with a stream request (`connect` or `connect-socket` of the agent
 protocol) and gets its answer as one line; then bytes go both ways. It ends when standard input does, which is when the
@@ -21,6 +23,7 @@ import threading
 
 import enter
 import relay
+import renter
 
 LONGEST_REQUEST = 8192
 CONNECT_TIMEOUT_S = 10
@@ -138,6 +141,9 @@ def is_own(address):
 def main(path):
     spec = json.loads(sys.stdin.readline())
     listener = relay.listen(path)
+    if spec["lease"] is None:
+        renter.become(spec["user"])
+        listen(listener)
     try:
         enter.enter(spec["lease"])
     except enter.Gone as error:
@@ -148,6 +154,10 @@ def main(path):
         listener.close()
         os.waitpid(child, 0)
         os._exit(0)
+    listen(listener)
+
+
+def listen(listener):
     os.chdir("/")
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
     sys.stdout.write("ready\n")

@@ -1,14 +1,12 @@
 """The network namespace that the Ray nodes of one cluster share on this machine.
 
-    python network.py up NAME DIR      make it, bound to DIR/NAME; prints {"outbound": true|false, "reason": "..."}
-    python network.py down NAME DIR    take away all that `up` made; nothing to take away is no error
-    python network.py list DIR         prints the names under DIR
+    python network.py up NAME DIR [ALLOWED...]   make it, bound to DIR/NAME; prints {"outbound": true|false, "reason": "..."}
+    python network.py down NAME DIR              take away all that `up` made; nothing to take away is no error
+    python network.py list DIR                   prints the names under DIR
 
 Ray listens on every address it sees. Here it sees `lo` and one end of a veth pair. Outwards, the host masquerades what
-comes from it; inwards, rules on the host drop every new connection, from the host itself and from other machines.
-NAME is at most 13 characters: it also names the veth end on the host and the nftables tables.
-
-The rules are written over netlink, because a bare machine has neither `nft` nor `iptables`.
+comes from it; what passes in and out is firewall.py's matter. NAME is at most 13 characters: it also names the veth end on
+the host and the nftables tables. ALLOWED are networks, as 10.1.0.0/16, that are reached although they are private.
 """
 
 import fcntl
@@ -20,6 +18,7 @@ import socket
 import struct
 import sys
 
+import firewall
 import linux
 
 SUBNETS = ipaddress.ip_network("10.199.0.0/16")
@@ -28,14 +27,10 @@ IP_FORWARD = "/proc/sys/net/ipv4/ip_forward"
 # Shared by all agents of the machine: whichever takes down the last namespace puts the setting back.
 FORWARD_MARKER = "/run/iocloud-ip-forward"
 
-NFPROTO_INET, NFPROTO_IPV4 = 1, 2
-HOOK = {"forward": 2, "output": 3, "postrouting": 4}
-DROP = 0
-
 
 def main(arguments):
-    if len(arguments) == 3 and arguments[0] == "up":
-        print(json.dumps(up(arguments[1], arguments[2])))
+    if len(arguments) >= 3 and arguments[0] == "up":
+        print(json.dumps(up(arguments[1], arguments[2], arguments[3:])))
     elif len(arguments) == 3 and arguments[0] == "down":
         down(arguments[1], arguments[2])
     elif len(arguments) == 2 and arguments[0] == "list":
@@ -44,7 +39,7 @@ def main(arguments):
         sys.exit(__doc__)
 
 
-def up(name, directory):
+def up(name, directory, allowed):
     path = os.path.join(directory, name)
     os.makedirs(directory, mode=0o700, exist_ok=True)
     if os.path.ismount(path) or is_namespace(path):
@@ -52,7 +47,7 @@ def up(name, directory):
     down(name, directory)
     make_namespace(path)
     try:
-        wire(name, path)
+        wire(name, path, allowed)
         result = {"outbound": True, "reason": ""}
     except Exception as error:  # the sandbox is good without outbound network; the reason is shown to the operator
         unwire(name)
@@ -119,14 +114,14 @@ def raise_loopback():
         fcntl.ioctl(control, siocsifflags, struct.pack("16sh14x", b"lo", flags | iff_up))
 
 
-def wire(name, path):
+def wire(name, path, allowed):
     from pyroute2 import IPRoute
 
     with IPRoute() as host:
         subnet = free_subnet(host, name)
         outside, inside = list(subnet.hosts())
         mtu = outbound_mtu(host)
-        fence(name, str(subnet))
+        firewall.fence(host, name, str(subnet), allowed)
         fd = os.open(path, os.O_RDONLY)
         try:
             peer = {"ifname": INSIDE_NAME, "net_ns_fd": fd}
@@ -164,7 +159,7 @@ def unwire(name):
         for index in host.link_lookup(ifname=name):
             host.link("del", index=index)
         others = [link for link in host.get_links() if (link.get_attr("IFLA_IFNAME") or "").startswith("ioc")]
-    unfence(name)
+    firewall.unfence(name)
     if not others and os.path.exists(FORWARD_MARKER):
         write(IP_FORWARD, "0")
         os.unlink(FORWARD_MARKER)
@@ -212,78 +207,6 @@ def forward():
 def write(path, text):
     with open(path, "w") as file:
         file.write(text)
-
-
-def expression(name, **attributes):
-    data = [(f"NFTA_{name.upper()}_{key.upper()}", value) for key, value in attributes.items()]
-    return {"attrs": [("NFTA_EXPR_NAME", name), ("NFTA_EXPR_DATA", {"attrs": data})]}
-
-
-def value(data):
-    return {"attrs": [("NFTA_DATA_VALUE", data)]}
-
-
-def new_connection_into(interface):
-    """oifname INTERFACE ct state new,invalid,untracked drop"""
-    meta_oifname, ct_state, register, equal, unequal = 7, 0, 1, 0, 1
-    states = struct.pack("=I", 0x1 | 0x8 | 0x40)  # invalid, new, untracked as the kernel counts them
-    verdict = {"attrs": [("NFTA_DATA_VERDICT", {"attrs": [("NFTA_VERDICT_CODE", DROP)]})]}
-    return [
-        expression("meta", key=meta_oifname, dreg=register),
-        expression("cmp", sreg=register, op=equal, data=value(interface.encode().ljust(16, b"\0"))),
-        expression("ct", key=ct_state, dreg=register),
-        expression("bitwise", sreg=register, dreg=register, len=4, mask=value(states), xor=value(b"\0\0\0\0")),
-        expression("cmp", sreg=register, op=unequal, data=value(b"\0\0\0\0")),
-        expression("immediate", dreg=0, data=verdict),
-    ]
-
-
-def masquerade_from(subnet):
-    """ip saddr SUBNET masquerade"""
-    network = ipaddress.ip_network(subnet)
-    register, network_header, source_offset, equal = 1, 1, 12, 0
-    return [
-        expression("payload", dreg=register, base=network_header, offset=source_offset, len=4),
-        expression(
-            "bitwise", sreg=register, dreg=register, len=4, mask=value(network.netmask.packed), xor=value(b"\0\0\0\0")
-        ),
-        expression("cmp", sreg=register, op=equal, data=value(network.network_address.packed)),
-        expression("masq"),
-    ]
-
-
-def fence(name, subnet):
-    """The rules on the host: set before the veth pair is, so that there is no moment without them. `up` has cleared the name."""
-    from pyroute2.nftables.main import NFTables
-
-    with NFTables(nfgen_family=NFPROTO_INET) as nft:
-        nft.begin()
-        nft.table("add", name=name)
-        for hook in ("forward", "output"):
-            nft.chain("add", table=name, name=hook, hook=hook, type="filter", priority=-10, policy=1)
-            nft.rule("add", table=name, chain=hook, expressions=(new_connection_into(name),))
-        nft.commit()
-    with NFTables(nfgen_family=NFPROTO_IPV4) as nft:
-        nft.begin()
-        nft.table("add", name=name)
-        nft.chain("add", table=name, name="postrouting", hook="postrouting", type="nat", priority=100, policy=1)
-        nft.rule("add", table=name, chain="postrouting", expressions=(masquerade_from(subnet),))
-        nft.commit()
-
-
-def unfence(name):
-    from pyroute2.netlink.exceptions import NetlinkError
-    from pyroute2.nftables.main import NFTables
-
-    for family in (NFPROTO_INET, NFPROTO_IPV4):
-        try:
-            with NFTables(nfgen_family=family) as nft:
-                nft.begin()
-                nft.table("del", name=name)
-                nft.commit()
-        except NetlinkError as error:
-            if error.code != 2:  # no such table
-                raise
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ LEASE_DIR/launch.json says what to run (`Launch` in src/leases/launch.ts). Writt
     exit.json     {"message"}, when Ray ended, with the last lines of its output
 
 With a namespace this process is PID 1 of a PID and a mount namespace: when it ends, however it ends, the kernel kills
-all that ran in it. Without one, the agent finds what is left by the marker in the environment.
+all that ran in it. So it is in a container, where an engine has started it (container.py), and where Ray is another user's.
+Without either, the agent finds what is left by the marker in the environment.
 """
 
 import json
@@ -22,12 +23,14 @@ import threading
 import time
 
 import relay
+import renter
 
 POLL_S = 0.05
 HEAD_WAIT_S = 120
 JOIN_TRIES = 3
 TAIL_BYTES = 3000
 FENCE_POLL_S = 0.1
+GO_TIMEOUT_S = 60
 FENCE_MARKER = "IOCLOUD_LEASE_ID"
 
 
@@ -46,7 +49,7 @@ class Supervisor:
             if deadline and uptime() > deadline:
                 message = "the control plane was out of reach for too long: its other machines take over"
                 write_json(self.path("exit.json"), {"message": message})
-                if self.launch["sandbox"] is None:
+                if not is_apart(self.launch):
                     kill_marked(self.launch["env"][FENCE_MARKER])
                 # In a PID namespace this is its PID 1: the kernel kills all others.
                 os._exit(0)
@@ -57,7 +60,8 @@ class Supervisor:
 
     def run(self):
         signal.signal(signal.SIGTERM, self.on_stop)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Not ignored, which programs that are started would inherit.
+        signal.signal(signal.SIGINT, lambda *_: None)
         tries = 1 if self.launch["head"] is None else JOIN_TRIES
         message = ""
         for attempt in range(tries):
@@ -91,6 +95,11 @@ class Supervisor:
         os._exit(0)
 
     def start_ray(self):
+        container = self.launch["container"]
+        if container is not None:
+            user, log_path = container["renter"], self.path("ray.log")
+            self.ray_pid = renter.start(self.launch["argv"], self.launch["env"], user, log_path, self.pump)
+            return
         log = os.open(self.path("ray.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
         null = os.open(os.devnull, os.O_RDONLY)
         self.ray_pid = os.posix_spawn(
@@ -107,6 +116,9 @@ class Supervisor:
         )
         os.close(log)
         os.close(null)
+
+    def pump(self, source, path):
+        threading.Thread(target=renter.keep_log, args=(source, path), daemon=True).start()
 
     def reap_until(self, wanted):
         while True:
@@ -143,7 +155,7 @@ class Supervisor:
 
     def raylet(self):
         """The options of this lease's raylet: without a PID namespace, those of others with its address are seen, too."""
-        sessions = None if self.launch["sandbox"] else self.launch["sessionsDir"]
+        sessions = None if is_apart(self.launch) else self.launch["sessionsDir"]
         return raylet_options(self.launch["nodeIp"], sessions)
 
     def tell_agent_port(self, port):
@@ -156,8 +168,16 @@ class Supervisor:
         if "session_dir" not in raylet or "node_id" not in raylet:
             return False
         file = os.path.join(raylet["session_dir"], f"dashboard_agent_listen_port_{raylet['node_id']}")
-        write_text(file, str(port))
+        if self.launch["container"] is None:
+            write_text(file, str(port))
+        else:
+            renter.write(self.launch["container"]["renter"], file, str(port))
         return True
+
+
+def is_apart(launch):
+    """Whether the lease has processes of its own."""
+    return launch["sandbox"] is not None or launch["container"] is not None
 
 
 def uptime():
@@ -276,9 +296,13 @@ def start_ticks(pid):
 def main(lease_dir):
     with open(os.path.join(lease_dir, "launch.json")) as file:
         launch = json.load(file)
+    if launch["container"] is not None:
+        begin_in_container(lease_dir)
     fence = os.open(launch["fenceFile"], os.O_RDONLY | os.O_CLOEXEC)
     relayed = [("dashboardSocket", "dashboard"), ("gcsSocket", "gcs")]
     listeners = [(relay.listen(launch[socket]), launch[target]) for socket, target in relayed if launch[socket]]
+    if launch["container"] is not None:
+        supervise(lease_dir, launch, fence, listeners)
     sandboxed = launch["sandbox"] is not None
     if sandboxed:
         import sandbox
@@ -296,10 +320,29 @@ def main(lease_dir):
         os._exit(1)
     os.close(gate_out)
     os.setsid()
+    supervise(lease_dir, launch, fence, listeners)
+
+
+def begin_in_container(lease_dir):
+    """Waits until whoever started the container has made this process the lease's; nobody may have."""
+    log = os.open(os.path.join(lease_dir, "supervisor.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    deadline = time.monotonic() + GO_TIMEOUT_S
+    while not os.path.exists(os.path.join(lease_dir, "go")):
+        if time.monotonic() > deadline:
+            sys.exit("nobody made this container the lease's")
+        time.sleep(POLL_S)
+
+
+def supervise(lease_dir, launch, fence, listeners):
     try:
-        if sandboxed:
+        if launch["sandbox"] is not None:
+            import sandbox
+
             sandbox.furnish(launch["sandbox"])
-        elif sys.platform == "linux":
+        elif launch["container"] is None and sys.platform == "linux":
             import linux
 
             linux.become_subreaper()

@@ -39,6 +39,8 @@ describe('the configuration', () => {
     [{ ...good, controlPlane: { ...good.controlPlane, hostKey: 'ssh-rsa AAAA' } }, 'controlPlane.hostKey'],
     [{ ...good, stateDir: 'relative' }, 'stateDir: expected an absolute path'],
     [{ ...good, nodeId: 'me' }, 'nodeId'],
+    [{ ...good, isolation: 'container' }, 'container: isolation "container" needs an image'],
+    [{ ...good, allowedNetworks: ['10.0.0.0'] }, 'allowedNetworks.0'],
     [{ ...good, rayEnvironments: { newest: '/opt/ray' } }, 'rayEnvironments.newest'],
   ])('names the fault in one line (%#)', (value, named) => {
     const fault = faultOf(value);

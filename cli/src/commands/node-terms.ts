@@ -20,6 +20,7 @@ export interface TermOptions {
   fabric?: string;
   compliance?: string;
   relay?: string;
+  plainProcesses?: string;
   gpuPrice?: number;
   cpuPrice?: number;
 }
@@ -41,6 +42,10 @@ export function withTermOptions(command: Command): Command {
       '--relay <address:port>',
       'where it can be reached by UDP from everywhere, there and at the next port: it then helps and relays for machines behind NAT',
     )
+    .option(
+      '--plain-processes <yes|no>',
+      "whether other tenants' code may run here without containers, where it sees the machine's files",
+    )
     .option('--gpu-price <usd>', 'price of an accelerator for an hour, in dollars', argument(parseDollars))
     .option('--cpu-price <usd>', 'price of a logical CPU for an hour, in dollars', argument(parseDollars))
     .addHelpText('after', '\n`none` takes back what was said, as in --country none. What is not named stays.');
@@ -58,12 +63,20 @@ export function changedTerms(options: TermOptions): Changes {
     fabric: cleared(options.fabric),
     compliance: options.compliance === 'none' ? [] : options.compliance?.split(',').map(item => item.trim()),
     relayAddress: cleared(options.relay),
+    plainProcesses: yesOrNo(options.plainProcesses),
     microUsdPerGpuHour: options.gpuPrice,
     microUsdPerCpuHour: options.cpuPrice,
   };
   const named = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
   if (Object.keys(named).length === 0) throw new CliError('usage', 'nothing to change; `iocloud node set --help`');
   return named as Changes;
+}
+
+function yesOrNo(text: string | undefined): boolean | undefined {
+  if (text === undefined) return undefined;
+  if (text === 'yes') return true;
+  if (text === 'no' || text === 'none') return false;
+  throw new CliError('usage', `--plain-processes: "${text}" is neither yes nor no`);
 }
 
 const cleared = (text: string | undefined) => (text?.toLowerCase() === 'none' ? null : text);
@@ -96,6 +109,7 @@ export function termLines(terms: NodeTerms): [string, string][] {
     ['network', network.filter(Boolean).join(', ')],
     ['certificates', terms.compliance.join(', ')],
     ['relays at', terms.relayAddress ?? ''],
+    ['plain processes', terms.plainProcesses ? "allowed for other tenants' code" : ''],
   ];
   const price = `$${usdInWords(terms.microUsdPerGpuHour)} per accelerator and hour, $${usdInWords(terms.microUsdPerCpuHour)} per CPU and hour`;
   return [...lines.filter(([, words]) => words !== ''), ['price', price]];

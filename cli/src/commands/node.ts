@@ -66,8 +66,11 @@ export function nodeDetails(node: Node, nowMs: number): string {
 
 const meshInWords = (mesh: NonNullable<Node['inventory']>['mesh']) =>
   mesh ? `${mesh.able ? 'joins other machines in a cluster' : 'only clusters of its own'}: ${mesh.reason}` : 'not said';
-const offeredTo = ({ shared, eligible, name }: Node): string => {
+const offeredTo = ({ shared, eligible, name, inventory, terms }: Node): string => {
   if (!shared) return 'its own tenant';
+  if (inventory && inventory.isolation !== 'container' && !terms.plainProcesses) {
+    return `its own tenant: it runs no containers; \`iocloud node set ${name} --plain-processes yes\` allows others without`;
+  }
   return eligible
     ? 'other tenants too'
     : `its own tenant, until it is verified (\`iocloud node verification ${name}\`)`;

@@ -36,7 +36,7 @@ A file for --inventory has a machine a line, and comments after #:
                               as install.sh takes them
 Values have no spaces.`;
 
-const installKeys = ['dir', 'cpus', 'memory-bytes', 'isolation', 'ray-environment'];
+const installKeys = ['dir', 'cpus', 'memory-bytes', 'isolation', 'container-image', 'ray-environment'];
 const termKeys = [
   'country',
   'region',

@@ -71,6 +71,8 @@ export function writeAgentConfig(settings: Settings, identity: Identity, sshPort
     deviceKeyFile: identity.deviceKeyFile,
     stateDir: join(settings.home, 'agent'),
     rayEnvironments: { [rayVersion]: settings.venv },
+    // Its renter is its owner, whose own networks are no secret.
+    allowedNetworks: ['0.0.0.0/0'],
     ...(settings.wireguardGo === undefined ? {} : { wireguardGo: settings.wireguardGo }),
     ...(settings.nodeCpus === undefined ? {} : { cpus: settings.nodeCpus }),
     ...(settings.nodeMemoryBytes === undefined ? {} : { memoryBytes: settings.nodeMemoryBytes }),

@@ -29,7 +29,7 @@ export type Part = Exclude<ReturnType<typeof placeTogether>, { refused: string }
 /** Without requirements: where it fits closest, so that few machines are used and large rooms stay whole. */
 const closestFit: Weights = { price: 0, speed: 0, place: 0, reputation: 0, stake: 0, load: 0, fit: 1 };
 
-export const canJoin = (machine: Offers[number]): boolean => machine.mesh.able && machine.isolation === 'namespace';
+export const canJoin = (machine: Offers[number]): boolean => machine.mesh.able && machine.isolation !== 'token-only';
 
 export function requestApart({ tenantId, wants, rayVersion, requirements }: Apart): PlacementRequest {
   const request = requestOf(tenantId, wants, rayVersion, requirements ?? {});

@@ -95,6 +95,9 @@ function endingOf({ end, desired }: ClusterFacts, before: Condition | undefined,
 function isolated({ live, start, offers }: Situation, before: Condition | undefined): Finding {
   const nodeId = start[0]?.nodeId ?? live[0]?.nodeId;
   const machine = offers?.find(offer => offer.nodeId === nodeId);
+  if (machine?.isolation === 'container') {
+    return { status: 'True', reason: 'Container', message: 'it runs in containers, in a network of its own' };
+  }
   if (machine?.isolation === 'namespace') {
     return { status: 'True', reason: 'Namespace', message: 'its ports are in a network namespace of their own' };
   }

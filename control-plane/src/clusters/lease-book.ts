@@ -47,7 +47,9 @@ export function createLeaseBook(wiring: Wiring): LeaseBook {
     desired: async nodeId => {
       const rows = await desiredRows(database, nodeId);
       const leases = (rows ?? []).flatMap(row =>
-        row.cluster_id === null ? [] : [{ ...row.spec, authToken: seal.open(row.sealed_token, row.cluster_id) }],
+        row.cluster_id === null
+          ? []
+          : [{ ...row.spec, contained: row.contained, authToken: seal.open(row.sealed_token, row.cluster_id) }],
       );
       return { revision: rows?.[0]?.revision ?? 0, leases };
     },
@@ -105,6 +107,7 @@ interface DesiredRow {
   cluster_id: ClusterId | null;
   spec: StoredLeaseSpec;
   sealed_token: Buffer;
+  contained: boolean;
 }
 
 /**
@@ -114,7 +117,8 @@ interface DesiredRow {
 const desiredRows = lookUp<NodeId, DesiredRow[]>(async (db, nodeIds) => {
   const { rows } = await db.query<DesiredRow>({
     name: 'desired-leases',
-    text: `SELECT n.id AS node_id, n.desired_revision AS revision, l.cluster_id, l.spec, c.sealed_token
+    text: `SELECT n.id AS node_id, n.desired_revision AS revision, l.cluster_id, l.spec, c.sealed_token,
+             n.tenant_id <> c.tenant_id AND NOT coalesce((n.terms->>'plainProcesses')::boolean, false) AS contained
            FROM nodes n
            LEFT JOIN leases l ON l.node_id = n.id AND l.released_at IS NULL AND l.desired
              AND (l.role = 'head' OR l.phase <> 'pending' OR EXISTS (

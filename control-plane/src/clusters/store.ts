@@ -42,7 +42,8 @@ export interface ClusterRow {
 }
 
 /** What the agent is told of a lease, less the token, which is sealed in the cluster's row. */
-export type StoredLeaseSpec = Omit<LeaseSpec, 'authToken'>;
+/** Without what is read with it each time it is told to its machine. */
+export type StoredLeaseSpec = Omit<LeaseSpec, 'authToken' | 'contained'>;
 
 export interface LeaseRow {
   id: LeaseId;

@@ -1,13 +1,22 @@
 /** What inventory offers to clusters, and what it needs from them; main.ts joins the two. */
 import type { Duplex } from 'node:stream';
-import type { Event, LeaseObservation, LeaseSpec, NodeId, NodeLoad, StreamRequest, TenantId } from '@iocloud/contracts';
+import type {
+  Event,
+  Isolation,
+  LeaseObservation,
+  LeaseSpec,
+  NodeId,
+  NodeLoad,
+  StreamRequest,
+  TenantId,
+} from '@iocloud/contracts';
 import type { Evidence, MachineFacts } from '../core/matching/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
 
 /** A machine that has said what it is, with all that it offers (leased or not). */
 export interface Machine extends MachineFacts {
   name: string;
-  isolation: 'namespace' | 'token-only';
+  isolation: Isolation;
   isolationReason: string;
   /** Whether it can carry a part of a cluster that stands on several machines, and by what or why not. */
   mesh: { able: boolean; reason: string };

@@ -289,6 +289,9 @@ type MachineRow = Pick<
   inventory: Inventory;
 };
 
+/** Other tenants' code goes where containers keep it apart, or where the owner allows plain processes. */
+const keptApart = `(inventory->>'isolation' = 'container' OR coalesce((terms->>'plainProcesses')::boolean, false))`;
+
 const machineColumns = 'id, tenant_id, name, shared, eligible, online, scheduling, terms, measured, inventory';
 
 export async function totalCapacity(db: Queryable): Promise<{ cpus: number; gpus: number; memoryBytes: number }> {
@@ -305,8 +308,8 @@ export async function totalCapacity(db: Queryable): Promise<{ cpus: number; gpus
 export async function availableMachines(db: Queryable, tenantId: TenantId | null): Promise<Machine[]> {
   const { rows } = await db.query<MachineRow>(
     `SELECT ${machineColumns} FROM nodes
-     WHERE ($1::text IS NULL OR tenant_id = $1 OR shared AND eligible) AND online AND scheduling = 'active' AND removed_at IS NULL
-       AND inventory IS NOT NULL ORDER BY id`,
+     WHERE ($1::text IS NULL OR tenant_id = $1 OR shared AND eligible AND ${keptApart}) AND online
+       AND scheduling = 'active' AND removed_at IS NULL AND inventory IS NOT NULL ORDER BY id`,
     [tenantId],
   );
   return toMachines(db, rows);
@@ -330,13 +333,18 @@ export async function readMachines(db: Queryable, nodeIds: NodeId[]): Promise<Ma
   return toMachines(db, rows);
 }
 
+/** One that has not proven what it is, or that does not keep others' code apart, is its owner's alone. */
+function audienceOf(offered: boolean, { plainProcesses }: NodeTerms, { isolation }: Inventory) {
+  const keepsApart = isolation === 'container' || plainProcesses;
+  return { shared: offered && keepsApart, heldBack: offered && !keepsApart };
+}
+
 async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]> {
   const reputationOf = await reputations(db, rows, new Date());
   return rows.map(({ id, tenant_id, name, shared, eligible, online, scheduling, terms, measured, inventory }) => ({
     nodeId: id,
     ownerId: tenant_id,
-    // One that has not proven what it is is its owner's alone.
-    shared: shared && eligible,
+    ...audienceOf(shared && eligible, nodeTerms.parse(terms), inventory),
     schedulable: online && scheduling === 'active',
     name,
     terms: placedBy(nodeTerms.parse(terms), measured),

@@ -62,7 +62,10 @@ const wiring = (changes: Partial<Wiring> = {}): Wiring => ({
 async function sharedMachine(passMs = 1_000, cheat: Cheat = {}): Promise<NodeId> {
   const { nodeId } = await trial.machine(owner.tenantId);
   const key = newDeviceKey();
-  await trial.database.query('UPDATE nodes SET shared = true, public_key = $2 WHERE id = $1', [nodeId, key.public]);
+  await trial.database.query(
+    `UPDATE nodes SET shared = true, public_key = $2, terms = terms || '{"plainProcesses": true}' WHERE id = $1`,
+    [nodeId, key.public],
+  );
   behave(nodeId, passMs, cheat, key);
   return nodeId;
 }

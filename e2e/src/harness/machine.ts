@@ -15,6 +15,8 @@ export interface MachineOptions {
   shared?: boolean;
   /** Ray release → environment, instead of the stack's own. */
   rayEnvironments?: Record<string, string>;
+  /** Leases run in containers on this image; without it a shared machine's owner allows plain processes. */
+  container?: { image: string; diskBytes: number };
   /** In a network of its own, whose link can be cut; the stack's SSH server must listen on all addresses. */
   ownNetwork?: boolean;
   /** In this network. */
@@ -40,6 +42,7 @@ export class Machine {
       simulatedDevices = [],
       shared = false,
       rayEnvironments,
+      container,
       ownNetwork = false,
       network: given,
     }: MachineOptions,
@@ -50,6 +53,11 @@ export class Machine {
     writeFileSync(join(directory, 'key'), key.private, { mode: 0o600 });
     const { status, body } = await stack.call('POST', '/v1/nodes', { name, publicKey: key.public, shared });
     if (status !== 201) throw new Error(`enrolment answered ${status}: ${JSON.stringify(body)}`);
+    if (shared && container === undefined) {
+      // Others' work as plain processes: that its owner has to say.
+      const said = await stack.call('PATCH', `/v1/nodes/${body.id}/terms`, { plainProcesses: true });
+      if (said.status !== 200) throw new Error(`terms answered ${said.status}: ${JSON.stringify(said.body)}`);
+    }
     const own = JSON.parse(readFileSync(join(stack.home, 'agent.json'), 'utf8'));
     const network = given ?? (ownNetwork ? await MachineNetwork.up(directory) : null);
     const host = network?.hostAddress ?? own.controlPlane.host;
@@ -62,6 +70,7 @@ export class Machine {
       cpus,
       simulatedDevices,
       ...(rayEnvironments ? { rayEnvironments } : {}),
+      ...(container ? { isolation: 'container', container } : {}),
     };
     writeFileSync(join(directory, 'agent.json'), JSON.stringify(config));
     return new Machine(stack, name, body.id, directory, network);

@@ -47,6 +47,12 @@ describe('a job log', () => {
     symlinkSync(join(sessions, 'secret'), join(logs, 'job-driver-link.log'));
     symlinkSync('/etc', join(sessions, 'session_evil'));
     symlinkSync('/etc/hostname', join(logs, 'job-driver-host.log'));
+    const elsewhere = mkdtempSync('/var/tmp/iocloud-log-');
+    mkdirSync(join(elsewhere, 'logs'));
+    writeFileSync(join(elsewhere, 'logs', 'job-driver-other.log'), 'of another lease');
+    symlinkSync(elsewhere, join(sessions, 'session_linked'));
+    expect(await textOf('other')).toBeNull();
+    rmSync(elsewhere, { recursive: true });
     expect(await textOf('host')).toBeNull();
     expect(await textOf('link')).toBeNull();
   });

@@ -1,7 +1,7 @@
 /** Finds and reads the log that Ray keeps of a job's driver, inside the folders of the Ray nodes of its cluster. */
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, readdir, realpath } from 'node:fs/promises';
-import { join, sep } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 
 const chunkBytes = 64 * 1024;
 const pollIntervalMs = 100;
@@ -15,22 +15,30 @@ export function isSafeSubmissionId(id: string): boolean {
 /** Opens the log in the newest session folder that has it, or null. `sessionsDirs`: `…/tmp/ray` of each Ray node. */
 export async function openJobLog(sessionsDirs: readonly string[], submissionId: string): Promise<FileHandle | null> {
   if (!isSafeSubmissionId(submissionId)) return null;
-  const found: { path: string; modifiedMs: number }[] = [];
+  const found: { directory: string; path: string; modifiedMs: number }[] = [];
   for (const directory of sessionsDirs) {
     for (const session of await readdir(directory).catch(() => [])) {
       if (!session.startsWith('session_') || session === 'session_latest') continue;
       const path = join(directory, session, 'logs', `job-driver-${submissionId}.log`);
       const info = await lstat(path).catch(() => null);
-      if (info?.isFile() && (await isInside(directory, path))) found.push({ path, modifiedMs: info.mtimeMs });
+      if (info?.isFile()) found.push({ directory, path, modifiedMs: info.mtimeMs });
     }
   }
   const newest = found.sort((a, b) => b.modifiedMs - a.modifiedMs)[0];
-  return newest ? open(newest.path, constants.O_RDONLY | constants.O_NOFOLLOW) : null;
+  return newest ? openInside(newest.directory, newest.path) : null;
 }
 
-/** Jobs own these folders and could lead us by a link to any file of the machine. */
-async function isInside(directory: string, path: string): Promise<boolean> {
-  return (await realpath(path)).startsWith((await realpath(directory)) + sep);
+/**
+ * Jobs own these folders and could lead us by a link to any file of the machine; what is above them is the agent's. So the
+ * file is looked at once it is open, when no link can be changed any more. Never waits, as a pipe would have it do.
+ */
+async function openInside(directory: string, path: string): Promise<FileHandle | null> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const opened = process.platform === 'linux' ? `/proc/self/fd/${file.fd}` : path;
+  const isInside = (await realpath(opened)).startsWith((await realpath(dirname(directory))) + sep);
+  if (isInside && (await file.stat()).isFile()) return file;
+  await file.close();
+  return null;
 }
 
 /** So many bytes from `fromByte` on; fewer when the file has shrunk. Closes the file. */

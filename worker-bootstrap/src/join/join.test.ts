@@ -51,7 +51,8 @@ describe('parseOptions', () => {
     [[], 'must be the control plane'],
     [['--control-plane', 'ftp://x'], 'must be the control plane'],
     [[...plane, '--cpus', 'many'], '--cpus: many is no positive number'],
-    [[...plane, '--isolation', 'none'], 'neither auto, namespace nor token-only'],
+    [[...plane, '--isolation', 'container'], 'needs an image: add --container-image'],
+    [[...plane, '--isolation', 'none'], 'none is none of auto, container, namespace, token-only'],
     [[...plane, '--colour', 'red'], '--colour'],
   ])('refuses %j in words', (args, words) => {
     expect(() => parseOptions(args, root)).toThrow(words);

@@ -185,6 +185,7 @@ export function agentConfigOf(options: JoinOptions, { nodeId, ssh }: Approved, e
     stateDir: join(options.directory, 'state'),
     rayEnvironments: { [rayVersion]: environment },
     isolation: options.isolation,
+    ...(options.containerImage === null ? {} : { container: { image: options.containerImage } }),
     ...(options.cpus === null ? {} : { cpus: options.cpus }),
     ...(options.memoryBytes === null ? {} : { memoryBytes: options.memoryBytes }),
   };

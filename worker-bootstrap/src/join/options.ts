@@ -9,8 +9,12 @@ export const usage = `usage: install.sh [options], or npx --yes CONTROL_PLANE/ag
                           with its log in DIR/agent.log
   --json                  say each step as a line of JSON on standard output, for programs
   --ray-environment DIR   a Python environment with Ray that is there already; nothing is installed then
-  --isolation KIND        auto (namespaces where they can be had), namespace, token-only
+  --container-image IMAGE  run leases in containers of podman on this image, where that works (docs/isolation.md)
+  --isolation KIND        auto (the best that can be had), container, namespace, token-only
   --cpus N, --memory-bytes N   offer less than the whole machine`;
+
+const isolations = ['auto', 'container', 'namespace', 'token-only'] as const;
+type Isolation = (typeof isolations)[number];
 
 export interface JoinOptions {
   controlPlane: string;
@@ -20,7 +24,8 @@ export interface JoinOptions {
   detach: boolean;
   json: boolean;
   rayEnvironment: string | null;
-  isolation: 'auto' | 'namespace' | 'token-only';
+  isolation: Isolation;
+  containerImage: string | null;
   cpus: number | null;
   memoryBytes: number | null;
 }
@@ -38,9 +43,12 @@ export function parseOptions(args: string[], { isRoot, home }: { isRoot: boolean
     );
   }
   if (values.foreground && values.detach) throw new JoinFault('--foreground and --detach: say one of them');
-  const isolation = values.isolation ?? 'auto';
-  if (isolation !== 'auto' && isolation !== 'namespace' && isolation !== 'token-only') {
-    throw new JoinFault(`--isolation: ${isolation} is neither auto, namespace nor token-only`);
+  const wished = values.isolation ?? 'auto';
+  const isolation = isolations.find(kind => kind === wished);
+  if (!isolation) throw new JoinFault(`--isolation: ${wished} is none of ${isolations.join(', ')}`);
+  const containerImage = values['container-image'] ?? null;
+  if (isolation === 'container' && !containerImage) {
+    throw new JoinFault('--isolation container needs an image: add --container-image IMAGE');
   }
   return {
     controlPlane: address.replace(/\/+$/, ''),
@@ -50,6 +58,7 @@ export function parseOptions(args: string[], { isRoot, home }: { isRoot: boolean
     json: values.json ?? false,
     rayEnvironment: values['ray-environment'] === undefined ? null : resolve(values['ray-environment']),
     isolation,
+    containerImage,
     cpus: positive('--cpus', values.cpus),
     memoryBytes: positive('--memory-bytes', values['memory-bytes']),
   };
@@ -68,6 +77,7 @@ function parse(args: string[]) {
         json: { type: 'boolean' },
         'ray-environment': { type: 'string' },
         isolation: { type: 'string' },
+        'container-image': { type: 'string' },
         cpus: { type: 'string' },
         'memory-bytes': { type: 'string' },
       },

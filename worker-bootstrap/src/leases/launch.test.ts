@@ -34,6 +34,8 @@ const around: Surroundings = {
   memoryBytes: 64 * 2 ** 30,
   devices: [],
   sandbox: null,
+  container: null,
+  sessionsDir: '/state/leases/x/tmp/ray',
   dashboardSocket: null,
   gcsSocket: null,
   fenceFile: '/state/fence',
@@ -42,6 +44,20 @@ const around: Surroundings = {
 };
 
 describe('what is launched for a lease', () => {
+  test('tells a container neither of the machine’s files and proxies nor where its supervisor works', () => {
+    const container = {
+      name: 'iocloud-x',
+      engine: ['podman'],
+      run: ['podman', 'run'],
+      remove: ['podman', 'rm'],
+      renter: 7,
+      sockets: '/run/iocloud/x',
+    };
+    const { env } = launchOf(head, { ...around, container });
+    expect(env).toMatchObject({ HOME: '/home/ray', USER: 'ray', RAY_AUTH_TOKEN_PATH: '/run/ray-token' });
+    expect(JSON.stringify(env)).not.toMatch(/proxy|root|\/state\//);
+  });
+
   test('never shows the token on a command line or in an environment, but by the name of a file', () => {
     const launch = launchOf(head, around);
     expect(JSON.stringify(launch)).not.toContain(token);

@@ -19,9 +19,25 @@ export interface Launch {
   /** See fence.ts. */
   fenceFile: string;
   sandbox: { network: string; tmp: string; hide: string[]; keep: string[] } | null;
+  container: LaunchedContainer | null;
   /** Where the node's session folders are, as seen from outside. */
   sessionsDir: string;
 }
+
+/** How python/container.py starts and removes it. */
+export interface LaunchedContainer {
+  name: string;
+  engine: string[];
+  run: string[];
+  remove: string[];
+  /** User id of those who run there; root is our supervisor. */
+  renter: number;
+  /** Directory of the supervisor's sockets. */
+  sockets: string;
+}
+
+/** Whether the kernel ends all of a lease with its supervisor, which is PID 1 of its processes. */
+export const isApart = (launch: Launch | null): boolean => Boolean(launch?.sandbox ?? launch?.container);
 
 /**
  * The last three are given although nobody here asks for them: a raylet that does not know a port of its agents' joins
@@ -46,6 +62,9 @@ export interface Surroundings {
   /** The machine's devices, leased or not. */
   devices: readonly Device[];
   sandbox: Launch['sandbox'];
+  container: LaunchedContainer | null;
+  /** Ray's folder as seen from outside. */
+  sessionsDir: string;
   dashboardSocket: string | null;
   gcsSocket: string | null;
   fenceFile: string;
@@ -65,6 +84,12 @@ const objectStoreMinBytes = 75 * 2 ** 20;
 const stopTimeoutSeconds = 8;
 const passedOn =
   /^(HOME|USER|LANG|LC_\w+|TZ|LD_LIBRARY_PATH|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|PIP_\w+|UV_\w+|\w+_PROXY)$/i;
+/** The rest names files of the machine, or its owner's proxies, which may know passwords. */
+const passedIntoContainers = /^(LANG|LC_\w+|TZ)$/;
+export const containerHome = '/home/ray';
+export const containerUser = 'ray';
+/** Where the renter sees it: the directory of the lease is the supervisor's. */
+export const containerToken = '/run/ray-token';
 
 /** Failed health checks, a second each at least, after which Ray gives up a Ray node on another machine. */
 const meshedHealthChecks = 20;
@@ -103,7 +128,8 @@ export function launchOf(spec: LeaseSpec, around: Surroundings): Launch {
     fenceFile: around.fenceFile,
     stopTimeoutSeconds,
     sandbox: around.sandbox,
-    sessionsDir: around.tempDir ?? join(around.leaseDir, 'tmp', 'ray'),
+    container: around.container,
+    sessionsDir: around.sessionsDir,
   };
 }
 
@@ -149,13 +175,15 @@ const isRayLabel = (key: string): boolean => key.startsWith('ray.io/');
 
 function environment(spec: LeaseSpec, around: Surroundings, tokenFile: string): Record<string, string> {
   const inherited = Object.entries(around.inherited).filter(
-    (entry): entry is [string, string] => passedOn.test(entry[0]) && entry[1] !== undefined,
+    (entry): entry is [string, string] =>
+      (around.container ? passedIntoContainers : passedOn).test(entry[0]) && entry[1] !== undefined,
   );
   const rayLabels = Object.entries(spec.labels).filter(([key]) => isRayLabel(key));
   return {
     HOME: '/',
     LANG: 'C.UTF-8',
     ...Object.fromEntries(inherited),
+    ...(around.container ? { HOME: containerHome, USER: containerUser, LOGNAME: containerUser } : {}),
     // The entrypoint's `python` is the first on this path.
     PATH: `${join(around.environment, 'bin')}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
     VIRTUAL_ENV: around.environment,
@@ -164,7 +192,7 @@ function environment(spec: LeaseSpec, around: Surroundings, tokenFile: string): 
     RAY_CLOUD_INSTANCE_ID: spec.leaseId,
     RAY_NODE_TYPE_NAME: spec.group,
     RAY_AUTH_MODE: 'token',
-    RAY_AUTH_TOKEN_PATH: tokenFile,
+    RAY_AUTH_TOKEN_PATH: around.container ? containerToken : tokenFile,
     RAY_USAGE_STATS_ENABLED: '0',
     RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S: '0',
     // On one machine a dead node is noticed in under 3 s instead of 15. Between machines a path may break and be found anew

@@ -6,7 +6,8 @@ import type { NetConnectOpts } from 'node:net';
 import { join } from 'node:path';
 import type { LeaseObservation, LeaseSpec } from '@iocloud/contracts';
 import type { Logger } from '../log.js';
-import type { Launch } from './launch.js';
+import { type Inside, removeContainer } from '../sandbox/index.js';
+import { isApart, type Launch } from './launch.js';
 import type { LeaseStore } from './lease-files.js';
 import type { LocalPhase } from './plan.js';
 import { isAlive, killMarked, type ProcessIdentity, signalProcess } from './processes.js';
@@ -112,11 +113,19 @@ export class Lease {
   }
 
   async #over(message: string): Promise<void> {
-    if (!this.launch?.sandbox) await killMarked(this.id);
+    if (!isApart(this.launch)) await killMarked(this.id);
+    if (this.launch?.container) await this.#letGoOf(this.launch.container.remove);
     this.phase = 'exited';
     this.message = message.slice(0, maxMessageLength);
     await this.store.writeExit(this.id, this.message);
     this.log.info({ leaseId: this.id, message: this.message }, 'a lease is over');
+  }
+
+  /** Its processes have ended with its PID 1, so an engine that cannot remove it now holds up nothing: the next sweep does. */
+  async #letGoOf(remove: readonly string[]): Promise<void> {
+    await removeContainer(remove).catch((error: unknown) =>
+      this.log.warn({ leaseId: this.id, error: String(error) }, 'a container could not be removed'),
+    );
   }
 
   /** Asks the Ray node to end; `look` sees to it that it does. */
@@ -128,9 +137,15 @@ export class Lease {
   }
 
   /** By what a renter gets in, or null where it is not up. */
-  get entrance(): { supervisor: ProcessIdentity; env: Record<string, string>; sandboxed: boolean } | null {
+  get entrance(): {
+    supervisor: ProcessIdentity;
+    env: Record<string, string>;
+    sandboxed: boolean;
+    container: Inside | null;
+  } | null {
     if (this.phase !== 'ready' || !this.launch || !this.#process) return null;
-    return { supervisor: this.#process, env: this.launch.env, sandboxed: this.launch.sandbox !== null };
+    const { env, container } = this.launch;
+    return { supervisor: this.#process, env, sandboxed: isApart(this.launch), container };
   }
 
   /** Where a port of this head can be reached, or null for a worker or before it is ready. */

@@ -6,10 +6,11 @@ import { type Device, type LeaseObservation, type LeaseSpec, slotOf } from '@ioc
 import type { AgentConfig } from '../config.js';
 import type { Logger } from '../log.js';
 import { type Mesh, socketDirectory } from '../mesh/index.js';
-import type { Sandbox } from '../sandbox/index.js';
+import { mountVolume, type Sandbox, unmountVolume, volumeOf } from '../sandbox/index.js';
+import { makeBox } from './box.js';
 import { Fence } from './fence.js';
 import { freePorts } from './free-ports.js';
-import { type Launch, launchOf, type Ports, portsInNamespace } from './launch.js';
+import { isApart, type Launch, launchOf, type Ports, portsInNamespace } from './launch.js';
 import { Lease } from './lease.js';
 import { LeaseStore } from './lease-files.js';
 import { plan } from './plan.js';
@@ -48,8 +49,10 @@ export class Leases {
     await this.fence.open();
     for (const spec of await this.#store.open(Date.now())) {
       const lease = this.#add(spec);
+      await mountVolume(this.#store.directory(spec.leaseId));
       await lease.adopt();
     }
+    await this.sandbox.containers?.sweep(this.#running().map(lease => lease.id));
     await this.sandbox.sweep([...this.#running().map(lease => lease.spec.clusterId), ...this.mesh.clusterIds()]);
     this.#schedule();
   }
@@ -114,9 +117,20 @@ export class Leases {
     const environment = this.config.rayEnvironments[spec.rayVersion];
     if (!environment) throw new Error(`Ray ${spec.rayVersion} is not installed on this machine`);
     const leaseDir = this.#store.directory(spec.leaseId);
-    const namespaced = this.sandbox.isolation === 'namespace';
+    const { hasNetworks, containers } = this.sandbox;
+    if (spec.contained && !containers) {
+      throw new Error('the owner of this machine lets others run in containers only, and it runs none now');
+    }
     if (slotOf(spec.nodeIp) !== null) await this.mesh.ready(spec.clusterId);
     if (spec.checkpointDir !== null) await mkdir(spec.checkpointDir, { recursive: true, mode: 0o700 });
+    const container = containers
+      ? await makeBox(spec, { ...this, containers, leaseDir, fenceFile: this.fence.file })
+      : null;
+    const hasSockets = hasNetworks && spec.role === 'head';
+    const socketPath = (name: string) =>
+      container ? join(container.sockets, `${name}.sock`) : this.sandbox.socketPath(`${spec.leaseId}.${name}`);
+    // Its path ends up in those of Ray's sockets, which have 107 bytes at most.
+    const tempDir = hasNetworks ? null : join(this.sandbox.runtimeDir, spec.leaseId.slice(3, 11));
     const launch = launchOf(spec, {
       environment,
       leaseDir,
@@ -124,25 +138,25 @@ export class Leases {
       memoryBytes: this.memoryBytes,
       devices: this.devices,
       inherited: process.env,
-      ports: namespaced ? portsInNamespace(spec.nodeIp) : await this.#portsOnHost(spec),
-      dashboardSocket: namespaced && spec.role === 'head' ? this.sandbox.socketPath(spec.leaseId) : null,
-      gcsSocket: namespaced && spec.role === 'head' ? this.sandbox.socketPath(`${spec.leaseId}.gcs`) : null,
-      // Its path ends up in those of Ray's sockets, which have 107 bytes at most.
-      tempDir: namespaced ? null : join(this.sandbox.runtimeDir, spec.leaseId.slice(3, 11)),
-      sandbox: namespaced
-        ? {
-            network: await this.sandbox.openNetwork(spec.clusterId),
-            tmp: join(leaseDir, 'tmp'),
-            hide: [
-              this.config.stateDir,
-              socketDirectory,
-              ...(spec.checkpointRoot === null ? [] : [spec.checkpointRoot]),
-            ],
-            keep: [environment, leaseDir, ...(spec.checkpointDir === null ? [] : [spec.checkpointDir])],
-          }
-        : null,
+      ports: hasNetworks ? portsInNamespace(spec.nodeIp) : await this.#portsOnHost(spec),
+      dashboardSocket: hasSockets ? socketPath('dashboard') : null,
+      gcsSocket: hasSockets ? socketPath('gcs') : null,
+      tempDir,
+      sessionsDir: tempDir ?? join(container ? volumeOf(leaseDir) : leaseDir, 'tmp', 'ray'),
+      container,
+      sandbox: hasNetworks && !container ? await this.#sandboxOf(spec, environment, leaseDir) : null,
     });
+    if (container) return { command: this.sandbox.containerCommand(leaseDir), launch };
     return { command: this.sandbox.supervisorCommand(leaseDir), launch };
+  }
+
+  async #sandboxOf(spec: LeaseSpec, environment: string, leaseDir: string): Promise<NonNullable<Launch['sandbox']>> {
+    return {
+      network: await this.sandbox.openNetwork(spec.clusterId),
+      tmp: join(leaseDir, 'tmp'),
+      hide: [this.config.stateDir, socketDirectory, ...(spec.checkpointRoot === null ? [] : [spec.checkpointRoot])],
+      keep: [environment, leaseDir, ...(spec.checkpointDir === null ? [] : [spec.checkpointDir])],
+    };
   }
 
   /** Without a network of its own a cluster shares the machine's ports: its head takes free ones, its workers ask the head. */
@@ -220,7 +234,9 @@ export class Leases {
       if (socket) await rm(socket, { force: true });
     }
     if (!lease.wipeWhenOver) return false;
-    if (!lease.launch?.sandbox && lease.launch) await rm(lease.launch.sessionsDir, { recursive: true, force: true });
+    if (lease.launch && !isApart(lease.launch)) await rm(lease.launch.sessionsDir, { recursive: true, force: true });
+    if (lease.launch?.container) await rm(lease.launch.container.sockets, { recursive: true, force: true });
+    await unmountVolume(this.#store.directory(lease.id));
     await this.#store.wipe(lease.id);
     this.#leases.delete(lease.id);
     return true;
@@ -257,6 +273,7 @@ export class Leases {
       await new Promise(resolve => setTimeout(resolve, busyIntervalMs));
     }
     await this.#look();
+    for (const { id } of this.#leases.values()) await unmountVolume(this.#store.directory(id));
     await this.mesh.stop(false);
     await this.sandbox.sweep([]);
     await this.sandbox.removeRuntime();

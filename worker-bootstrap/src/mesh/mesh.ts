@@ -218,7 +218,7 @@ export class Mesh {
 
 async function abilityOf(sandbox: Sandbox, program: string | null): Promise<NonNullable<Inventory['mesh']>> {
   const no = (reason: string) => ({ able: false, reason });
-  if (sandbox.isolation !== 'namespace') return no('networks between machines need namespaces, and here are none');
+  if (!sandbox.hasNetworks) return no('networks between machines need namespaces, and here are none');
   if (program === null) return no('wireguard-go is not on the PATH, nor named as wireguardGo in the configuration');
   const lacking = await access(program, constants.X_OK).then(
     () => '',

@@ -3,6 +3,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { StreamFault } from '../connection/index.js';
 import type { Logger } from '../log.js';
@@ -10,6 +11,8 @@ import type { Sandbox } from '../sandbox/index.js';
 import type { Entrance } from './shells.js';
 
 const idleMs = 60_000;
+/** A container engine looks for its runtime; the programs themselves need nothing. */
+export const programEnvironment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
 /** Each has a socket of its own: one that is ending takes nothing away from its successor. */
 let made = 0;
 
@@ -23,9 +26,16 @@ export class Dialer {
 
   constructor(sandbox: Sandbox, entrance: Entrance, log: Logger, onEnd: () => void) {
     made += 1;
-    this.#path = sandbox.socketPath(`${entrance.leaseId}.d${made}`);
-    const [program = '', ...args] = sandbox.toolCommand('dial.py');
-    this.#child = spawn(program, [...args, this.#path], { stdio: ['pipe', 'pipe', 'pipe'], env: {}, cwd: '/' });
+    const { container, leaseId } = entrance;
+    this.#path = container
+      ? join(sandbox.socketDirectory(leaseId), `d${made}.sock`)
+      : sandbox.socketPath(`${leaseId}.d${made}`);
+    const [program = '', ...args] = sandbox.toolCommand('dial.py', container);
+    this.#child = spawn(program, [...args, this.#path], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: programEnvironment,
+      cwd: '/',
+    });
     let complaint = '';
     this.#child.stderr.on('data', (chunk: Buffer) => {
       complaint = (complaint + chunk.toString()).slice(-2_000);
@@ -48,7 +58,8 @@ export class Dialer {
     gone.catch(() => undefined);
     this.#ready = Promise.race([once(this.#child.stdout, 'data').then(() => undefined), gone]);
     this.#ready.catch(() => undefined);
-    this.#child.stdin.write(`${JSON.stringify({ lease: entrance.supervisor })}\n`);
+    const spec = container ? { lease: null, user: container.renter } : { lease: entrance.supervisor };
+    this.#child.stdin.write(`${JSON.stringify(spec)}\n`);
   }
 
   /** A connection to the program, which counts as a user until `release`. Throws StreamFault. */

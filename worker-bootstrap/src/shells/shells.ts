@@ -9,8 +9,8 @@ import { pipeline } from 'node:stream/promises';
 import type { StreamRequest } from '@iocloud/contracts';
 import type { ProcessIdentity } from '../leases/index.js';
 import type { Logger } from '../log.js';
-import type { Sandbox } from '../sandbox/index.js';
-import { Dialer } from './dialer.js';
+import type { Inside, Sandbox } from '../sandbox/index.js';
+import { Dialer, programEnvironment } from './dialer.js';
 
 /** Where a renter may be: a lease that is up. */
 export interface Entrance {
@@ -20,6 +20,8 @@ export interface Entrance {
   env: Record<string, string>;
   /** Its programs have namespaces of their own. */
   sandboxed: boolean;
+  /** Where they run in one. */
+  container: Inside | null;
 }
 
 type ShellRequest = Extract<StreamRequest, { kind: 'shell' }>;
@@ -39,8 +41,8 @@ export class Shells {
 
   /** Carries one shell until it or the stream ends. Rejects where it breaks. */
   async shell(stream: Duplex, request: ShellRequest, entrance: Entrance): Promise<void> {
-    const [program = '', ...args] = this.sandbox.toolCommand('shell.py');
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: {}, cwd: '/' });
+    const [program = '', ...args] = this.sandbox.toolCommand('shell.py', entrance.container);
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: programEnvironment, cwd: '/' });
     const complaint = heard(child.stderr);
     const exited = new Promise<void>(resolve => {
       child.once('exit', () => resolve());
@@ -50,7 +52,7 @@ export class Shells {
       });
     });
     const spec = {
-      lease: entrance.sandboxed ? entrance.supervisor : null,
+      lease: entrance.sandboxed && !entrance.container ? entrance.supervisor : null,
       what: request.what,
       pty: request.pty,
       env: { ...entrance.env, ...request.env },

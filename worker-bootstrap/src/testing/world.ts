@@ -106,6 +106,7 @@ export function leaseSpecs(workers: number): [LeaseSpec, ...LeaseSpec[]] {
     labels: {},
     checkpointDir: null,
     checkpointRoot: null,
+    contained: false,
   });
   return [spec(0), ...Array.from({ length: workers }, (_, index) => spec(index + 1))];
 }

@@ -167,9 +167,9 @@ export class Trial {
       ...offer,
     };
     await this.database.query(
-      `INSERT INTO nodes (id, tenant_id, name, public_key, shared, inventory, online, last_heartbeat_at)
-       VALUES ($1, $2, $1, $1, $3, $4, true, now())`,
-      [id, tenantId, shared, JSON.stringify(inventory)],
+      `INSERT INTO nodes (id, tenant_id, name, public_key, shared, inventory, terms, online, last_heartbeat_at)
+       VALUES ($1, $2, $1, $1, $3, $4, $5, true, now())`,
+      [id, tenantId, shared, JSON.stringify(inventory), JSON.stringify({ plainProcesses: shared })],
     );
     return new SimulatedAgent(id, this);
   }

@@ -12,6 +12,8 @@ export interface MachineFacts {
   ownerId: TenantId;
   /** Offered to other tenants than its owner too. */
   shared: boolean;
+  /** It would be, but runs plain processes, which its owner has not allowed for others. */
+  heldBack?: boolean;
   /** Online: Ray nodes may be placed on it. */
   schedulable: boolean;
   terms: NodeTerms;
@@ -92,6 +94,7 @@ export function fleetNodeOf(machine: MachineFacts): FleetNode {
     nodeId: machine.nodeId,
     ownerId: machine.ownerId,
     shared: machine.shared,
+    heldBack: machine.heldBack ?? false,
     supplierId: machine.ownerId,
     domain: terms.domain ?? machine.nodeId,
     country: terms.country ?? '',

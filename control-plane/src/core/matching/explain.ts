@@ -143,6 +143,8 @@ function count(request: PlacementRequest, group: WorkerGroup, found: Failure[]):
     const asked = wording(request, group, constraint);
     if (asked === null) continue;
     const upTo = before;
+    // Nobody asks for it: it is said where it leaves machines out.
+    if (constraint === 'isolation' && nodes(visible.filter(({ mask }) => (mask & (1 << bit)) !== 0)) === 0) continue;
     constraints.push({
       constraint,
       asked,

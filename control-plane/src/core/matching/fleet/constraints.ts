@@ -10,6 +10,7 @@ import { type PlacementRequest, unitsPerDevice, type WorkerGroup } from './types
 /** From the hardest, which nothing can change, to the softest, which time or money changes. */
 export const parts = [
   'visible',
+  'isolation',
   'accelerator',
   'interconnect',
   'size',
@@ -38,6 +39,8 @@ export function wording(request: PlacementRequest, group: WorkerGroup, part: Par
   switch (part) {
     case 'visible':
       return null;
+    case 'isolation':
+      return "keep others' work in containers, or have their owner's leave to run it as plain processes";
     case 'accelerator': {
       if (group.devices === 0) return null;
       if (want === null) return 'have accelerators';
@@ -106,8 +109,10 @@ export function failures(
     (inventory.figures.traits(slot) & feature.traits) === feature.traits &&
     (inventory.figures.rays(slot) & feature.rays) === feature.rays &&
     (feature.names.length === 0 || inventory.has(slot, feature.names));
+  const isOffered = (slot: number) => inventory.audience[slot] === 0 || inventory.audience[slot] === 1 + owner;
   const meets: Record<Part, (slot: number) => boolean> = {
-    visible: slot => inventory.audience[slot] === 0 || inventory.audience[slot] === 1 + owner,
+    visible: slot => isOffered(slot) || inventory.heldBack[slot] === 1,
+    isolation: isOffered,
     accelerator: slot => somePool(inventory, group, slot, () => true),
     interconnect: slot => (inventory.figures.traits(slot) & linkTrait) === linkTrait,
     size: slot =>

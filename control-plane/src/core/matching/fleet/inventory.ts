@@ -48,6 +48,8 @@ export class Inventory {
   state = new Uint8Array(0);
   /** 0: shared; else 1 + the owner. */
   audience = new Int32Array(0);
+  /** 1: it would be shared if it kept others' code apart. */
+  heldBack = new Uint8Array(0);
   supplier = new Int32Array(0);
   domain = new Int32Array(0);
   country = new Int32Array(0);
@@ -102,6 +104,7 @@ export class Inventory {
     if (((this.state[slot] as number) & present) === 0) this.size += 1;
     this.state[slot] = present | (node.schedulable ? schedulable : 0);
     this.audience[slot] = node.shared ? 0 : 1 + this.owners.id(node.ownerId);
+    this.heldBack[slot] = node.heldBack ? 1 : 0;
     this.supplier[slot] = this.suppliers.id(node.supplierId);
     const { latitudeDeg, longitudeDeg } = node;
     const at = latitudeDeg === null || longitudeDeg === null ? null : { latitudeDeg, longitudeDeg };
@@ -270,6 +273,7 @@ export class Inventory {
   #grow(length: number): void {
     this.state = grown(this.state, length);
     this.audience = grown(this.audience, length);
+    this.heldBack = grown(this.heldBack, length);
     this.supplier = grown(this.supplier, length);
     this.domain = grown(this.domain, length);
     this.country = grown(this.country, length);

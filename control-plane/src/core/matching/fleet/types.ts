@@ -32,6 +32,8 @@ export interface FleetNode {
   ownerId: TenantId;
   /** When false only the owner may place on it. */
   shared: boolean;
+  /** Only the owner may, for want of containers: for explanations. Absent: false. */
+  heldBack?: boolean;
   supplierId: string;
   /** Failure and interconnect domain: a site or a rack. */
   domain: string;
