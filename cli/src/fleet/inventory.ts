@@ -32,7 +32,7 @@ A file for --inventory has a machine a line, and comments after #:
   user=, port=, identity=     how to log in (identity: file of a private key)
   country= region= at= domain= connectivity= interconnect= fabric= compliance= relay= gpu-price= cpu-price=
                               as \`iocloud node set\` takes them
-  dir= cpus= memory-bytes= isolation= ray-environment=
+  dir= cpus= memory-bytes= isolation= container-image= ray-environment=
                               as install.sh takes them
 Values have no spaces.`;
 
