@@ -18,6 +18,8 @@ export const permissions = [
   'tenants:write',
   'appeals:read',
   'appeals:write',
+  'agent-releases:read',
+  'agent-releases:write',
 ] as const;
 export const permission = z.enum(permissions).meta({ id: 'Permission' });
 export type Permission = z.infer<typeof permission>;
@@ -32,6 +34,8 @@ const operatorsAlone: readonly Permission[] = [
   'tenants:write',
   'appeals:read',
   'appeals:write',
+  'agent-releases:read',
+  'agent-releases:write',
 ];
 
 /** The most that a role's keys may do; a key's scopes can only narrow it. */

@@ -11,6 +11,7 @@ import {
   Refusals,
   refusalRoutes,
 } from './accounts/index.js';
+import { createAgentReleases } from './agent-releases/index.js';
 import { createClusters, entrances } from './clusters/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
@@ -115,8 +116,16 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     random: randomBytes,
     ssh: { hostKey: secrets.sshHostKey, port: () => sshPort },
   });
+  const agentReleases = createAgentReleases({
+    config,
+    database,
+    log,
+    random: randomBytes,
+    openStream: (nodeId, request) => inventory.machines.openStream(nodeId, request),
+  });
   const inventory = new Inventory({
     database,
+    releases: agentReleases.watch,
     leaseBook: clusterDomain.leaseBook,
     mesh,
     log,
@@ -173,6 +182,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     });
   }
 
+  await agentReleases.open();
+
   const http = new Http(authenticator(database, signer), log, refusals.note);
   // Routes are tried in the order in which they are bound: what is asked for most comes first.
   jobDomain.routes(http);
@@ -187,7 +198,9 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     signer,
     random: randomBytes,
     ssh: () => ({ port: sshPort, hostKey: publicKeyLine(secrets.sshHostKey) }),
+    releaseKey: agentReleases.keyInForce,
   });
+  agentReleases.routes(http);
   verificationRoutes(http, database, reputation);
   clusterDomain.routes(http);
   tunnels.routes(http);
@@ -214,6 +227,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   clusterDomain.start();
   evidence.start();
   measuring.start();
+  agentReleases.start();
   telemetry.start();
   refusals.start();
   // Where none are required none are given.
@@ -236,6 +250,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       ending.abort();
       await challenges.stop();
       await measuring.stop();
+      await agentReleases.stop();
       await evidence.stop();
       await jobDomain.stop();
       await clusterDomain.stop();

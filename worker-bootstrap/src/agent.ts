@@ -7,6 +7,7 @@ import {
   type ControlMessage,
   heartbeatIntervalMs,
   type Inventory,
+  type ReleaseOffer,
   type StreamRequest,
 } from '@iocloud/contracts';
 import type { AgentConfig } from './config.js';
@@ -17,6 +18,7 @@ import { awaitJobLog, followLog, isSafeSubmissionId, openJobLog, readLog } from 
 import { Leases, uptimeSeconds } from './leases/index.js';
 import type { Logger } from './log.js';
 import { Mesh } from './mesh/index.js';
+import type { Installation } from './releases/index.js';
 import { Sandbox } from './sandbox/index.js';
 import { type Entrance, Shells } from './shells/index.js';
 import { Telemetry } from './telemetry/index.js';
@@ -50,13 +52,17 @@ export class Agent {
     readonly leases: Leases,
     readonly telemetry: Telemetry,
     readonly mesh: Mesh,
+    readonly installation: Installation | null,
     readonly log: Logger,
   ) {
     this.#shells = new Shells(sandbox, log);
   }
 
-  /** Looks at the machine and adopts what runs on it. Throws with the reason when the machine cannot be used. */
-  static async create(config: AgentConfig, log: Logger): Promise<Agent> {
+  /**
+   * Looks at the machine and adopts what runs on it. Throws with the reason when the machine cannot be used.
+   * `installation`: null where what runs the agent changes its program too.
+   */
+  static async create(config: AgentConfig, installation: Installation | null, log: Logger): Promise<Agent> {
     const { privateKey } = readDeviceKey(config.deviceKeyFile);
     let agent: Agent | undefined;
     const sandbox = await Sandbox.choose(config, log);
@@ -70,7 +76,7 @@ export class Agent {
       if (agent) agent.#report();
     };
     const telemetry = new Telemetry(inventory.devices, config.stateDir, onSample, log);
-    agent = new Agent(config, inventory, privateKey, sandbox, leases, telemetry, mesh, log);
+    agent = new Agent(config, inventory, privateKey, sandbox, leases, telemetry, mesh, installation, log);
     await leases.open();
     await telemetry.start();
     return agent;
@@ -116,6 +122,7 @@ export class Agent {
       agentVersion,
       nodeId: this.config.nodeId,
       inventory: { ...this.inventory, diskFreeBytes: diskFree },
+      release: this.installation?.report(),
     });
     this.#observe();
     this.#reporting = false;
@@ -197,6 +204,9 @@ export class Agent {
   async #desire({ revision, leases, networks, relay }: Extract<ControlMessage, { type: 'desired' }>): Promise<void> {
     await this.mesh.desire(networks, relay);
     await this.leases.desire(revision, leases);
+    const wanted = leases.map(({ leaseId }) => leaseId);
+    const proven = await this.installation?.settle(wanted, this.leases.observations());
+    if (proven) this.#connection?.send({ type: 'release', release: proven });
   }
 
   #extendFence(beat: number, fenceAfterMs: number): void {
@@ -219,6 +229,11 @@ export class Agent {
         sign: text => signWith(this.privateKey, text),
         log: this.log,
       }),
+    release: (stream: Duplex, offer: ReleaseOffer, agree: () => void) => {
+      if (!this.installation) throw new StreamFault('bad-request', 'what runs this agent changes its release, too');
+      const up = () => this.leases.observations().flatMap(one => (one.phase === 'ready' ? [one.leaseId] : []));
+      return this.installation.take(stream, offer, up, agree);
+    },
     headPort: (leaseId: string, port: 'dashboard' | 'gcs') => {
       const target = this.leases.headPort(leaseId, port);
       if (target === 'unknown') throw new StreamFault('not-found', `no head of lease ${leaseId} is on this machine`);

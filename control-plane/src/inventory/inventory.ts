@@ -5,12 +5,15 @@ import {
   fenceAfterMs,
   heartbeatTimeoutMs,
   type NodeId,
+  type ReleaseReport,
 } from '@iocloud/contracts';
 import type { Connection } from 'ssh2';
+import type { ReleaseWatch } from '../agent-releases/ports.js';
 import { recordEvent } from '../events/index.js';
 import type { MeshBook } from '../mesh/ports.js';
-import { Batcher, type Database, type Logger, type TopicHandler, wake } from '../platform/index.js';
+import { Batcher, type Database, type Logger, type TopicHandler, type Transaction, wake } from '../platform/index.js';
 import { AgentConnection } from './agent-connection.js';
+import { setAgent } from './agent-release.js';
 import { drainingNodes, finishDrain, unfinishedDrains } from './draining.js';
 import { Hearing, silenceLookMs } from './hearing.js';
 import { type LeaseBook, type Machines, StreamRefused } from './ports.js';
@@ -22,6 +25,8 @@ interface Options {
   database: Database;
   leaseBook: LeaseBook;
   mesh: Pick<MeshBook, 'desired' | 'reported'>;
+  /** Hears of the agents' releases; absent: nobody does. */
+  releases?: ReleaseWatch;
   log: Logger;
   ssh: { host: string; port: number; hostKey: Buffer };
   /** Silence after which a node's Ray nodes count as ended. */
@@ -153,6 +158,8 @@ export class Inventory {
       case 'observed':
         await this.options.leaseBook.observed(nodeId, message.revision, message.leases);
         return store.setObservedRevision(this.options.database, nodeId, message.revision);
+      case 'release':
+        return this.options.database.transaction(tx => this.#released(tx, nodeId, message.release, false));
       case 'telemetry':
         return from.send({ type: 'recorded', sequence: await this.#telemetry.record(nodeId, message) });
     }
@@ -168,12 +175,14 @@ export class Inventory {
         hello.nodeId === nodeId
           ? `this control plane speaks agent protocol ${agentProtocolVersion}, the agent ${hello.protocol}: upgrade the agent`
           : 'the agent names another node than the one whose key it holds';
+      if (hello.nodeId === nodeId && hello.release) await this.#upgradeBeforeRefusal(nodeId, from, hello.release);
       from.send({ type: 'refused', reason });
       throw new Error(reason);
     }
     const known = await this.options.database.transaction(async tx => {
       const node = await store.markOnline(tx, nodeId, hello.inventory);
       if (!node) return false;
+      await this.#released(tx, nodeId, hello.release ?? null, false);
       if (node.cameOnline) {
         await recordEvent(tx, {
           tenantId: node.tenantId,
@@ -198,6 +207,17 @@ export class Inventory {
     this.options.log.info({ nodeId, agentVersion: hello.agentVersion }, 'an agent connected');
     this.#acknowledge(from, 0);
     await this.#push(nodeId);
+  }
+
+  async #released(tx: Transaction, nodeId: NodeId, report: ReleaseReport | null, refused: boolean): Promise<void> {
+    await setAgent(tx, nodeId, report, refused);
+    if (report) await this.options.releases?.reported(tx, nodeId, report);
+  }
+
+  /** One of another protocol is of no use as it is: all that can be done for it is a release that speaks ours. */
+  async #upgradeBeforeRefusal(nodeId: NodeId, from: AgentConnection, report: ReleaseReport): Promise<void> {
+    await this.options.database.transaction(tx => this.#released(tx, nodeId, report, true));
+    await this.options.releases?.beforeRefusal(nodeId, request => from.openStream(request));
   }
 
   /** Only once it is on record: the machine counts on not being given up for so long. */

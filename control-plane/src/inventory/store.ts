@@ -1,7 +1,17 @@
-import type { Inventory, Measurement, Node, NodeId, NodeScheduling, NodeTerms, TenantId } from '@iocloud/contracts';
+import type {
+  Inventory,
+  Measurement,
+  Node,
+  NodeId,
+  NodeScheduling,
+  NodeTerms,
+  ReleaseReport,
+  TenantId,
+} from '@iocloud/contracts';
 import { heartbeatTimeoutMs, nodeTerms } from '@iocloud/contracts';
 import { bestOf, connectivityOf, recognised } from '../core/matching/index.js';
 import { Failure, type Queryable, type Transaction, wake } from '../platform/index.js';
+import { agentOf } from './agent-release.js';
 import type { LeaseBook, Machine } from './ports.js';
 import { reputations } from './reputation.js';
 
@@ -22,6 +32,8 @@ export interface NodeRow {
   drain_requested_at: Date | null;
   drain_deadline: Date | null;
   last_heartbeat_at: Date | null;
+  agent: ReleaseReport | null;
+  agent_hold: string | null;
   created_at: Date;
 }
 
@@ -50,6 +62,7 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       memoryBytesLeased: use?.memoryBytes ?? 0,
       devicesLeased: use?.devices ?? [],
       load: use?.load ?? { state: 'idle', cpusUsed: 0, devicesUsed: 0 },
+      agent: agentOf(row),
       lastHeartbeatAt: row.last_heartbeat_at?.toISOString() ?? null,
       createdAt: row.created_at.toISOString(),
     };

@@ -60,7 +60,7 @@ describe('parseOptions', () => {
 
 test('the agent talks to the host that the script came from, unless told another, and to no other key', () => {
   const options = parseOptions(['--control-plane', 'https://cp.example', '--cpus', '4'], root);
-  const answer = { status: 'approved', nodeId: 'nd_1' as never, name: 'n', online: false } as const;
+  const answer = { status: 'approved', nodeId: 'nd_1' as never, name: 'n', online: false, releaseKey: null } as const;
   const ssh = { host: null, port: 8266, hostKey: 'ssh-ed25519 AAAA' };
   expect(agentConfigOf(options, { ...answer, ssh }, '/venv')).toMatchObject({
     controlPlane: { host: 'cp.example', port: 8266, hostKey: 'ssh-ed25519 AAAA' },

@@ -11,8 +11,10 @@ import { ensureEnvironment } from '../../../scripts/python-env.mjs';
 import type { AgentConfigInput } from '../config.js';
 import { createDeviceKey } from '../device-key.js';
 import { detectDevices, diskFreeBytes, memoryLimitBytes } from '../inventory/index.js';
+import { stateFile } from '../releases/index.js';
 import { judge, look, quiet } from './checks.js';
 import { ControlPlane } from './control-plane.js';
+import { install, keeperOf, starterOf } from './install.js';
 import { JoinFault, type JoinOptions } from './options.js';
 import { installService, managerHere } from './service.js';
 
@@ -47,6 +49,7 @@ export async function joinControlPlane(options: JoinOptions, world: Surroundings
   const configFile = join(options.directory, 'agent.json');
   if (existsSync(configFile)) {
     say(`This machine has joined already (${configFile}); its agent is started anew.`);
+    await install(options.directory, world.main, options.controlPlane, null);
     await (await start(options, world, configFile)).ended;
     return;
   }
@@ -63,8 +66,9 @@ export async function joinControlPlane(options: JoinOptions, world: Surroundings
     await ensureEnvironment(`Ray ${rayVersion}`, venv, world.lock, join(options.directory, 'tools'));
     return [venv, `Ray ${rayVersion} is installed`];
   });
-  writeConfig(configFile, agentConfigOf(options, approved, environment));
   const agent = await step('service', 'starting the agent', async () => {
+    await install(options.directory, world.main, options.controlPlane, approved.releaseKey);
+    writeConfig(configFile, agentConfigOf(options, approved, environment));
     const started = await start(options, world, configFile);
     return [started, started.words];
   });
@@ -92,7 +96,7 @@ async function start(options: JoinOptions, world: Surroundings, config: string):
   const manager = options.foreground ? null : managerHere();
   if (manager) {
     const { directory } = options;
-    const program = { node: process.execPath, main: world.main, config, directory, isRoot: world.isRoot };
+    const program = { node: process.execPath, main: starterOf(directory), config, directory, isRoot: world.isRoot };
     const look = await installService(manager, program);
     return {
       words: `the agent runs as a service: ${look}`,
@@ -101,7 +105,9 @@ async function start(options: JoinOptions, world: Surroundings, config: string):
     };
   }
   if (!options.foreground) world.say('  There is no systemd or launchd here: the agent runs until this ends.');
-  const agent = spawn(process.execPath, [world.main, '--config', config], { stdio: 'inherit' });
+  const { directory } = options;
+  const keeper = [keeperOf(directory), stateFile(directory), process.execPath, starterOf(directory)];
+  const agent = spawn('/bin/sh', [...keeper, '--config', config], { stdio: 'inherit' });
   // Ctrl-C reaches the agent by itself; a signal to this process alone is handed on.
   const handOn = () => void agent.kill('SIGTERM');
   process.on('SIGTERM', handOn);

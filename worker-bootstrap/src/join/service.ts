@@ -23,7 +23,7 @@ export interface Program {
 const systemdQuoted = (text: string) =>
   `"${text.replace(/[\\"]/g, '\\$&').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`;
 
-/** KillMode=process: Ray nodes outlive an agent that is started anew, and it adopts them. */
+/** `main`: the starter, which runs the release that is to run. KillMode=process: Ray nodes outlive an agent that is started anew, and it adopts them. */
 export function systemdUnit({ node, main, config, isRoot }: Program): string {
   return `[Unit]
 Description=iocloud agent: offers this machine to its control plane
