@@ -18,11 +18,13 @@ const banner = [
   "const __dirname = ioFileURLToPath(new URL('.', import.meta.url));",
 ].join('\n');
 
-/** Returns false where the archive that is there is of these sources already. `root`: of the checkout, built. */
-export async function packAgent(root) {
+/**
+ * Returns false where the archive that is there is of these sources already. `root`: of the checkout, built. `release`:
+ * the directory that the archive and its manifest go to.
+ */
+export async function packAgent(root, release = join(root, 'worker-bootstrap', 'release')) {
   const { build } = await import('esbuild');
   const tar = await import('tar');
-  const release = join(root, 'worker-bootstrap', 'release');
   await mkdir(release, { recursive: true });
   const work = await mkdtemp(join(release, '.new-'));
   try {

@@ -29,7 +29,8 @@ export function startOf(state: InstallState): Start {
 
 /** Why this release may not run here, or null. Its signature has been checked before. */
 export function objection(state: InstallState, offered: Omit<Release, 'name'>): string | null {
-  const { version, serial, sha256 } = offered;
+  const { version, serial, floor, sha256 } = offered;
+  if (floor > serial) return `${version} (serial ${serial}) forbids itself: its floor is ${floor}`;
   if (serial < state.floor) {
     return `${version} (serial ${serial}) lies below ${state.floor}, under which nothing runs here any more`;
   }
