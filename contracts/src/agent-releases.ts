@@ -68,6 +68,8 @@ export const releaseOffer = z.object({
     .min(1)
     .max(64 * 2 ** 20),
   healthySeconds: z.int().min(5).max(3600),
+  /** For the time of the change, as with `heard`: no agent sends heartbeats while one makes way for the other. */
+  fenceAfterMs: z.int().positive(),
 });
 export type ReleaseOffer = z.infer<typeof releaseOffer>;
 /** The stream's last line, from the machine: it switches now, or why not. */

@@ -60,6 +60,11 @@ ALTER TABLE nodes ADD COLUMN agent jsonb;
 ALTER TABLE nodes ADD COLUMN agent_serial bigint;
 -- Why its owner keeps it on its release.
 ALTER TABLE nodes ADD COLUMN agent_hold text;
+-- While its agent changes its release, and until the machine has certainly been told that this is over, its Ray nodes may
+-- run on for so much longer without a heartbeat, and count as lost so much later: contracts/src/fencing.ts.
+ALTER TABLE nodes ADD COLUMN fence_grace_seconds int NOT NULL DEFAULT 0;
+ALTER TABLE nodes ADD COLUMN fence_grace_over_at timestamptz;
+CREATE INDEX nodes_fence_grace ON nodes (id) WHERE fence_grace_seconds > 0;
 -- When its agent was last sent away because it speaks another protocol: it can still be upgraded.
 ALTER TABLE nodes ADD COLUMN agent_refused_at timestamptz;
 CREATE INDEX nodes_agent_serial ON nodes (agent_serial) WHERE removed_at IS NULL AND agent_serial IS NOT NULL;

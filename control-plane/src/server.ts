@@ -92,6 +92,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       read: (db, nodeIds) => inventory.machines.read(db, nodeIds),
       changeDesired: (tx, nodeId) => inventory.machines.changeDesired(tx, nodeId),
       silentSince: (db, seconds) => inventory.machines.silentSince(db, seconds),
+      lostSince: (db, seconds) => inventory.machines.lostSince(db, seconds),
       draining: db => inventory.machines.draining(db),
       openStream: (nodeId, request) => inventory.machines.openStream(nodeId, request),
     },

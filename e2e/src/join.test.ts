@@ -1,10 +1,10 @@
 /** A machine joins by the one line: real script, real archive, real agent, real Ray. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
-import { processesNaming, Stack, until } from './harness/index.js';
+import { installLine, interrupt, processesNaming, Stack, until } from './harness/index.js';
 
 jest.setTimeout(180_000);
 
@@ -22,29 +22,15 @@ beforeEach(() => {
   said = '';
 });
 afterEach(async () => {
-  if (joining) await interrupt(joining);
+  await interrupt(joining);
   await until('nothing of the machine runs', 30_000, () => processesNaming(directory).length === 0);
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** As Ctrl-C does it: all of the line's processes are told. */
-async function interrupt(line: ChildProcess): Promise<void> {
-  if (line.pid === undefined || line.exitCode !== null || line.signalCode !== null) return;
-  const gone = once(line, 'exit');
-  process.kill(-line.pid, 'SIGINT');
-  await gone;
-}
-
-/** What a supplier types. */
 function install(...options: string[]): ChildProcess {
-  const words = ['--foreground', '--dir', directory, '--ray-environment', stack.env.IOCLOUD_VENV ?? '', ...options];
-  const line = `curl -fsSL ${stack.address}/install.sh | exec sh -s -- ${words.map(word => `'${word}'`).join(' ')}`;
-  joining = spawn('sh', ['-c', line], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  for (const stream of [joining.stdout, joining.stderr]) {
-    stream?.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
-    });
-  }
+  joining = installLine(stack, directory, options, text => {
+    said += text;
+  });
   return joining;
 }
 

@@ -37,6 +37,7 @@ export class Agent {
   #refused = false;
   /** When the heartbeats of this connection were sent, by number; uptime in seconds. */
   readonly #sentAt = new Map<number, number>();
+  #heardAt = 0;
   #beats = 0;
   #reporting = false;
   readonly #shells: Shells;
@@ -58,10 +59,7 @@ export class Agent {
     this.#shells = new Shells(sandbox, log);
   }
 
-  /**
-   * Looks at the machine and adopts what runs on it. Throws with the reason when the machine cannot be used.
-   * `installation`: null where what runs the agent changes its program too.
-   */
+  /** Looks at the machine and adopts what runs on it. Throws with the reason when the machine cannot be used. */
   static async create(config: AgentConfig, installation: Installation | null, log: Logger): Promise<Agent> {
     const { privateKey } = readDeviceKey(config.deviceKeyFile);
     let agent: Agent | undefined;
@@ -204,14 +202,14 @@ export class Agent {
   async #desire({ revision, leases, networks, relay }: Extract<ControlMessage, { type: 'desired' }>): Promise<void> {
     await this.mesh.desire(networks, relay);
     await this.leases.desire(revision, leases);
-    const wanted = leases.map(({ leaseId }) => leaseId);
-    const proven = await this.installation?.settle(wanted, this.leases.observations());
+    const proven = await this.installation?.settle(leases, this.leases.observations());
     if (proven) this.#connection?.send({ type: 'release', release: proven });
   }
 
   #extendFence(beat: number, fenceAfterMs: number): void {
     const sentAt = this.#sentAt.get(beat);
     if (sentAt === undefined) return;
+    this.#heardAt = Math.max(this.#heardAt, sentAt);
     for (const older of this.#sentAt.keys()) if (older <= beat) this.#sentAt.delete(older);
     this.leases.fence
       .extend(sentAt, fenceAfterMs)
@@ -231,8 +229,10 @@ export class Agent {
       }),
     release: (stream: Duplex, offer: ReleaseOffer, agree: () => void) => {
       if (!this.installation) throw new StreamFault('bad-request', 'what runs this agent changes its release, too');
-      const up = () => this.leases.observations().flatMap(one => (one.phase === 'ready' ? [one.leaseId] : []));
-      return this.installation.take(stream, offer, up, agree);
+      return this.installation.take(stream, offer, agree, async () => {
+        if (this.#heardAt > 0) await this.leases.fence.extend(this.#heardAt, offer.fenceAfterMs);
+        return this.leases.observations().flatMap(one => (one.phase === 'ready' ? [one.leaseId] : []));
+      });
     },
     headPort: (leaseId: string, port: 'dashboard' | 'gcs') => {
       const target = this.leases.headPort(leaseId, port);

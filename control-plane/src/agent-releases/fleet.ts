@@ -12,6 +12,7 @@ import {
 import { nextStep } from '../core/rollouts/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Database, Queryable, Transaction } from '../platform/index.js';
+import { endGrant, graceOf, grant } from './grace.js';
 import { move, reachable, rolloutsLock, stillToGo, tell } from './rollouts.js';
 
 interface Running {
@@ -40,7 +41,8 @@ export async function step(database: Database, newAttempt: () => string): Promis
     ]);
     if (still.length === 0) return false;
     const { fleet, total } = await lookAt(tx, rollout.id);
-    const next = nextStep(rolloutTerms.parse(rollout.terms), fleet, total);
+    const terms = rolloutTerms.parse(rollout.terms);
+    const next = nextStep(terms, fleet, total);
     for (const { nodeId, reason } of next.failed) await end(tx, rollout.id, nodeId, 'failed', reason);
     if (next.halt !== null) {
       await move(tx, { id: rollout.id, phase: 'running' }, 'tooManyFailed', next.halt);
@@ -55,6 +57,7 @@ export async function step(database: Database, newAttempt: () => string): Promis
        ON CONFLICT DO NOTHING`,
       [rollout.id, next.begin, next.begin.map(newAttempt)],
     );
+    await grant(tx, next.begin, graceOf(terms));
     return next.failed.length > 0 || next.halt !== null || next.begin.length > 0;
   });
 }
@@ -122,6 +125,7 @@ export async function end(
   );
   const [node] = rows;
   if (!node) return;
+  await endGrant(tx, [nodeId]);
   const words =
     state === 'healthy'
       ? `${node.name} runs the agent ${node.version}`
@@ -142,14 +146,16 @@ export interface Due {
   attempt: string;
   serial: number;
   healthySeconds: number;
+  /** By which its fence is longer meanwhile, as it is on record. */
+  graceSeconds: number;
 }
 
 /** Machines that are to be given the release; `nodeId`: only this one. */
 export async function due(db: Queryable, nodeId: NodeId | null = null): Promise<Due[]> {
   const { rows } = await db.query<Due>(
     `SELECT t.rollout_id AS "rolloutId", t.node_id AS "nodeId", t.attempt, r.serial,
-       (r.terms->>'healthySeconds')::int AS "healthySeconds"
-     FROM agent_rollout_nodes t JOIN agent_rollouts r ON r.id = t.rollout_id
+       (r.terms->>'healthySeconds')::int AS "healthySeconds", m.fence_grace_seconds AS "graceSeconds"
+     FROM agent_rollout_nodes t JOIN agent_rollouts r ON r.id = t.rollout_id JOIN nodes m ON m.id = t.node_id
      WHERE t.state = 'trying' AND t.sent_at IS NULL AND r.phase = 'running' AND ($1::text IS NULL OR t.node_id = $1)`,
     [nodeId],
   );

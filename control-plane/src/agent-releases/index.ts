@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { NodeId, StreamRequest } from '@iocloud/contracts';
 import { type Config, type Database, type Http, type Logger, Recurring } from '../platform/index.js';
 import { reported, step } from './fleet.js';
+import { Grants } from './grace.js';
 import { ensureFirstKey, keyInForce } from './keys.js';
 import type { ReleaseWatch } from './ports.js';
 import { publishDirectory } from './releases.js';
@@ -15,7 +16,7 @@ export type { ReleaseWatch } from './ports.js';
 const lookIntervalMs = 1_000;
 
 interface Wiring {
-  config: Pick<Config, 'agentReleaseDir' | 'agentReleaseKeyFile'>;
+  config: Pick<Config, 'agentReleaseDir' | 'agentReleaseKeyFile' | 'nodeLostSeconds'>;
   database: Database;
   log: Logger;
   random: (n: number) => Buffer;
@@ -23,17 +24,23 @@ interface Wiring {
 }
 
 export function createAgentReleases({ config, database, log, random, openStream }: Wiring) {
-  const sender = new Sender(database, openStream, log);
+  const grants = new Grants(() => performance.now());
+  const sender = new Sender(database, openStream, config.nodeLostSeconds, log);
   const newAttempt = () => random(16).toString('hex');
   const recurring = new Recurring(
     lookIntervalMs,
     async isStopped => {
       while (!isStopped() && (await step(database, newAttempt)));
+      await grants.read(database);
       await sender.look();
     },
     error => log.warn({ err: error }, 'the roll-out could not be looked at; again soon'),
   );
-  const watch: ReleaseWatch = { reported, beforeRefusal: (nodeId, open) => sender.sendTo(nodeId, open) };
+  const watch: ReleaseWatch = {
+    reported,
+    graceSeconds: nodeId => grants.of(nodeId),
+    beforeRefusal: (nodeId, open) => sender.sendTo(nodeId, open),
+  };
 
   /** What the operator's files say: the key, and the release that joining machines install. */
   async function open(): Promise<void> {

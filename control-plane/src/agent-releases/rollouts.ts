@@ -1,5 +1,6 @@
 /** Roll-outs as rows: begun, paused, resumed, taken back. What they do is fleet.ts's business. */
 import {
+  type NodeId,
   newId,
   type Rollout,
   type RolloutId,
@@ -11,6 +12,7 @@ import {
 import { type RolloutEvent, rolloutTransitions } from '../core/rollouts/index.js';
 import { recordEvent } from '../events/index.js';
 import { type Caller, Failure, type Queryable, type Transaction } from '../platform/index.js';
+import { endGrant } from './grace.js';
 import { serialOf } from './releases.js';
 
 export const rolloutsLock = 7_265_077;
@@ -212,8 +214,16 @@ export async function move(
 }
 
 /** Machines that have not been given anything go back into the queue. */
-const withdraw = (tx: Transaction, id: RolloutId) =>
-  tx.query(`DELETE FROM agent_rollout_nodes WHERE rollout_id = $1 AND state = 'trying' AND sent_at IS NULL`, [id]);
+async function withdraw(tx: Transaction, id: RolloutId): Promise<void> {
+  const { rows } = await tx.query<{ node_id: NodeId }>(
+    `DELETE FROM agent_rollout_nodes WHERE rollout_id = $1 AND state = 'trying' AND sent_at IS NULL RETURNING node_id`,
+    [id],
+  );
+  await endGrant(
+    tx,
+    rows.map(row => row.node_id),
+  );
+}
 
 export const tell = (tx: Transaction, { tenantId, userId }: Who, reason: string, message: string, warning = false) =>
   recordEvent(tx, {

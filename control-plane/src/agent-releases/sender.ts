@@ -1,6 +1,6 @@
 /** Gives machines the release that is due for them, over the connection that they hold to this process. */
 import type { Duplex } from 'node:stream';
-import { type NodeId, type ReleaseOffer, releaseVerdict, type StreamRequest } from '@iocloud/contracts';
+import { fenceAfterMs, type NodeId, type ReleaseOffer, releaseVerdict, type StreamRequest } from '@iocloud/contracts';
 import { firstLine } from '@iocloud/contracts/wire';
 import { StreamRefused } from '../inventory/ports.js';
 import type { Database, Logger } from '../platform/index.js';
@@ -22,6 +22,7 @@ export class Sender {
   constructor(
     readonly database: Database,
     readonly openStream: (nodeId: NodeId, request: StreamRequest) => Promise<Duplex>,
+    readonly nodeLostSeconds: number,
     readonly log: Logger,
   ) {}
 
@@ -61,6 +62,7 @@ export class Sender {
       rotations: await rotations(this.database),
       bytes: archive.length,
       healthySeconds: one.healthySeconds,
+      fenceAfterMs: fenceAfterMs(this.nodeLostSeconds + one.graceSeconds),
     };
     const refused = (reason: string) =>
       this.database.transaction(tx =>

@@ -92,11 +92,8 @@ export class Inventory {
     enrolled: store.enrolledMachines,
     read: store.readMachines,
     changeDesired: store.changeDesired,
-    silentSince: async (db, seconds) => {
-      const silent = await store.silentSince(db, seconds);
-      // Of those that are heard here the record is late, or the database's clock has jumped.
-      return silent.filter(nodeId => !this.#hearing.hasHeardWithin(nodeId, seconds * 1_000));
-    },
+    silentSince: async (db, seconds) => this.#unheard(await store.silentSince(db, seconds), seconds),
+    lostSince: async (db, seconds) => this.#unheard(await store.lostSince(db, seconds), seconds),
     draining: drainingNodes,
     openStream: (nodeId, request) => {
       const agent = this.#agents.get(nodeId);
@@ -120,6 +117,11 @@ export class Inventory {
       return [...new Set([...behind, ...draining])];
     },
   };
+
+  /** Of those that are heard here the record is late, or the database's clock has jumped. */
+  #unheard(silent: NodeId[], seconds: number): NodeId[] {
+    return silent.filter(nodeId => !this.#hearing.hasHeardWithin(nodeId, seconds * 1_000));
+  }
 
   #onAgent(nodeId: NodeId, connection: Connection, address: string | null): void {
     const agent = new AgentConnection(nodeId, connection, this.options.log, (message, from) =>
@@ -222,7 +224,8 @@ export class Inventory {
 
   /** Only once it is on record: the machine counts on not being given up for so long. */
   #acknowledge(agent: AgentConnection, beat: number): void {
-    agent.send({ type: 'heard', beat, fenceAfterMs: fenceAfterMs(this.options.nodeLostSeconds) });
+    const graceSeconds = this.options.releases?.graceSeconds(agent.nodeId) ?? 0;
+    agent.send({ type: 'heard', beat, fenceAfterMs: fenceAfterMs(this.options.nodeLostSeconds + graceSeconds) });
   }
 
   async #push(nodeId: NodeId): Promise<void> {

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
 import {
   type LeaseObservation,
+  type LeaseSpec,
   type ReleaseManifest,
   type ReleaseOffer,
   type ReleaseReport,
@@ -54,11 +55,11 @@ export class Installation {
    * Called with what the control plane wants and what is there, once a connection has been acknowledged. Returns what is
    * to be reported where that has proven a release which was on trial.
    */
-  async settle(wanted: readonly string[], seen: readonly LeaseObservation[]): Promise<ReleaseReport | null> {
+  async settle(wanted: readonly LeaseSpec[], seen: readonly LeaseObservation[]): Promise<ReleaseReport | null> {
     const { trial } = this.#state;
     if (!trial) return null;
     const up = new Set(seen.filter(({ phase }) => phase !== 'exited').map(({ leaseId }) => leaseId as string));
-    const lost = trial.leases.filter(leaseId => wanted.includes(leaseId) && !up.has(leaseId));
+    const lost = trial.leases.filter(leaseId => wanted.some(lease => lease.leaseId === leaseId) && !up.has(leaseId));
     if (lost.length > 0) {
       this.log.error({ lost }, 'Ray nodes of the agent before are not there: this release does not prove itself');
       return null;
@@ -82,10 +83,10 @@ export class Installation {
   }
 
   /**
-   * Serves one offer: says whether the archive may come, takes it, and makes way for it. `leases`: those that are up.
-   * Throws StreamFault where the release may not run here.
+   * Serves one offer: says whether the archive may come, takes it, and makes way for it. `part`: gets Ray nodes ready to be
+   * without an agent for a while, and returns the leases that are up. Throws StreamFault where the release may not run here.
    */
-  async take(stream: Duplex, offer: ReleaseOffer, leases: () => string[], agree: () => void): Promise<void> {
+  async take(stream: Duplex, offer: ReleaseOffer, agree: () => void, part: () => Promise<string[]>): Promise<void> {
     if (this.#taking || this.#state.trial) throw new StreamFault('not-ready', 'another release is just coming');
     const { manifest, key } = this.#judge(offer);
     this.#taking = true;
@@ -100,7 +101,7 @@ export class Installation {
         verdict.reason = `the archive of ${manifest.version} is not the one that its manifest names: its SHA-256 is ${sha256}`;
       } else {
         const release = await this.#unpack(work, archive, manifest);
-        this.#write(onTrial(this.#state, { ...trialOf(offer), release, leases: leases() }, key));
+        this.#write(onTrial(this.#state, { ...trialOf(offer), release, leases: await part() }, key));
         verdict = { switches: true, reason: '' };
       }
     } catch (error) {

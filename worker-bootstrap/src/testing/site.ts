@@ -94,6 +94,7 @@ export class Site extends World {
       rotations: [],
       bytes: release.archive.length,
       healthySeconds: 20,
+      fenceAfterMs: 60_000,
       ...more,
     });
     return answer.ok ? { stream, refusal: '' } : { stream: null, refusal: answer.message };

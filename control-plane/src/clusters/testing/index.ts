@@ -111,6 +111,7 @@ export class Trial {
         read: inventoryStore.readMachines,
         changeDesired: inventoryStore.changeDesired,
         silentSince: inventoryStore.silentSince,
+        lostSince: inventoryStore.lostSince,
         draining: drainingNodes,
         openStream: () => Promise.reject(new Error('this trial has no streams')),
       },
