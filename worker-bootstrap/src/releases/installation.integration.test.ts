@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { newSshKeyPair } from '@iocloud/contracts/wire';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { packAgent } from '../../../scripts/agent-release.mjs';
 import { type Repacked, repackAgent, signWithOpenSsh } from '../../../scripts/repack-agent.mjs';
 import { Site } from '../testing/site.js';
@@ -14,16 +14,35 @@ jest.setTimeout(120_000);
 
 let packed: string;
 let archive: string;
+let site: Site;
+/** What the machine runs; each test goes on where the one before has left it. */
+let now: Repacked;
+let before: Repacked;
+let serial = 10;
 const key = newSshKeyPair();
 const nextKey = newSshKeyPair();
-let one: Repacked;
-let two: Repacked;
-let three: Repacked;
-let site: Site;
-
 const keyFile = (name: string) => join(packed, name);
-const variant = (version: string, serial: number, more: { begin?: string; floor?: number; keyFile?: string } = {}) =>
-  repackAgent(archive, join(packed, `${version}-${serial}`), { version, serial, keyFile: keyFile('key'), ...more });
+
+type More = { begin?: string; floor?: number; keyFile?: string };
+/** A release with a serial of its own. */
+const release = (own: number, more: More = {}) => {
+  const version = `1.0.${own}`;
+  return repackAgent(archive, join(packed, version), { version, serial: own, keyFile: keyFile('key'), ...more });
+};
+/** With the next higher serial. */
+const newer = (more: More = {}) => {
+  serial += 10;
+  return release(serial, more);
+};
+/** It has been given, and comes up. */
+async function comesUp(given: Repacked): Promise<void> {
+  await site.runs(given);
+  [before, now] = [now, given];
+}
+async function upgrade(to: Repacked): Promise<void> {
+  expect(await site.give(to)).toBe('');
+  await comesUp(to);
+}
 
 beforeAll(async () => {
   packed = mkdtempSync(join(tmpdir(), 'iocloud-packed-'));
@@ -31,100 +50,91 @@ beforeAll(async () => {
   archive = join(packed, 'iocloud-agent-0.1.0.tgz');
   writeFileSync(keyFile('key'), key.private, { mode: 0o600 });
   writeFileSync(keyFile('next'), nextKey.private, { mode: 0o600 });
-  [one, two, three] = [await variant('1.0.0', 10), await variant('1.1.0', 20), await variant('1.2.0', 30)];
-});
-afterAll(() => rmSync(packed, { recursive: true, force: true }));
-beforeEach(async () => {
+  now = await newer();
   site = new Site();
   await site.controlPlane.listen();
   site.controlPlane.desire([]);
-  await site.install(one, key.public);
+  await site.install(now, key.public);
   site.keep();
-  await site.runs(one);
+  await site.runs(now);
 });
-afterEach(() => site.destroy(), 60_000);
+afterAll(async () => {
+  await site?.destroy();
+  rmSync(packed, { recursive: true, force: true });
+});
+beforeEach(() => {
+  site.controlPlane.heard.splice(0, site.controlPlane.heard.length - 20);
+});
 
 describe('a release that may run', () => {
   test('takes the place of the one before, which is kept to go back to; older ones go', async () => {
-    expect(await site.give(two)).toBe('');
-    expect(await site.runs(two)).toMatchObject({ running: { version: '1.1.0', serial: 20 }, previous: { serial: 10 } });
-    expect(await site.give(three)).toBe('');
-    await site.runs(three);
-    expect(site.releases).toEqual([nameOf(two), nameOf(three)].sort());
-    // Back to what ran before, and forth again; but not to what ran before that.
-    expect(await site.give(two)).toBe('');
-    await site.runs(two);
-    expect(await site.give(one)).toContain('1.0.0 (serial 10) is older than 30, and not what ran here before');
-    expect(await site.give(three)).toBe('');
-    await site.runs(three);
+    const first = now;
+    await upgrade(await newer());
+    expect(site.report).toMatchObject({ running: { serial: now.serial }, previous: { serial: first.serial } });
+    await upgrade(await newer());
+    expect(site.releases).toEqual([nameOf(before), nameOf(now)].sort());
+    // Back to what ran before; but not to what ran before that.
+    await upgrade(before);
+    expect(await site.give(first)).toContain(
+      `(serial ${first.serial}) is older than ${before.serial}, and not what ran`,
+    );
   });
 
   test('and forbids what lies below its floor has no way back', async () => {
-    const firm = await variant('1.3.0', 40, { floor: 40 });
-    expect(await site.give(firm)).toBe('');
-    await site.runs(firm);
-    expect(await site.give(one)).toContain('lies below 40, under which nothing runs here any more');
+    await upgrade(await newer({ floor: serial }));
+    expect(await site.give(before)).toContain(`lies below ${now.serial - 10}, under which nothing runs here any more`);
   });
 });
 
 describe('a release that does not prove itself', () => {
+  const goneBack = async (reason: string) => {
+    const said = await until(
+      'it to be back',
+      () => site.report?.failed?.reason.includes(reason) && site.report,
+      60_000,
+    );
+    expect(said).toMatchObject({ running: { serial: now.serial }, onTrial: false });
+  };
+
   test('by ending is gone back from after three starts, and the machine says why', async () => {
-    const crashing = await variant('2.0.0', 50, { begin: 'process.exit(3);' });
-    expect(await site.give(crashing)).toBe('');
-    const said = await until('it to be back', () => site.report?.failed && site.report, 40_000);
-    expect(said).toMatchObject({ running: { serial: 10 }, onTrial: false });
-    expect(said.failed).toEqual({ attempt: 'attempt-1', reason: expect.stringContaining('it ended 3 times') });
-    // It may be tried again, and what it left is gone with the next one.
-    expect(await site.give(two)).toBe('');
-    await site.runs(two);
-    expect(site.releases).toEqual([nameOf(one), nameOf(two)].sort());
+    const crashing = await newer({ begin: 'process.exit(3);' });
+    expect(await site.give(crashing, { attempt: 'the crashing one' })).toBe('');
+    await goneBack('it ended 3 times');
+    expect(site.report?.failed?.attempt).toBe('the crashing one');
   });
 
-  test('by hanging is ended by the watchdog, and gone back from', async () => {
-    const hanging = await variant('2.1.0', 60, { begin: 'for (;;) {}' });
+  test('by hanging is ended by the watchdog, and gone back from; the next one may come', async () => {
+    const hanging = await newer({ begin: 'for (;;) {}' });
     expect(await site.give(hanging, { healthySeconds: 5 })).toBe('');
-    const said = await until('it to be back', () => site.report?.failed && site.report, 40_000);
-    expect(said).toMatchObject({ running: { serial: 10 }, failed: { reason: expect.stringContaining('within 5 s') } });
+    await goneBack('within 5 s');
+    await upgrade(await newer());
+    expect(site.releases).toEqual([nameOf(before), nameOf(now)].sort());
   });
 });
 
 describe('a release that may not run', () => {
   test('is refused in one line, and nothing changes', async () => {
     const state = site.state;
-    const forged = await variant('3.0.0', 70, { keyFile: keyFile('next') });
+    const good = await newer();
+    const forged = await newer({ keyFile: keyFile('next') });
     expect(await site.give(forged)).toBe('the release is not signed by the key that this machine trusts');
-    const otherPurpose = await signWithOpenSsh(packed, keyFile('key'), 'file', two.manifest);
-    expect(await site.give({ ...two, signature: otherPurpose })).toContain('is not signed by the key');
-    expect(await site.give({ ...two, manifest: two.manifest.replace('1.1.0', '9.9.9') })).toContain('not signed');
-    const swapped = Buffer.from(two.archive);
+    const otherPurpose = await signWithOpenSsh(packed, keyFile('key'), 'file', good.manifest);
+    expect(await site.give({ ...good, signature: otherPurpose })).toContain('is not signed by the key');
+    expect(await site.give({ ...good, manifest: good.manifest.replace('1.0.', '9.0.') })).toContain('not signed');
+    const swapped = Buffer.from(good.archive);
     swapped[1_000] = (swapped[1_000] ?? 0) ^ 1;
-    expect(await site.give({ ...two, archive: swapped })).toContain('is not the one that its manifest names');
-    const older = await variant('0.9.0', 5);
-    expect(await site.give(older)).toContain('0.9.0 (serial 5) is older than 10');
-    const twin = await variant('1.0.1', 10);
-    expect(await site.give(twin)).toContain('serial 10 belongs to another archive');
-    const selfish = await variant('3.1.0', 80, { floor: 90 });
-    expect(await site.give(selfish)).toContain('forbids itself');
+    expect(await site.give({ ...good, archive: swapped })).toContain('is not the one that its manifest names');
+    expect(await site.give(await release(now.serial - 1))).toContain(`is older than ${now.serial}`);
+    expect(await site.give(await newer({ floor: 1_000 }))).toContain('forbids itself');
+    const twin = await repackAgent(archive, join(packed, 'twin'), {
+      version: '1.1.0',
+      serial: now.serial,
+      keyFile: keyFile('key'),
+    });
+    expect(await site.give(twin)).toContain('belongs to another archive, which has run here');
     expect(site.state).toEqual(state);
-    expect(site.releases).toEqual([nameOf(one)]);
+    expect(site.releases).toEqual([nameOf(before), nameOf(now)].sort());
     expect(site.output).toContain('a release was refused');
-  });
-
-  test('is one of a key that has passed its office on', async () => {
-    const statement = `${nextKey.public} next\n`;
-    const rotation = {
-      publicKey: statement,
-      signature: await signWithOpenSsh(packed, keyFile('key'), 'iocloud-agent-key', statement),
-    };
-    const byNext = await variant('4.0.0', 90, { keyFile: keyFile('next') });
-    const selfMade = {
-      ...rotation,
-      signature: await signWithOpenSsh(packed, keyFile('next'), 'iocloud-agent-key', statement),
-    };
-    expect(await site.give(byNext, { rotations: [selfMade] })).toContain('not signed by the key');
-    expect(await site.give(byNext, { rotations: [rotation] })).toBe('');
-    await site.runs(byNext);
-    expect(await site.give(await variant('4.1.0', 100))).toContain('not signed by the key');
   });
 });
 
@@ -137,63 +147,78 @@ describe('kill -9', () => {
     }
   };
   const kill = () => process.kill(site.agentPid, 'SIGKILL');
+  /** What was said by the agents before counts no more. */
+  const forget = () => {
+    site.controlPlane.heard.length = 0;
+  };
 
   test('while the archive comes leaves what ran, and no trace of the other', async () => {
-    const { stream } = await site.offer(two);
-    stream?.write(two.archive.subarray(0, two.archive.length / 2));
+    const coming = await newer();
+    const { stream } = await site.offer(coming);
+    stream?.write(coming.archive.subarray(0, coming.archive.length / 2));
     await until('half of it to be there', () => site.releases.some(name => name.startsWith('.new-')));
-    site.controlPlane.heard.length = 0;
+    forget();
     kill();
-    await site.runs(one);
-    expect(site.releases).toEqual([nameOf(one)]);
-    expect(await site.give(two)).toBe('');
-    await site.runs(two);
+    await site.runs(now);
+    expect(site.releases).toEqual([nameOf(before), nameOf(now)].sort());
   });
 
   test('once the switch is on record, before the old agent has made way, brings the new one', async () => {
-    const given = site.give(two).catch(() => 'the connection broke');
+    const coming = await newer();
+    const given = site.give(coming).catch(() => 'the connection broke');
     await moment('the trial', () => site.state.trial !== null);
     kill();
     await given;
-    expect(await site.runs(two)).toMatchObject({ previous: { serial: 10 } });
+    await comesUp(coming);
   });
 
   test('of the new agent on trial costs it a start, not its place', async () => {
-    expect(await site.give(two)).toBe('');
+    const coming = await newer();
+    expect(await site.give(coming)).toBe('');
     await moment('its first start', () => site.state.trial?.starts === 1);
-    const old = site.agentPid;
+    const first = site.agentPid;
     kill();
-    await site.runs(two);
-    expect(site.agentPid).not.toBe(old);
+    await comesUp(coming);
+    expect(site.agentPid).not.toBe(first);
   });
 
   test('of what keeps the agent ends it too, and the next start goes on where it was', async () => {
-    expect(await site.give(two)).toBe('');
+    const coming = await newer();
+    expect(await site.give(coming)).toBe('');
     await moment('its first start', () => (site.state.trial?.starts ?? 0) > 0);
     await site.killAgent('SIGKILL');
-    site.controlPlane.heard.length = 0;
+    forget();
     site.keep();
-    await site.runs(two);
-    expect(site.state).toMatchObject({ current: { serial: 20 }, trial: null });
+    await comesUp(coming);
+    expect(site.state).toMatchObject({ current: { serial: coming.serial }, trial: null });
   });
 
-  test('at any moment leaves a machine that runs one of the two, whole', async () => {
-    const seconds = [0, 0.05, 0.15, 0.3, 0.5, 0.8];
-    let [now, other] = [one, two];
-    for (const after of seconds) {
-      expect(await site.give(other)).toBe('');
-      await new Promise(resolve => setTimeout(resolve, 1_000 * after));
-      site.controlPlane.heard.length = 0;
-      try {
-        kill();
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // between two starts there is none
-      }
-      await until('it to have settled', () => site.report?.onTrial === false && site.state.trial === null, 40_000);
-      const { sha256 } = site.state.current;
-      expect([one.sha256, two.sha256]).toContain(sha256);
-      if (sha256 === other.sha256) [now, other] = [other, now];
-      await site.runs(now);
+  test.each([0.05, 0.3, 0.8])('%d s after the machine agreed leaves it with one of the two, whole', async seconds => {
+    const coming = await newer();
+    expect(await site.give(coming)).toBe('');
+    await new Promise(resolve => setTimeout(resolve, 1_000 * seconds));
+    forget();
+    try {
+      kill();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // between two starts there is none
     }
+    await until('it to have settled', () => site.report?.onTrial === false && site.state.trial === null, 60_000);
+    expect([now.sha256, coming.sha256]).toContain(site.state.current.sha256);
+    if (site.state.current.sha256 === coming.sha256) await comesUp(coming);
+    else await site.runs(now);
   });
+});
+
+test('a key that has passed its office on counts for nothing any more', async () => {
+  const statement = `${nextKey.public} next\n`;
+  const signedBy = async (name: string) => ({
+    publicKey: statement,
+    signature: await signWithOpenSsh(packed, keyFile(name), 'iocloud-agent-key', statement),
+  });
+  const byNext = await newer({ keyFile: keyFile('next') });
+  expect(await site.give(byNext, { rotations: [await signedBy('next')] })).toContain('not signed by the key');
+  expect(await site.give(byNext, { rotations: [await signedBy('key')] })).toBe('');
+  await comesUp(byNext);
+  expect(await site.give(await newer())).toContain('not signed by the key');
 });
