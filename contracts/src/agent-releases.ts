@@ -33,7 +33,7 @@ export type ReleaseManifest = z.infer<typeof releaseManifest>;
 
 const manifestText = z.string().max(4096).describe('the bytes of manifest.json, as they were signed');
 const signature = z.string().max(4096).describe('what `ssh-keygen -Y sign` wrote');
-const release = z.object({ version: z.string(), serial: z.int(), sha256: z.string() });
+const release = z.object({ version: z.string().max(64), serial: z.int().min(0), sha256: z.string().max(64) });
 
 export const keyRotation = z
   .strictObject({

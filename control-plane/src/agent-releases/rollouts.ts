@@ -40,7 +40,7 @@ interface RolloutRow {
 export const stillToGo = `m.removed_at IS NULL AND m.agent_serial IS NOT NULL AND m.agent_serial <> r.serial
   AND (r.rolls_back IS NULL OR m.agent_serial = (SELECT serial FROM agent_rollouts b WHERE b.id = r.rolls_back))`;
 /** One that was sent away for its protocol asks again each minute. */
-export const reachable = `(m.online OR m.agent_refused_at > now() - interval '150 seconds')`;
+export const reachable = `(m.online OR coalesce(m.agent_refused_at > now() - interval '150 seconds', false))`;
 
 const select = `
   SELECT r.*, e.version, tried.*, left_over.* FROM agent_rollouts r JOIN agent_releases e USING (serial)
