@@ -86,6 +86,8 @@ describe('the units', () => {
     );
     expect(unit).toMatch(/^KillMode=process$/m);
     expect(unit).toMatch(/^Restart=always$/m);
+    // Three starts of a release that fails, and the one before: no limit may come in between.
+    expect(unit).toMatch(/^StartLimitIntervalSec=0$/m);
     expect(unit).toMatch(/^WantedBy=multi-user.target$/m);
     expect(systemdUnit({ ...program, isRoot: false })).toMatch(/^WantedBy=default.target$/m);
   });
