@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import type { NodeId, StreamRequest } from '@iocloud/contracts';
-import { type Config, type Database, type Http, type Logger, Recurring } from '../platform/index.js';
+import { type Config, ConfigError, type Database, type Http, type Logger, Recurring } from '../platform/index.js';
 import { reported, step } from './fleet.js';
 import { Grants } from './grace.js';
 import { ensureFirstKey, keyInForce } from './keys.js';
@@ -46,7 +46,9 @@ export function createAgentReleases({ config, database, log, random, openStream 
   async function open(): Promise<void> {
     const { agentReleaseKeyFile: file, agentReleaseDir } = config;
     if (file === undefined) return;
-    const text = await readFile(file, 'utf8');
+    const text = await readFile(file, 'utf8').catch((error: Error) => {
+      throw new ConfigError(`IOCLOUD_AGENT_RELEASE_KEY: ${error.message}`);
+    });
     const wrong = await database.transaction(tx => ensureFirstKey(tx, text, file));
     if (wrong !== null) log.warn(wrong);
     if (agentReleaseDir === undefined) return;

@@ -1,7 +1,7 @@
 /** Whose signature a release of the agent must have: the first key is the operator's, each later one signed by the one before. */
 import { type KeyRotation, keyRotationNamespace } from '@iocloud/contracts';
 import { ed25519Line, fingerprintOf, verifySsh } from '@iocloud/contracts/wire';
-import { Failure, type Queryable, type Transaction } from '../platform/index.js';
+import { ConfigError, Failure, type Queryable, type Transaction } from '../platform/index.js';
 
 const keysLock = 7_265_076;
 
@@ -34,10 +34,12 @@ export async function rotations(db: Queryable): Promise<KeyRotation[]> {
   return rows;
 }
 
-/** The operator's own file says which key is the first. Returns what is wrong where it says another by now, or null. */
+/** The operator's own file says which key is the first. Returns what is wrong where it says another by now, or null. Throws ConfigError. */
 export async function ensureFirstKey(tx: Transaction, text: string, file: string): Promise<string | null> {
   const line = ed25519Line(text);
-  if (line === null) return `${file} holds no public ed25519 key in OpenSSH format`;
+  if (line === null) {
+    throw new ConfigError(`IOCLOUD_AGENT_RELEASE_KEY: ${file} holds no public ed25519 key in OpenSSH format`);
+  }
   await tx.query('SELECT pg_advisory_xact_lock($1)', [keysLock]);
   const [inForce] = await keys(tx);
   if (!inForce) await tx.query('INSERT INTO agent_release_keys (position, public_key) VALUES (1, $1)', [line]);

@@ -16,7 +16,10 @@ export function agentOf({ agent, agent_hold: hold }: NodeRow): Node['agent'] {
   };
 }
 
-/** What the agent says of its release; null: nothing, as it cannot change it. `refused`: it is sent away. */
+/**
+ * What the agent says of its release; null: nothing, as it cannot change it. `refused`: it is sent away. The archive says
+ * which release it is: a machine may have it by another serial, of a control plane that was set up anew.
+ */
 export async function setAgent(
   tx: Transaction,
   nodeId: NodeId,
@@ -24,9 +27,10 @@ export async function setAgent(
   refused: boolean,
 ): Promise<void> {
   await tx.query(
-    `UPDATE nodes SET agent = $2, agent_serial = $3, agent_refused_at = CASE WHEN $4 THEN now() END
+    `UPDATE nodes SET agent = $2, agent_refused_at = CASE WHEN $4 THEN now() END,
+       agent_serial = coalesce((SELECT serial FROM agent_releases WHERE sha256 = $5), $3)
      WHERE id = $1 AND removed_at IS NULL`,
-    [nodeId, report && JSON.stringify(report), report?.running.serial ?? null, refused],
+    [nodeId, report && JSON.stringify(report), report?.running.serial ?? null, refused, report?.running.sha256 ?? null],
   );
 }
 

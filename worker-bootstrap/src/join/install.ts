@@ -87,7 +87,11 @@ async function replace(file: string, write: (fresh: string) => Promise<void>): P
 async function signedManifest(controlPlane: string, key: string, version: string): Promise<ReleaseManifest> {
   const [text, signature] = await Promise.all(
     ['manifest.json', 'manifest.json.sig'].map(async name => {
-      const response = await fetch(`${controlPlane}/agent/${name}`, { signal: AbortSignal.timeout(timeoutMs) });
+      const response = await fetch(`${controlPlane}/agent/${name}`, { signal: AbortSignal.timeout(timeoutMs) }).catch(
+        (error: Error) => {
+          throw new JoinFault(`the control plane at ${controlPlane} cannot be reached: ${error.message}`);
+        },
+      );
       if (!response.ok)
         throw new JoinFault(
           `the control plane gives no ${name} of its agent (${response.status}): its operator signs the release`,
