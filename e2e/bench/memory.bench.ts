@@ -29,7 +29,7 @@ try {
   const pids = {
     controlPlane: (await stack.part('control plane' satisfies Part)).pid,
     agent: (await stack.part('agent' satisfies Part)).pid,
-    joinedAgent: (JSON.parse(readFileSync(`${joined.directory}/agent.pid`, 'utf8')) as { pid: number }).pid,
+    joinedAgent: joined.agentPid,
   };
   await pause();
   const each = <T>(of: (pid: number) => T) =>

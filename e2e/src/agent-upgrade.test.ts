@@ -87,11 +87,18 @@ test('a machine that joins has a signed release, and trusts its key alone', asyn
   expect(manifest).toContain('0.2.0');
 });
 
-test('a good release reaches all machines, one after the other, and their Ray nodes run on', async () => {
+test('a good release reaches all machines, one after the other, and their Ray nodes run on, though one is killed in the middle', async () => {
   const good = await release('0.2.0', 100);
   await operator('publish', good.directory);
   await operator('roll-out', '--version', '0.2.0', '--healthy-within', '60s');
+  const killed = until(
+    'north to try it',
+    60_000,
+    () => north.trialStarts === 1 && process.kill(north.agentPid, 'SIGKILL'),
+    5,
+  );
   const { rollout, nodes } = await settled('both to be upgraded', ({ healthy }) => healthy === 2);
+  expect(await killed).toBe(true);
   expect(rollout).toMatchObject({ phase: 'running', waiting: 0, trying: 0, failed: 0 });
   expect(await versions()).toEqual(['0.2.0', '0.2.0']);
   const [first, second] = nodes.map(({ changedAt }: { changedAt: string }) => Date.parse(changedAt)).sort();

@@ -1,7 +1,7 @@
 /** A machine that has joined by the one line: real script, real archive, kept running as a supplier without systemd has it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Process, processesNaming, until } from './processes.js';
 import type { Stack } from './stack.js';
@@ -65,6 +65,15 @@ export class Joined {
   // biome-ignore lint/suspicious/noExplicitAny: the API's own shape
   async node(): Promise<any> {
     return (await this.stack.call('GET', `/v1/nodes/${this.id}`)).body;
+  }
+
+  /** Starts of the release that is on trial, or 0. */
+  get trialStarts(): number {
+    return JSON.parse(readFileSync(join(this.directory, 'release.json'), 'utf8')).trial?.starts ?? 0;
+  }
+
+  get agentPid(): number {
+    return JSON.parse(readFileSync(join(this.directory, 'agent.pid'), 'utf8')).pid;
   }
 
   get releases(): string[] {
