@@ -186,9 +186,11 @@ describe('kill -9', () => {
     const coming = await newer();
     expect(await site.give(coming)).toBe('');
     await moment('its first start', () => (site.state.trial?.starts ?? 0) > 0);
+    const old = site.agentPid;
     await site.killAgent('SIGKILL');
-    forget();
     site.keep();
+    await until('another agent to hold the place', () => site.agentPid !== old);
+    forget();
     await comesUp(coming);
     expect(site.state).toMatchObject({ current: { serial: coming.serial }, trial: null });
   });
