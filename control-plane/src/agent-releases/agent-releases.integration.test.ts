@@ -18,7 +18,7 @@ import { authenticator } from '../accounts/index.js';
 import { Trial } from '../clusters/testing/index.js';
 import { setAgent } from '../inventory/agent-release.js';
 import { Inventory, nodeRoutes } from '../inventory/index.js';
-import { lostSince, silentSince } from '../inventory/store.js';
+import { lostSince, silentSince } from '../inventory/silent-nodes.js';
 import { Http, Signer } from '../platform/index.js';
 import { newTenantKey, type TestKey } from '../test-ground.js';
 import { due, end, reported, step } from './fleet.js';

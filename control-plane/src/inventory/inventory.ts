@@ -17,6 +17,7 @@ import { setAgent } from './agent-release.js';
 import { drainingNodes, finishDrain, unfinishedDrains } from './draining.js';
 import { Hearing, silenceLookMs } from './hearing.js';
 import { type LeaseBook, type Machines, StreamRefused } from './ports.js';
+import { lostSince, silentSince } from './silent-nodes.js';
 import { type RenterDoor, SshServer } from './ssh-server.js';
 import * as store from './store.js';
 import { TelemetryBook } from './telemetry.js';
@@ -92,8 +93,8 @@ export class Inventory {
     enrolled: store.enrolledMachines,
     read: store.readMachines,
     changeDesired: store.changeDesired,
-    silentSince: async (db, seconds) => this.#unheard(await store.silentSince(db, seconds), seconds),
-    lostSince: async (db, seconds) => this.#unheard(await store.lostSince(db, seconds), seconds),
+    silentSince: async (db, seconds) => this.#unheard(await silentSince(db, seconds), seconds),
+    lostSince: async (db, seconds) => this.#unheard(await lostSince(db, seconds), seconds),
     draining: drainingNodes,
     openStream: (nodeId, request) => {
       const agent = this.#agents.get(nodeId);
