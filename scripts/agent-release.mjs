@@ -4,7 +4,11 @@ import { createHash } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-const programs = { main: 'worker-bootstrap/dist/main.js', join: 'worker-bootstrap/dist/join/main.js' };
+const programs = {
+  main: 'worker-bootstrap/dist/main.js',
+  join: 'worker-bootstrap/dist/join/main.js',
+  start: 'worker-bootstrap/dist/releases/start.js',
+};
 /** What bundled code that is CommonJS takes for granted. */
 const banner = [
   "import { createRequire as ioCreateRequire } from 'node:module';",
@@ -26,11 +30,13 @@ const npmPackage = version => ({
   os: ['linux', 'darwin'],
 });
 
-/** Returns false where the archive that is there is of these sources already. `root`: of the checkout, built. */
-export async function packAgent(root) {
+/**
+ * Returns false where the archive that is there is of these sources already. `root`: of the checkout, built. `release`:
+ * the directory that the archive and its manifest go to.
+ */
+export async function packAgent(root, release = join(root, 'worker-bootstrap', 'release')) {
   const { build } = await import('esbuild');
   const tar = await import('tar');
-  const release = join(root, 'worker-bootstrap', 'release');
   await mkdir(release, { recursive: true });
   const work = await mkdtemp(join(release, '.new-'));
   try {
@@ -63,9 +69,12 @@ export async function packAgent(root) {
     const sha256 = createHash('sha256')
       .update(await readFile(join(work, file)))
       .digest('hex');
-    const manifest = `${JSON.stringify({ version, file, sha256 }, null, 2)}\n`;
     const manifestFile = join(release, 'manifest.json');
-    if ((await readFile(manifestFile, 'utf8').catch(() => '')) === manifest) return false;
+    const before = JSON.parse(await readFile(manifestFile, 'utf8').catch(() => '{}'));
+    if (before.version === version && before.sha256 === sha256 && before.serial !== undefined) return false;
+    // Rises with time, so that no machine is led back to an older one: see docs/agent-releases.md.
+    const serial = Math.max(Math.floor(Date.now() / 1000), (before.serial ?? 0) + 1);
+    const manifest = `${JSON.stringify({ version, serial, floor: 0, file, sha256 }, null, 2)}\n`;
     // The archive first: a manifest never names what is not there.
     await rename(join(work, file), join(release, file));
     await writeFile(join(work, 'manifest.json'), manifest);

@@ -12,6 +12,7 @@
  * reports what it sees (`observed`). Either may die at any time and say it all again.
  */
 import { z } from 'zod';
+import { releaseOffer, releaseReport } from './agent-releases.js';
 import { clusterId, leaseId, nodeId } from './ids.js';
 import { meshNetwork, meshReport, relayDuty } from './mesh.js';
 import { inventory } from './nodes.js';
@@ -73,7 +74,11 @@ export const agentMessage = z.discriminatedUnion('type', [
     agentVersion: z.string(),
     nodeId,
     inventory,
+    /** Absent: what runs it changes its program, as `iocloud up` does. */
+    release: releaseReport.optional(),
   }),
+  /** Said again when it has changed: a release on trial has proven itself. */
+  z.object({ type: z.literal('release'), release: releaseReport }),
   z.object({
     type: z.literal('heartbeat'),
     /** Counts up on each connection; 0 stands for its hello. */
@@ -192,6 +197,7 @@ export const streamRequest = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('connect-socket'), leaseId, path: z.string().min(1).max(107) }),
   /** A conversation by which a device proves what it is: see proof-protocol.ts. */
   z.object({ kind: z.literal('prove') }),
+  releaseOffer,
 ]);
 export type StreamRequest = z.infer<typeof streamRequest>;
 

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import * as accounts from './accounts.js';
+import * as releases from './agent-releases.js';
 import { refusal } from './audit.js';
 import { changeCluster, cluster, clusterSpec, dashboardLink, scaleRequest } from './clusters.js';
 import * as enrolment from './enrolment.js';
@@ -65,6 +66,7 @@ const tenantParams = z.object({ tenantId: ids.tenantId });
 const enrolmentParams = z.object({ userCode: enrolment.userCode });
 const transactionParams = z.object({ transactionId: z.coerce.number().pipe(ledger.transactionId) });
 const holdParams = z.object({ reference: ledger.holdReference });
+const rolloutParams = z.object({ rolloutId: ids.rolloutId });
 const packageParams = z.object({ protocol: z.string(), name: z.string() });
 
 export const api = {
@@ -697,6 +699,138 @@ export const api = {
     status: 200,
     response: null,
     contentType: 'application/gzip',
+  },
+
+  holdAgent: {
+    method: 'put',
+    path: '/v1/nodes/{nodeId}/agent-hold',
+    access: 'nodes:write',
+    summary: 'Keep the agent of a machine on its release: roll-outs pass it over',
+    tag: 'nodes',
+    params: z.object({ nodeId: ids.nodeId }),
+    body: releases.holdAgent,
+    status: 200,
+    response: node,
+  },
+  unholdAgent: {
+    method: 'delete',
+    path: '/v1/nodes/{nodeId}/agent-hold',
+    access: 'nodes:write',
+    summary: 'Let roll-outs upgrade the agent of a machine again',
+    tag: 'nodes',
+    params: z.object({ nodeId: ids.nodeId }),
+    status: 200,
+    response: node,
+  },
+  listAgentReleases: {
+    method: 'get',
+    path: '/v1/agent-releases',
+    access: 'agent-releases:read',
+    summary: 'Published releases of the agent, newest first, with how many machines run each',
+    tag: 'platform',
+    query: z.object({ limit: page.shape.limit, after: z.coerce.number().int().min(1).optional() }),
+    status: 200,
+    response: list(releases.agentRelease),
+  },
+  publishAgentRelease: {
+    method: 'post',
+    path: '/v1/agent-releases',
+    access: 'agent-releases:write',
+    summary: 'Publish a signed release of the agent; nothing is installed by that',
+    tag: 'platform',
+    body: releases.publishAgentRelease,
+    status: 201,
+    response: releases.agentRelease,
+  },
+  listAgentReleaseKeys: {
+    method: 'get',
+    path: '/v1/agent-release-keys',
+    access: 'agent-releases:read',
+    summary: 'Keys that releases were signed with, the one that counts now first',
+    tag: 'platform',
+    status: 200,
+    response: list(releases.agentReleaseKey),
+  },
+  rotateAgentReleaseKey: {
+    method: 'post',
+    path: '/v1/agent-release-keys',
+    access: 'agent-releases:write',
+    summary: 'Pass the office of the release key on to another, signed by the one before',
+    tag: 'platform',
+    body: releases.keyRotation,
+    status: 201,
+    response: releases.agentReleaseKey,
+  },
+  listRollouts: {
+    method: 'get',
+    path: '/v1/agent-rollouts',
+    access: 'agent-releases:read',
+    summary: 'Roll-outs of agent releases, newest first: the first is in force',
+    tag: 'platform',
+    query: page,
+    status: 200,
+    response: list(releases.rollout),
+  },
+  startRollout: {
+    method: 'post',
+    path: '/v1/agent-rollouts',
+    access: 'agent-releases:write',
+    summary: 'Roll a release out to the fleet by waves; it takes the place of the roll-out before it',
+    tag: 'platform',
+    body: releases.startRollout,
+    status: 201,
+    response: releases.rollout,
+  },
+  getRollout: {
+    method: 'get',
+    path: '/v1/agent-rollouts/{rolloutId}',
+    access: 'agent-releases:read',
+    summary: 'How far a roll-out is',
+    tag: 'platform',
+    params: rolloutParams,
+    status: 200,
+    response: releases.rollout,
+  },
+  listRolloutNodes: {
+    method: 'get',
+    path: '/v1/agent-rollouts/{rolloutId}/nodes',
+    access: 'agent-releases:read',
+    summary: 'Machines that a roll-out has tried, with what became of each',
+    tag: 'platform',
+    params: rolloutParams,
+    query: page,
+    status: 200,
+    response: list(releases.rolloutNode),
+  },
+  pauseRollout: {
+    method: 'post',
+    path: '/v1/agent-rollouts/{rolloutId}/pause',
+    access: 'agent-releases:write',
+    summary: 'Begin no further machine',
+    tag: 'platform',
+    params: rolloutParams,
+    status: 200,
+    response: releases.rollout,
+  },
+  resumeRollout: {
+    method: 'post',
+    path: '/v1/agent-rollouts/{rolloutId}/resume',
+    access: 'agent-releases:write',
+    summary: 'Go on with a roll-out that was paused or has stopped by itself; what failed is tried again',
+    tag: 'platform',
+    params: rolloutParams,
+    status: 200,
+    response: releases.rollout,
+  },
+  rollBackRollout: {
+    method: 'post',
+    path: '/v1/agent-rollouts/{rolloutId}/roll-back',
+    access: 'agent-releases:write',
+    summary: 'Bring the machines that it has upgraded back to what they ran before, as a roll-out of its own',
+    tag: 'platform',
+    params: rolloutParams,
+    status: 201,
+    response: releases.rollout,
   },
 
   listRefusals: {

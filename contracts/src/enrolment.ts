@@ -67,6 +67,13 @@ export const enrolmentAnswer = z
         port: z.int(),
         hostKey: z.string().describe('no other server may be talked to: one OpenSSH line'),
       }),
+      releaseKey: z
+        .string()
+        .nullable()
+        .default(null)
+        .describe(
+          'signs every release that may ever run there: one OpenSSH line; null: its program changes by hand alone',
+        ),
     }),
   ])
   .meta({ id: 'EnrolmentAnswer' });

@@ -8,7 +8,8 @@
  *
  *     fence + stop ≤ lost × (1 - clockDrift)
  *
- * holds; fencing.test.ts checks it for every configurable value. All times in milliseconds.
+ * holds. While its agent changes its release a machine has a longer fence, and counts as lost as much later
+ * (control-plane/src/agent-releases/grace.ts). fencing.test.ts checks the inequality for every configurable value. All times in milliseconds.
  */
 
 /**

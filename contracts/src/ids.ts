@@ -19,6 +19,7 @@ export const idPrefixes = {
   sshKey: 'sk',
   sshSession: 'ss',
   verification: 'vf',
+  rollout: 'ro',
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 
@@ -33,6 +34,7 @@ export type AttemptId = string & z.core.$brand<'AttemptId'>;
 export type SshKeyId = string & z.core.$brand<'SshKeyId'>;
 export type SshSessionId = string & z.core.$brand<'SshSessionId'>;
 export type VerificationId = string & z.core.$brand<'VerificationId'>;
+export type RolloutId = string & z.core.$brand<'RolloutId'>;
 
 interface IdTypes {
   tenant: TenantId;
@@ -47,6 +49,7 @@ interface IdTypes {
   sshKey: SshKeyId;
   sshSession: SshSessionId;
   verification: VerificationId;
+  rollout: RolloutId;
 }
 
 /** A new id of the given kind. `randomBytes(n)` gives n random bytes: it comes in, so that a simulation can fix it. */
@@ -71,3 +74,4 @@ export const attemptId = idSchema('attempt');
 export const sshKeyId = idSchema('sshKey');
 export const sshSessionId = idSchema('sshSession');
 export const verificationId = idSchema('verification');
+export const rolloutId = idSchema('rollout');

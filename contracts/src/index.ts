@@ -1,6 +1,7 @@
 /** Everything that crosses a process boundary, written once: types, validation, OpenAPI and clients derive from it. */
 export * from './accounts.js';
 export * from './agent-protocol.js';
+export * from './agent-releases.js';
 export * from './amounts.js';
 export * from './api.js';
 export * from './audit.js';

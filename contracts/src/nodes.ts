@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { nodeAgent } from './agent-releases.js';
 import { nodeId } from './ids.js';
 import { nodeLoad } from './load.js';
 import { meshEndpoint } from './mesh.js';
@@ -195,6 +196,7 @@ export const node = z
     memoryBytesLeased: z.int(),
     devicesLeased: z.array(z.int()).describe('indices of devices in a lease'),
     load: nodeLoad,
+    agent: nodeAgent.nullable().describe('its release; null: it has not connected, or cannot change it by itself'),
     lastHeartbeatAt: z.iso.datetime().nullable(),
     createdAt: z.iso.datetime(),
   })

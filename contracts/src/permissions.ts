@@ -21,6 +21,8 @@ export const permissions = [
   'appeals:write',
   'ledger:read',
   'ledger:write',
+  'agent-releases:read',
+  'agent-releases:write',
 ] as const;
 export const permission = z.enum(permissions).meta({ id: 'Permission' });
 export type Permission = z.infer<typeof permission>;
@@ -37,6 +39,8 @@ const operatorsAlone: readonly Permission[] = [
   'appeals:write',
   'ledger:read',
   'ledger:write',
+  'agent-releases:read',
+  'agent-releases:write',
 ];
 
 /** The most that a role's keys may do; a key's scopes can only narrow it. */

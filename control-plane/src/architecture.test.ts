@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { transitions } from './clusters/life.js';
 import { workloadTransitions } from './core/queueing/index.js';
+import { rolloutTransitions } from './core/rollouts/index.js';
 import { verificationTransitions } from './core/verification/index.js';
 import { schedulingTransitions } from './inventory/draining.js';
 import { attemptTransitions, jobTransitions } from './jobs/states.js';
@@ -32,6 +33,7 @@ test.each([
   ['machine', diagram(schedulingTransitions as Record<string, Record<string, string>>)],
   ['attempt', diagram(attemptTransitions as Record<string, Record<string, string>>)],
   ['verification', diagram(verificationTransitions as Record<string, Record<string, string>>)],
+  ['roll-out', diagram(rolloutTransitions as Record<string, Record<string, string>>)],
   ['workload', diagram(workloadTransitions as Record<string, Record<string, string>>)],
 ])('the drawing of the life of a %s is that of its table', (_name, drawing) => {
   expect(architecture).toContain(drawing);
@@ -49,6 +51,7 @@ describe('dependencies point inward', () => {
   );
   const domains = [
     'accounts',
+    'agent-releases',
     'clusters',
     'enrolment',
     'events',

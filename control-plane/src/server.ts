@@ -12,6 +12,7 @@ import {
   Refusals,
   refusalRoutes,
 } from './accounts/index.js';
+import { createAgentReleases } from './agent-releases/index.js';
 import { createClusters, entrances } from './clusters/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
@@ -93,6 +94,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       read: (db, nodeIds) => inventory.machines.read(db, nodeIds),
       changeDesired: (tx, nodeId) => inventory.machines.changeDesired(tx, nodeId),
       silentSince: (db, seconds) => inventory.machines.silentSince(db, seconds),
+      lostSince: (db, seconds) => inventory.machines.lostSince(db, seconds),
       draining: db => inventory.machines.draining(db),
       openStream: (nodeId, request) => inventory.machines.openStream(nodeId, request),
     },
@@ -118,8 +120,16 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     signer,
     ssh: { hostKey: secrets.sshHostKey, port: () => sshPort },
   });
+  const agentReleases = createAgentReleases({
+    config,
+    database,
+    log,
+    random: randomBytes,
+    openStream: (nodeId, request) => inventory.machines.openStream(nodeId, request),
+  });
   const inventory = new Inventory({
     database,
+    releases: agentReleases.watch,
     leaseBook: clusterDomain.leaseBook,
     mesh,
     log,
@@ -176,6 +186,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     });
   }
 
+  await agentReleases.open();
+
   const http = new Http(authenticator(database, signer), log, refusals.note);
   // Routes are tried in the order in which they are bound: what is asked for most comes first.
   jobDomain.routes(http);
@@ -191,7 +203,9 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     signer,
     random: randomBytes,
     ssh: () => ({ port: sshPort, hostKey: publicKeyLine(secrets.sshHostKey) }),
+    releaseKey: agentReleases.keyInForce,
   });
+  agentReleases.routes(http);
   verificationRoutes(http, database, reputation);
   clusterDomain.routes(http);
   tunnels.routes(http);
@@ -218,6 +232,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   clusterDomain.start();
   evidence.start();
   measuring.start();
+  agentReleases.start();
   telemetry.start();
   refusals.start();
   // Where none are required none are given.
@@ -240,6 +255,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       ending.abort();
       await challenges.stop();
       await measuring.stop();
+      await agentReleases.stop();
       await evidence.stop();
       await jobDomain.stop();
       await clusterDomain.stop();

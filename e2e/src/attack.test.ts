@@ -59,6 +59,7 @@ const pathOf = (route: Route) =>
     .replace('{verificationId}', 'vf_00000000000000000000')
     .replace('{tenantId}', tenantId)
     .replace('{userCode}', userCode)
+    .replace('{rolloutId}', 'ro_00000000000000000000')
     .replace('{keyId}', `ak_${stack.apiKey.split('_')[1]}`)
     .replace('{sshKeyId}', sshKeyId)
     .replace('{transactionId}', String(transactionId))
@@ -141,6 +142,7 @@ describe('with the key of another tenant', () => {
       [api.scaleCluster, { group: 'workers', count: 1 }],
       [api.changeCluster, { priority: 'low' }],
       [api.drainNode, {}],
+      [api.holdAgent, {}],
       [api.changeJob, { metadata: { 'io.priority': 'low' } }],
       [api.rateJob, { stars: 1 }],
       [api.appealVerification, { reason: 'mine now' }],

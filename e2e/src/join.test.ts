@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { join } from 'node:path';
 import { joinReport } from '@iocloud/contracts';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
-import { processesNaming, repository, Stack, until } from './harness/index.js';
+import { installLine, interrupt, processesNaming, repository, Stack, until } from './harness/index.js';
 
 jest.setTimeout(180_000);
 
@@ -23,36 +23,28 @@ beforeEach(() => {
   said = '';
 });
 afterEach(async () => {
-  if (joining) await interrupt(joining);
+  await interrupt(joining);
   await until('nothing of the machine runs', 30_000, () => processesNaming(directory).length === 0);
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** As Ctrl-C does it: all of the line's processes are told. */
-async function interrupt(line: ChildProcess): Promise<void> {
-  if (line.pid === undefined || line.exitCode !== null || line.signalCode !== null) return;
-  const gone = once(line, 'exit');
-  process.kill(-line.pid, 'SIGINT');
-  await gone;
-}
-
 const optionsHere = () => ['--dir', directory, '--ray-environment', stack.env.IOCLOUD_VENV ?? ''];
 const quoted = (words: string[]) => words.map(word => `'${word}'`).join(' ');
+const listen = (text: string) => {
+  said += text;
+};
 
 /** What a supplier types. */
-const install = (...options: string[]): ChildProcess =>
-  type(
-    `curl -fsSL ${stack.address}/install.sh | exec sh -s -- ${quoted(['--foreground', ...optionsHere(), ...options])}`,
-  );
+function install(...options: string[]): ChildProcess {
+  joining = installLine(stack, directory, options, listen);
+  return joining;
+}
 
 function type(line: string, env: NodeJS.ProcessEnv = process.env): ChildProcess {
-  joining = spawn('sh', ['-c', line], { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env });
-  for (const stream of [joining.stdout, joining.stderr]) {
-    stream?.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
-    });
-  }
-  return joining;
+  const typed = spawn('sh', ['-c', line], { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env });
+  for (const stream of [typed.stdout, typed.stderr]) stream.on('data', (chunk: Buffer) => listen(chunk.toString()));
+  joining = typed;
+  return typed;
 }
 
 const heard = async (what: string, pattern: RegExp) => {

@@ -7,6 +7,7 @@ import {
   type ControlMessage,
   heartbeatIntervalMs,
   type Inventory,
+  type ReleaseOffer,
   type StreamRequest,
 } from '@iocloud/contracts';
 import type { AgentConfig } from './config.js';
@@ -17,6 +18,7 @@ import { awaitJobLog, followLog, isSafeSubmissionId, openJobLog, readLog } from 
 import { Leases, uptimeSeconds } from './leases/index.js';
 import type { Logger } from './log.js';
 import { Mesh } from './mesh/index.js';
+import type { Installation } from './releases/index.js';
 import { Sandbox } from './sandbox/index.js';
 import { type Entrance, Shells } from './shells/index.js';
 import { Telemetry } from './telemetry/index.js';
@@ -35,6 +37,7 @@ export class Agent {
   #refused = false;
   /** When the heartbeats of this connection were sent, by number; uptime in seconds. */
   readonly #sentAt = new Map<number, number>();
+  #heardAt = 0;
   #beats = 0;
   #reporting = false;
   readonly #shells: Shells;
@@ -50,13 +53,14 @@ export class Agent {
     readonly leases: Leases,
     readonly telemetry: Telemetry,
     readonly mesh: Mesh,
+    readonly installation: Installation | null,
     readonly log: Logger,
   ) {
     this.#shells = new Shells(sandbox, log);
   }
 
   /** Looks at the machine and adopts what runs on it. Throws with the reason when the machine cannot be used. */
-  static async create(config: AgentConfig, log: Logger): Promise<Agent> {
+  static async create(config: AgentConfig, installation: Installation | null, log: Logger): Promise<Agent> {
     const { privateKey } = readDeviceKey(config.deviceKeyFile);
     let agent: Agent | undefined;
     const sandbox = await Sandbox.choose(config, log);
@@ -70,7 +74,7 @@ export class Agent {
       if (agent) agent.#report();
     };
     const telemetry = new Telemetry(inventory.devices, config.stateDir, onSample, log);
-    agent = new Agent(config, inventory, privateKey, sandbox, leases, telemetry, mesh, log);
+    agent = new Agent(config, inventory, privateKey, sandbox, leases, telemetry, mesh, installation, log);
     await leases.open();
     await telemetry.start();
     return agent;
@@ -116,6 +120,7 @@ export class Agent {
       agentVersion,
       nodeId: this.config.nodeId,
       inventory: { ...this.inventory, diskFreeBytes: diskFree },
+      release: this.installation?.report(),
     });
     this.#observe();
     this.#reporting = false;
@@ -197,11 +202,14 @@ export class Agent {
   async #desire({ revision, leases, networks, relay }: Extract<ControlMessage, { type: 'desired' }>): Promise<void> {
     await this.mesh.desire(networks, relay);
     await this.leases.desire(revision, leases);
+    const proven = await this.installation?.settle(leases, this.leases.observations());
+    if (proven) this.#connection?.send({ type: 'release', release: proven });
   }
 
   #extendFence(beat: number, fenceAfterMs: number): void {
     const sentAt = this.#sentAt.get(beat);
     if (sentAt === undefined) return;
+    this.#heardAt = Math.max(this.#heardAt, sentAt);
     for (const older of this.#sentAt.keys()) if (older <= beat) this.#sentAt.delete(older);
     this.leases.fence
       .extend(sentAt, fenceAfterMs)
@@ -219,6 +227,13 @@ export class Agent {
         sign: text => signWith(this.privateKey, text),
         log: this.log,
       }),
+    release: (stream: Duplex, offer: ReleaseOffer, agree: () => void) => {
+      if (!this.installation) throw new StreamFault('bad-request', 'what runs this agent changes its release, too');
+      return this.installation.take(stream, offer, agree, async () => {
+        if (this.#heardAt > 0) await this.leases.fence.extend(this.#heardAt, offer.fenceAfterMs);
+        return this.leases.observations().flatMap(one => (one.phase === 'ready' ? [one.leaseId] : []));
+      });
+    },
     headPort: (leaseId: string, port: 'dashboard' | 'gcs') => {
       const target = this.leases.headPort(leaseId, port);
       if (target === 'unknown') throw new StreamFault('not-found', `no head of lease ${leaseId} is on this machine`);

@@ -4,6 +4,7 @@
  */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
+import { agentReleaseCommands } from './agent-release.js';
 import { auditCommands } from './audit.js';
 import { clusterCommands } from './cluster.js';
 import { eventCommands } from './events.js';
@@ -39,4 +40,5 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   eventCommands(program, terminal);
   auditCommands(program, terminal);
   ledgerCommands(program, terminal);
+  agentReleaseCommands(program, terminal);
 }

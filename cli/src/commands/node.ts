@@ -56,12 +56,21 @@ export function nodeDetails(node: Node, nowMs: number): string {
       ['disk', `${bytes(inventory.diskFreeBytes)} free`],
       ['ray', inventory.rayVersions.join(', ') || 'none installed'],
       ['python', inventory.pythonVersion],
+      ['agent', agentInWords(node.agent)],
       ['networks', meshInWords(inventory.mesh)],
       ['isolation', `${inventory.isolation}${inventory.isolationReason ? ` (${inventory.isolationReason})` : ''}`],
     ]),
   ];
   parts.push(...deviceTables(node));
   return parts.join('\n\n');
+}
+
+function agentInWords(agent: Node['agent']): string {
+  if (!agent) return 'what runs it changes its release';
+  const words = [`${agent.version} (serial ${agent.serial})${agent.onTrial ? ', on trial' : ''}`];
+  if (agent.hold !== null) words.push(`held: ${agent.hold}`);
+  if (agent.lastFailure !== null) words.push(`the last upgrade failed: ${agent.lastFailure}`);
+  return words.join('; ');
 }
 
 const meshInWords = (mesh: NonNullable<Node['inventory']>['mesh']) =>
@@ -131,12 +140,33 @@ export function nodeCommands(program: Command, terminal: Terminal): void {
       }),
     );
   verificationCommands(group, terminal);
+  holdCommands(group, terminal);
   withCommonOptions(group.command('undrain <node>').description('let it take work again')).action(
     (reference: string, options: CommonOptions) =>
       run(terminal, options, async ({ client, show }) => {
         const { id: nodeId } = await findNode(client, reference);
         const node = await client.call('undrainNode', { params: { nodeId } });
         show(node, () => `${node.name} takes work again`);
+      }),
+  );
+}
+
+function holdCommands(group: Command, terminal: Terminal): void {
+  withCommonOptions(group.command('hold <node>').description('keep its agent on its release: roll-outs pass it over'))
+    .option('--reason <text>', 'shown with the machine', 'held by its owner')
+    .action((reference: string, options: CommonOptions & { reason: string }) =>
+      run(terminal, options, async ({ client, show }) => {
+        const { id: nodeId } = await findNode(client, reference);
+        const node = await client.call('holdAgent', { params: { nodeId }, body: { reason: options.reason } });
+        show(node, () => `${node.name} stays on its agent until \`iocloud node unhold ${node.name}\``);
+      }),
+    );
+  withCommonOptions(group.command('unhold <node>').description('let roll-outs upgrade its agent again')).action(
+    (reference: string, options: CommonOptions) =>
+      run(terminal, options, async ({ client, show }) => {
+        const { id: nodeId } = await findNode(client, reference);
+        const node = await client.call('unholdAgent', { params: { nodeId } });
+        show(node, () => `roll-outs upgrade the agent of ${node.name} again`);
       }),
   );
 }

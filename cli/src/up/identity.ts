@@ -4,8 +4,9 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSy
 import { join } from 'node:path';
 import { newId } from '@iocloud/contracts';
 import { newSshKeyPair } from '@iocloud/contracts/wire';
+import { type SignedRelease, signAgentRelease } from './agent-release.js';
 import type { Settings } from './settings.js';
-import { rayVersion } from './settings.js';
+import { rayVersion, repository } from './settings.js';
 
 export interface Identity {
   secretsDir: string;
@@ -14,6 +15,8 @@ export interface Identity {
   bootstrapFile: string;
   deviceKeyFile: string;
   hostPublicKey: string;
+  /** The agent that joining machines are given. */
+  release: SignedRelease;
 }
 
 /** Written whole or not at all, readable by nobody else. */
@@ -34,7 +37,7 @@ function keyPair(file: string, comment: string): string {
 }
 
 /** Makes what is missing. */
-export function ensureIdentity(home: string): Identity {
+export function ensureIdentity({ home, signingKey }: Pick<Settings, 'home' | 'signingKey'>): Identity {
   const secretsDir = join(home, 'secrets');
   mkdirSync(secretsDir, { recursive: true, mode: 0o700 });
   const bootstrapFile = join(secretsDir, 'bootstrap.json');
@@ -47,6 +50,9 @@ export function ensureIdentity(home: string): Identity {
     const node = { id: newId('node', randomBytes), name: 'local', publicKey };
     writePrivate(bootstrapFile, JSON.stringify({ tenant: 'default', user: 'owner', apiKey, nodes: [node] }, null, 2));
   }
+  const releaseKeyFile = join(secretsDir, 'agent_release_ed25519_key');
+  if (signingKey === undefined) keyPair(releaseKeyFile, 'iocloud agent releases');
+  const packed = join(repository, 'worker-bootstrap', 'release');
   const bootstrap = JSON.parse(readFileSync(bootstrapFile, 'utf8'));
   return {
     secretsDir,
@@ -55,6 +61,7 @@ export function ensureIdentity(home: string): Identity {
     bootstrapFile,
     deviceKeyFile,
     hostPublicKey,
+    release: signAgentRelease(home, packed, signingKey ?? releaseKeyFile),
   };
 }
 

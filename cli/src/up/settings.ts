@@ -20,6 +20,8 @@ export interface Settings {
   redisUrl: string | undefined;
   /** Absent: the agent looks for it on the PATH. */
   wireguardGo: string | undefined;
+  /** Private key that signs the agent for machines that join; absent: one that is made for this home. */
+  signingKey: string | undefined;
   nodeCpus: number | undefined;
   nodeMemoryBytes: number | undefined;
   simulatedDevices: SimulatedDevice[];
@@ -72,6 +74,7 @@ export function parseSettings(env: Record<string, string | undefined>): Settings
     databaseUrl: env.DATABASE_URL || undefined,
     redisUrl: env.REDIS_URL || undefined,
     wireguardGo: env.IOCLOUD_WIREGUARD_GO ? resolve(env.IOCLOUD_WIREGUARD_GO) : undefined,
+    signingKey: env.IOCLOUD_AGENT_SIGNING_KEY ? resolve(env.IOCLOUD_AGENT_SIGNING_KEY) : undefined,
     nodeCpus: amount('IOCLOUD_NODE_CPUS', env.IOCLOUD_NODE_CPUS),
     nodeMemoryBytes: amount('IOCLOUD_NODE_MEMORY_BYTES', env.IOCLOUD_NODE_MEMORY_BYTES),
     simulatedDevices: parseSimulatedDevices(env.IOCLOUD_SIMULATED_GPUS),

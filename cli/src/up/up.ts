@@ -1,6 +1,7 @@
 /** `iocloud up`: the whole system on this machine, until Ctrl-C. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { SignedRelease } from './agent-release.js';
 import { ensureIdentity, writeAgentConfig, writeEnvFile } from './identity.js';
 import { takeInstance } from './instance.js';
 import { type Launch, waitReady } from './launch.js';
@@ -60,7 +61,7 @@ async function start(settings: Settings, options: UpOptions, supervisor: Supervi
     throw new LaunchError(`port ${httpPort} is taken by ${holder}: stop that, or set IOCLOUD_PORT`);
   }
   const sshPort = settings.sshPort === 0 ? await freePort() : settings.sshPort;
-  const identity = ensureIdentity(settings.home);
+  const identity = ensureIdentity(settings);
   const secret = (name: string) => join(identity.secretsDir, name);
 
   const prepared = async (what: string, prepare: () => Promise<{ launch: Launch; url: string }>): Promise<string> =>
@@ -113,7 +114,7 @@ interface Wiring {
 /** Without what is the launcher's own: the control plane refuses keys that it does not know. */
 function controlPlane(
   settings: Settings,
-  identity: { secretsDir: string; bootstrapFile: string },
+  identity: { secretsDir: string; bootstrapFile: string; release: SignedRelease },
   wiring: Wiring,
 ): Launch {
   return {
@@ -132,7 +133,9 @@ function controlPlane(
       IOCLOUD_DATA_DIR: join(settings.home, 'data'),
       IOCLOUD_SECRETS_DIR: identity.secretsDir,
       IOCLOUD_BOOTSTRAP_FILE: identity.bootstrapFile,
-      IOCLOUD_AGENT_RELEASE_DIR: join(repository, 'worker-bootstrap/release'),
+      IOCLOUD_AGENT_RELEASE_DIR: identity.release.directory,
+      IOCLOUD_AGENT_RELEASE_KEY: identity.release.publicKeyFile,
+      IOCLOUD_AGENT_SIGNING_KEY: undefined,
     },
     stopSignal: 'SIGTERM',
     stopDeadlineMs: 10_000,

@@ -4,5 +4,7 @@ export * from './channel-stream.js';
 export * from './datagrams.js';
 export * from './frames.js';
 export * from './lines.js';
+export * from './release-trust.js';
 export * from './socket-stream.js';
 export * from './ssh-key.js';
+export * from './ssh-signature.js';

@@ -60,10 +60,10 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
   let lastSweep = Number.NEGATIVE_INFINITY;
   let listeningSince = now().getTime();
 
-  const silentNodes = async (db: Parameters<Machines['silentSince']>[0]): Promise<ReadonlySet<NodeId>> => {
+  const silentNodes = async (db: Parameters<Machines['lostSince']>[0]): Promise<ReadonlySet<NodeId>> => {
     const listened = now().getTime() - listeningSince;
     if (listened < config.nodeLostSeconds * 1000) return new Set();
-    return new Set(await machines.silentSince(db, config.nodeLostSeconds));
+    return new Set(await machines.lostSince(db, config.nodeLostSeconds));
   };
   const mirror = new MachineMirror({ machines, leased, fewMachines: wiring.fewMachines });
   const loop: LoopWiring = { ...wiring, mirror, silentNodes, checkpointRoot: config.checkpointRoot };

@@ -30,6 +30,7 @@ beforeAll(async () => {
     signer,
     random: randomBytes,
     ssh: () => ({ port: 2222, hostKey }),
+    releaseKey: async () => 'ssh-ed25519 AAAA',
   });
   nodeRoutes(http, database, trial.domain.leaseBook, randomBytes);
   await new Promise<void>(ready => http.server.listen(0, '127.0.0.1', ready));
@@ -99,6 +100,7 @@ describe('a machine that asks', () => {
       name: 'attic',
       online: false,
       ssh: { host: null, port: 2222, hostKey },
+      releaseKey: 'ssh-ed25519 AAAA',
     });
     const node = await call('GET', `/v1/nodes/${approved.body.nodeId}`, undefined, owner);
     expect(node.body).toMatchObject({ name: 'attic', shared: false, state: 'offline' });

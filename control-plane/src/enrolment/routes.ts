@@ -22,12 +22,14 @@ interface Wiring {
   random: authorizations.RandomBytes;
   /** Of the SSH server that agents dial. */
   ssh(): { port: number; hostKey: string };
+  /** That signs the releases of the agent; null where they are not signed. */
+  releaseKey(): Promise<string | null>;
 }
 
 const decidingMs = 900_000;
 const watchingMs = 86_400_000;
 
-export function enrolmentRoutes(http: Http, { config, database, signer, random, ssh }: Wiring): void {
+export function enrolmentRoutes(http: Http, { config, database, signer, random, ssh, releaseKey }: Wiring): void {
   http.handle(api.requestEnrolment, async ({ body, request }) => {
     const from = request.socket.remoteAddress ?? '';
     const { deviceCode, userCode } = await authorizations.ask(database, random, body, from);
@@ -47,7 +49,8 @@ export function enrolmentRoutes(http: Http, { config, database, signer, random, 
     if (standing.status !== 'approved') return standing;
     const { port, hostKey } = ssh();
     const host = config.publicSsh?.host ?? null;
-    return { ...standing, ssh: { host, port: config.publicSsh?.port ?? port, hostKey } };
+    const sshServer = { host, port: config.publicSsh?.port ?? port, hostKey };
+    return { ...standing, ssh: sshServer, releaseKey: await releaseKey() };
   });
 
   http.handle(api.enrolmentProgress, async ({ body, response }) => {
@@ -76,8 +79,18 @@ export function enrolmentRoutes(http: Http, { config, database, signer, random, 
   http.handle(api.agentRelease, async ({ params, response }) => {
     const { file } = await releaseIn(config.agentReleaseDir);
     // Nothing but what the manifest names: no other path leads anywhere.
-    if (params.file !== file) throw new Failure('not-found', `the agent of this control plane is ${file}`);
-    response.type('application/gzip').sendFile(file, { root: config.agentReleaseDir });
+    if (![file, 'manifest.json', 'manifest.json.sig'].includes(params.file))
+      throw new Failure('not-found', `the agent of this control plane is ${file}`);
+    await new Promise<void>((resolve, reject) => {
+      const type = params.file === file ? 'application/gzip' : 'text/plain';
+      response.type(type).sendFile(params.file, { root: config.agentReleaseDir }, error => {
+        if (!error || response.headersSent) resolve();
+        else
+          reject(
+            new Failure('not-found', `the agent of this control plane has no ${params.file}: its operator signs it`),
+          );
+      });
+    });
     return undefined;
   });
 

@@ -5,15 +5,27 @@ import {
   fenceAfterMs,
   heartbeatTimeoutMs,
   type NodeId,
+  type ReleaseReport,
 } from '@iocloud/contracts';
 import type { Connection } from 'ssh2';
+import type { ReleaseWatch } from '../agent-releases/ports.js';
 import { recordEvent, recordEvents } from '../events/index.js';
 import type { MeshBook } from '../mesh/ports.js';
-import { Batcher, type Database, isRefusedStatement, type Logger, type TopicHandler, wake } from '../platform/index.js';
+import {
+  Batcher,
+  type Database,
+  isRefusedStatement,
+  type Logger,
+  type TopicHandler,
+  type Transaction,
+  wake,
+} from '../platform/index.js';
 import { AgentConnection } from './agent-connection.js';
+import { setAgent } from './agent-release.js';
 import { drainingNodes, finishDrain, unfinishedDrains } from './draining.js';
 import { Hearing, silenceLookMs } from './hearing.js';
 import { type LeaseBook, type Machines, StreamRefused } from './ports.js';
+import { lostSince, silentSince } from './silent-nodes.js';
 import { type RenterDoor, SshServer } from './ssh-server.js';
 import * as store from './store.js';
 import { TelemetryBook } from './telemetry.js';
@@ -22,6 +34,8 @@ interface Options {
   database: Database;
   leaseBook: LeaseBook;
   mesh: Pick<MeshBook, 'desired' | 'reported'>;
+  /** Hears of the agents' releases; absent: nobody does. */
+  releases?: ReleaseWatch;
   log: Logger;
   ssh: { host: string; port: number; hostKey: Buffer };
   /** Silence after which a node's Ray nodes count as ended. */
@@ -103,11 +117,8 @@ export class Inventory {
     enrolled: store.enrolledMachines,
     read: store.readMachines,
     changeDesired: store.changeDesired,
-    silentSince: async (db, seconds) => {
-      const silent = await store.silentSince(db, seconds);
-      // Of those that are heard here the record is late, or the database's clock has jumped.
-      return silent.filter(nodeId => !this.#hearing.hasHeardWithin(nodeId, seconds * 1_000));
-    },
+    silentSince: async (db, seconds) => this.#unheard(await silentSince(db, seconds), seconds),
+    lostSince: async (db, seconds) => this.#unheard(await lostSince(db, seconds), seconds),
     draining: drainingNodes,
     openStream: (nodeId, request) => {
       const agent = this.#agents.get(nodeId);
@@ -131,6 +142,11 @@ export class Inventory {
       return [...new Set([...behind, ...draining])];
     },
   };
+
+  /** Of those that are heard here the record is late, or the database's clock has jumped. */
+  #unheard(silent: NodeId[], seconds: number): NodeId[] {
+    return silent.filter(nodeId => !this.#hearing.hasHeardWithin(nodeId, seconds * 1_000));
+  }
 
   #onAgent(nodeId: NodeId, connection: Connection, address: string | null): void {
     const agent = new AgentConnection(nodeId, connection, this.options.log, (message, from) =>
@@ -171,6 +187,8 @@ export class Inventory {
         from.runsLeases = message.leases.length > 0;
         await this.options.leaseBook.observed(nodeId, message.revision, message.leases);
         return store.setObservedRevision(this.options.database, nodeId, message.revision);
+      case 'release':
+        return this.options.database.transaction(tx => this.#released(tx, nodeId, message.release, false));
       case 'telemetry':
         return from.send({ type: 'recorded', sequence: await this.#telemetry.record(nodeId, message) });
     }
@@ -181,6 +199,10 @@ export class Inventory {
     const { database, leaseBook } = this.options;
     const known = await database.transaction(async tx => {
       const arrived = await store.markOnline(tx, arrivals, options);
+      for (const { nodeId, release } of arrivals) {
+        const node = arrived.get(nodeId);
+        if (node && (release || node.hasRelease)) await this.#released(tx, nodeId, release, false);
+      }
       const came = arrivals.flatMap(({ nodeId, inventory }) => {
         const node = arrived.get(nodeId);
         return node?.cameOnline ? [{ nodeId, inventory, node }] : [];
@@ -225,10 +247,11 @@ export class Inventory {
         hello.nodeId === nodeId
           ? `this control plane speaks agent protocol ${agentProtocolVersion}, the agent ${hello.protocol}: upgrade the agent`
           : 'the agent names another node than the one whose key it holds';
+      if (hello.nodeId === nodeId && hello.release) await this.#upgradeBeforeRefusal(nodeId, from, hello.release);
       from.send({ type: 'refused', reason });
       throw new Error(reason);
     }
-    const arrival = { nodeId, inventory: hello.inventory };
+    const arrival = { nodeId, inventory: hello.inventory, release: hello.release ?? null };
     const known = (await this.#arrivals.add(arrival)) || (await this.#greet([arrival], { waits: true }))[0];
     if (!known) throw new Error('the node was removed');
     // A newer connection of the same device replaces one that only seems to live.
@@ -240,9 +263,21 @@ export class Inventory {
     await this.#push(nodeId);
   }
 
+  async #released(tx: Transaction, nodeId: NodeId, report: ReleaseReport | null, refused: boolean): Promise<void> {
+    await setAgent(tx, nodeId, report, refused);
+    if (report) await this.options.releases?.reported(tx, nodeId, report);
+  }
+
+  /** One of another protocol is of no use as it is: all that can be done for it is a release that speaks ours. */
+  async #upgradeBeforeRefusal(nodeId: NodeId, from: AgentConnection, report: ReleaseReport): Promise<void> {
+    await this.options.database.transaction(tx => this.#released(tx, nodeId, report, true));
+    await this.options.releases?.beforeRefusal(nodeId, request => from.openStream(request));
+  }
+
   /** Only once it is on record: the machine counts on not being given up for so long. */
   #acknowledge(agent: AgentConnection, beat: number): void {
-    agent.send({ type: 'heard', beat, fenceAfterMs: fenceAfterMs(this.options.nodeLostSeconds) });
+    const graceSeconds = this.options.releases?.graceSeconds(agent.nodeId) ?? 0;
+    agent.send({ type: 'heard', beat, fenceAfterMs: fenceAfterMs(this.options.nodeLostSeconds + graceSeconds) });
   }
 
   async #push(nodeId: NodeId): Promise<void> {

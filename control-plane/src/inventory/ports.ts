@@ -54,6 +54,8 @@ export interface Machines {
   changeDesired(tx: Transaction, nodeId: NodeId): Promise<number>;
   /** Nodes that have been silent for at least so long, on record and as far as this process hears, or that were removed. */
   silentSince(db: Queryable, seconds: number): Promise<NodeId[]>;
+  /** Those of them whose Ray nodes have ended for certain: one whose agent changes its release has a longer fence. */
+  lostSince(db: Queryable, seconds: number): Promise<NodeId[]>;
   /** Nodes that take no new work, drained ones included, with the time at which what is still there is ended. */
   draining(db: Queryable): Promise<ReadonlyMap<NodeId, Draining>>;
   /** Opens a stream to the node's agent. Throws StreamRefused. */

@@ -111,8 +111,10 @@ const hello = () => ({
     isolationReason: '',
   },
 });
+const running = { version: '1.0.0', serial: 1, sha256: 'x' };
 const honest = () => [
   hello(),
+  { type: 'release', release: { running, onTrial: false, previous: null, failed: { attempt: 'a', reason: 'r' } } },
   { type: 'heartbeat', beat: 1, diskFreeBytes: 1, memoryAvailableBytes: 1, load1: 0.5 },
   { type: 'observed', revision: 0, leases: [{ leaseId, phase: 'exited', message: 'gone', rayNodeId: null }] },
   {

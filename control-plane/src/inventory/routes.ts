@@ -2,6 +2,7 @@ import { api, type NodeId, newId } from '@iocloud/contracts';
 import { once } from '../accounts/index.js';
 import { recordEvent } from '../events/index.js';
 import { type Caller, type Database, Failure, type Http, type Transaction, wake } from '../platform/index.js';
+import { setAgentHold } from './agent-release.js';
 import { normalisePublicKey } from './device-key.js';
 import { deviceMetrics } from './device-metrics.js';
 import { drainNode, undrainNode } from './draining.js';
@@ -83,6 +84,22 @@ export function nodeRoutes(
   http.handle(api.undrainNode, async ({ caller, params }) =>
     database.transaction(async tx => show(tx, await undrainNode(tx, leaseBook, caller, params.nodeId))),
   );
+
+  const hold = (caller: Caller, nodeId: NodeId, reason: string | null) =>
+    database.transaction(async tx => {
+      const row = await setAgentHold(tx, caller.tenantId, nodeId, reason);
+      const message = reason === null ? 'lets roll-outs upgrade the agent of' : 'keeps the agent on its release at';
+      await recordEvent(tx, {
+        tenantId: caller.tenantId,
+        subjectKind: 'node',
+        subject: nodeId,
+        reason: reason === null ? 'AgentUnheld' : 'AgentHeld',
+        message: `${caller.userId} ${message} ${row.name}${reason === null ? '' : `: ${reason}`}`,
+      });
+      return show(tx, row);
+    });
+  http.handle(api.holdAgent, ({ caller, params, body }) => hold(caller, params.nodeId, body.reason));
+  http.handle(api.unholdAgent, ({ caller, params }) => hold(caller, params.nodeId, null));
 
   http.handle(api.nodeTelemetry, async ({ caller, params, query }) => {
     const { id } = await store.getNode(database, caller.tenantId, params.nodeId);

@@ -1,9 +1,20 @@
-import type { Inventory, Measurement, Node, NodeId, NodeScheduling, NodeTerms, TenantId } from '@iocloud/contracts';
+import type {
+  Inventory,
+  Measurement,
+  Node,
+  NodeId,
+  NodeScheduling,
+  NodeTerms,
+  ReleaseReport,
+  TenantId,
+} from '@iocloud/contracts';
 import { heartbeatTimeoutMs, nodeTerms } from '@iocloud/contracts';
 import { bestOf, connectivityOf, recognised } from '../core/matching/index.js';
 import { Failure, inOrderOf, lookUp, type Queryable, type Transaction, wake } from '../platform/index.js';
+import { agentOf } from './agent-release.js';
 import type { LeaseBook, Machine } from './ports.js';
 import { reputations } from './reputation.js';
+import { heardAt } from './silent-nodes.js';
 
 /** Machines that come at the same time share the question for their keys: milliseconds that a login waits at most. */
 const loginSpacingMs = 10;
@@ -25,6 +36,8 @@ export interface NodeRow {
   drain_requested_at: Date | null;
   drain_deadline: Date | null;
   last_heartbeat_at: Date | null;
+  agent: ReleaseReport | null;
+  agent_hold: string | null;
   created_at: Date;
 }
 
@@ -53,6 +66,7 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       memoryBytesLeased: use?.memoryBytes ?? 0,
       devicesLeased: use?.devices ?? [],
       load: use?.load ?? { state: 'idle', cpusUsed: 0, devicesUsed: 0 },
+      agent: agentOf(row),
       lastHeartbeatAt: row.last_heartbeat_at?.toISOString() ?? null,
       createdAt: row.created_at.toISOString(),
     };
@@ -93,10 +107,6 @@ export async function ensureNode(
     [node.id, node.tenantId, node.name, node.publicKey, node.shared],
   );
 }
-
-/** When a node was heard last, of a row of `nodes n`. With PostgreSQL's crash the record is gone: see its migration. */
-const heardAt = `coalesce((SELECT at FROM node_heartbeats h WHERE h.node_id = n.id AND n.online),
-  CASE WHEN n.online THEN now() ELSE n.last_heartbeat_at END)`;
 
 export async function listNodes(db: Queryable, tenantId: TenantId, after: string, limit: number): Promise<NodeRow[]> {
   const { rows } = await db.query<NodeRow>(
@@ -151,12 +161,16 @@ export const enrolledKey: (db: Queryable, nodeId: string) => Promise<string | nu
 export interface Arrival {
   nodeId: NodeId;
   inventory: Inventory;
+  /** What its agent says of its release. */
+  release: ReleaseReport | null;
 }
 export interface Arrived {
   tenantId: TenantId;
   name: string;
   /** It was offline until now. */
   cameOnline: boolean;
+  /** Something of its agent's release is on record. */
+  hasRelease: boolean;
 }
 
 /**
@@ -168,7 +182,13 @@ export async function markOnline(
   arrivals: Arrival[],
   { waits }: { waits: boolean },
 ): Promise<Map<NodeId, Arrived>> {
-  const { rows } = await tx.query<{ id: NodeId; tenant_id: TenantId; name: string; was_online: boolean }>({
+  const { rows } = await tx.query<{
+    id: NodeId;
+    tenant_id: TenantId;
+    name: string;
+    was_online: boolean;
+    has_release: boolean;
+  }>({
     name: `mark-online-${waits}`,
     text: `WITH before AS (
              SELECT id, online AS was_online FROM nodes WHERE id = ANY($1) AND removed_at IS NULL ORDER BY id
@@ -176,14 +196,20 @@ export async function markOnline(
            came AS (
              UPDATE nodes n SET online = true, inventory = a.inventory, last_heartbeat_at = now()
              FROM before, unnest($1::text[], $2::jsonb[]) AS a (id, inventory) WHERE n.id = before.id AND a.id = n.id
-             RETURNING n.id, n.tenant_id, n.name, before.was_online),
+             RETURNING n.id, n.tenant_id, n.name, before.was_online,
+               n.agent IS NOT NULL OR n.agent_refused_at IS NOT NULL AS has_release),
            heard AS (
              INSERT INTO node_heartbeats (node_id, at) SELECT id, now() FROM came ORDER BY id
              ON CONFLICT (node_id) DO UPDATE SET at = now())
-           SELECT id, tenant_id, name, was_online FROM came`,
+           SELECT id, tenant_id, name, was_online, has_release FROM came`,
     values: [arrivals.map(({ nodeId }) => nodeId), arrivals.map(({ inventory }) => JSON.stringify(inventory))],
   });
-  return new Map(rows.map(row => [row.id, { tenantId: row.tenant_id, name: row.name, cameOnline: !row.was_online }]));
+  return new Map(
+    rows.map(row => [
+      row.id,
+      { tenantId: row.tenant_id, name: row.name, cameOnline: !row.was_online, hasRelease: row.has_release },
+    ]),
+  );
 }
 
 /**
@@ -367,13 +393,4 @@ export async function changeDesired(tx: Transaction, nodeId: NodeId): Promise<nu
   if (!rows[0]) throw new Error(`no node ${nodeId}`);
   await wake(tx, 'node', nodeId);
   return rows[0].desired_revision;
-}
-
-export async function silentSince(db: Queryable, seconds: number): Promise<NodeId[]> {
-  const { rows } = await db.query<{ id: NodeId }>(
-    `SELECT n.id FROM nodes n WHERE removed_at IS NOT NULL
-       OR coalesce(${heardAt}, created_at) < now() - make_interval(secs => $1)`,
-    [seconds],
-  );
-  return rows.map(row => row.id);
 }

@@ -39,6 +39,11 @@ const schema = z.object({
     .describe('where jobs keep checkpoints'),
   IOCLOUD_SECRETS_DIR: z.string().min(1).describe('session-secret, seal-key, ssh_host_ed25519_key'),
   IOCLOUD_AGENT_RELEASE_DIR: z.string().min(1).optional().describe('the packed agent that joining machines fetch'),
+  IOCLOUD_AGENT_RELEASE_KEY: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('file with the public key that releases of the agent are signed with'),
   IOCLOUD_BOOTSTRAP_FILE: z.string().optional().describe('JSON: first tenant, user, key and nodes'),
   IOCLOUD_PUBLIC_URL: z.url().optional().describe('how browsers reach this server, when not by host and port'),
   IOCLOUD_PUBLIC_SSH: z
@@ -108,6 +113,7 @@ export interface Config {
   checkpointRoot: string;
   secretsDir: string;
   agentReleaseDir: string | undefined;
+  agentReleaseKeyFile: string | undefined;
   bootstrapFile: string | undefined;
   publicUrl: string | undefined;
   publicSsh: { host: string; port: number } | undefined;
@@ -144,6 +150,7 @@ const foreign = new Set([
   'IOCLOUD_REDIS_VENV',
   'IOCLOUD_WIREGUARD_GO',
   'IOCLOUD_API_KEY',
+  'IOCLOUD_AGENT_SIGNING_KEY',
   'IOCLOUD_ADDRESS',
 ]);
 const foreignPrefix = /^IOCLOUD_(NODE_CPUS|NODE_MEMORY_BYTES|SIMULATED_GPUS|TEST_)/;
@@ -172,6 +179,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     checkpointRoot: value.IOCLOUD_CHECKPOINT_ROOT ?? resolve(value.IOCLOUD_DATA_DIR, 'checkpoints'),
     secretsDir: value.IOCLOUD_SECRETS_DIR,
     agentReleaseDir: value.IOCLOUD_AGENT_RELEASE_DIR,
+    agentReleaseKeyFile: value.IOCLOUD_AGENT_RELEASE_KEY,
     bootstrapFile: value.IOCLOUD_BOOTSTRAP_FILE,
     publicUrl: value.IOCLOUD_PUBLIC_URL,
     publicSsh: hostAndPort(value.IOCLOUD_PUBLIC_SSH),

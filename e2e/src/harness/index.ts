@@ -3,6 +3,7 @@ export { findChromium } from './browser.js';
 export { counting, countingTask, letFinish, type Mark, marksFile, marksOf } from './counting.js';
 export { handshake } from './handshake.js';
 export { Internet, type Site } from './internet.js';
+export { installLine, interrupt, Joined } from './joined.js';
 export { Machine } from './machine.js';
 export { MachineNetwork, networkObstacle } from './network.js';
 export { processes, processesNaming, until } from './processes.js';

@@ -2,7 +2,7 @@
 import { connect, type NetConnectOpts } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type StreamAnswer, type StreamRequest, streamRequest } from '@iocloud/contracts';
+import { type ReleaseOffer, type StreamAnswer, type StreamRequest, streamRequest } from '@iocloud/contracts';
 import { firstLine } from '@iocloud/contracts/wire';
 import type { Logger } from '../log.js';
 import { serveMeasurement } from './measuring.js';
@@ -32,6 +32,8 @@ export interface StreamSources {
   connect(stream: Duplex, request: Extract<StreamRequest, { kind: 'connect' | 'connect-socket' }>): Promise<void>;
   /** Proves what a device is; takes the stream over. */
   prove(stream: Duplex): Promise<void>;
+  /** Takes in a release of the agent; `agree` asks for the archive. Throws StreamFault where it may not run here. */
+  release(stream: Duplex, offer: ReleaseOffer, agree: () => void): Promise<void>;
 }
 
 /** A command may be long. */
@@ -48,6 +50,8 @@ export async function serveStream(stream: Duplex, sources: StreamSources, log: L
     } else if (request.kind === 'prove') {
       answer(stream, { ok: true });
       await sources.prove(stream);
+    } else if (request.kind === 'release') {
+      await sources.release(stream, request, () => answer(stream, { ok: true }));
     } else if (request.kind === 'shell') {
       const carry = sources.shell(request);
       answer(stream, { ok: true });

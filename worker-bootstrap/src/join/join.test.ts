@@ -61,7 +61,7 @@ describe('parseOptions', () => {
 
 test('the agent talks to the host that the script came from, unless told another, and to no other key', () => {
   const options = parseOptions(['--control-plane', 'https://cp.example', '--cpus', '4'], root);
-  const answer = { status: 'approved', nodeId: 'nd_1' as never, name: 'n', online: false } as const;
+  const answer = { status: 'approved', nodeId: 'nd_1' as never, name: 'n', online: false, releaseKey: null } as const;
   const ssh = { host: null, port: 8266, hostKey: 'ssh-ed25519 AAAA' };
   expect(agentConfigOf(options, { ...answer, ssh }, '/venv')).toMatchObject({
     controlPlane: { host: 'cp.example', port: 8266, hostKey: 'ssh-ed25519 AAAA' },
@@ -87,6 +87,8 @@ describe('the units', () => {
     );
     expect(unit).toMatch(/^KillMode=process$/m);
     expect(unit).toMatch(/^Restart=always$/m);
+    // Three starts of a release that fails, and the one before: no limit may come in between.
+    expect(unit).toMatch(/^StartLimitIntervalSec=0$/m);
     expect(unit).toMatch(/^WantedBy=multi-user.target$/m);
     expect(systemdUnit({ ...program, isRoot: false })).toMatch(/^WantedBy=default.target$/m);
   });

@@ -12,9 +12,9 @@ import { type Approved, awaitApproval, earlier } from './authorization.js';
 import { judge, look, quiet } from './checks.js';
 import { ControlPlane } from './control-plane.js';
 import { writePrivate } from './files.js';
+import { install } from './install.js';
 import { alone } from './one-at-a-time.js';
 import { JoinFault, type JoinOptions } from './options.js';
-import { type Program, settle } from './program.js';
 import type { Tell } from './reporting.js';
 import { type Started, start } from './start.js';
 
@@ -40,6 +40,8 @@ export const surroundings = (isRoot: boolean, tell: Tell = () => undefined): Sur
   root: fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, ''),
 });
 
+const programOf = ({ root }: Surroundings) => join(root, 'agent', 'program', 'main.mjs');
+
 /** Resolves when the machine is connected and its agent runs by itself; else when the agent has ended. Throws JoinFault. */
 export async function joinControlPlane(options: JoinOptions, world: Surroundings): Promise<void> {
   const { directory } = options;
@@ -47,11 +49,10 @@ export async function joinControlPlane(options: JoinOptions, world: Surroundings
   const letGo = await alone(directory, world.pause);
   try {
     const plane = new ControlPlane(options.controlPlane, world.pause);
-    const program = settle(world.root, directory);
     const configFile = join(directory, 'agent.json');
     const { ended } = existsSync(configFile)
-      ? await startAgain(options, world, plane, program, configFile)
-      : await joinAnew(options, world, plane, program, configFile);
+      ? await startAgain(options, world, plane, configFile)
+      : await joinAnew(options, world, plane, configFile);
     letGo();
     await ended;
   } finally {
@@ -65,12 +66,12 @@ async function startAgain(
   options: JoinOptions,
   world: Surroundings,
   plane: ControlPlane,
-  { main }: Program,
   configFile: string,
 ): Promise<Started> {
   world.say(`This machine has joined already (${configFile}); its agent is started anew.`);
   const { nodeId } = JSON.parse(readFileSync(configFile, 'utf8')) as { nodeId: string };
-  const agent = await start(options, world, main, configFile);
+  await install(options.directory, programOf(world), options.controlPlane, null);
+  const agent = await start(options, world, configFile);
   world.say(`  ${agent.words}`);
   // A day after it was approved the control plane tells no more.
   const asked = options.detach ? await earlier(askedFile(options.directory), plane) : null;
@@ -83,7 +84,6 @@ async function joinAnew(
   options: JoinOptions,
   world: Surroundings,
   plane: ControlPlane,
-  { main, lock }: Program,
   configFile: string,
 ): Promise<Started> {
   const { directory } = options;
@@ -95,12 +95,13 @@ async function joinAnew(
   const environment = await step('ray', `installing Ray ${rayVersion}, some 110 MB`, async () => {
     if (options.rayEnvironment) return [options.rayEnvironment, `${options.rayEnvironment} is used`];
     const venv = join(directory, `ray-${rayVersion}`);
-    await ensureEnvironment(`Ray ${rayVersion}`, venv, lock, join(directory, 'tools'));
+    await ensureEnvironment(`Ray ${rayVersion}`, venv, join(world.root, 'ray.lock'), join(directory, 'tools'));
     return [venv, `Ray ${rayVersion} is installed`];
   });
-  writePrivate(configFile, agentConfigOf(options, approved, environment));
   const agent = await step('service', 'starting the agent', async () => {
-    const started = await start(options, world, main, configFile);
+    await install(directory, programOf(world), options.controlPlane, approved.releaseKey);
+    writePrivate(configFile, agentConfigOf(options, approved, environment));
+    const started = await start(options, world, configFile);
     return [started, started.words];
   });
   await step('connected', 'connecting', async () => {

@@ -5,6 +5,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { startAnew } from '../releases/index.js';
 import { JoinFault } from './options.js';
 
 const run = promisify(execFile);
@@ -23,17 +24,23 @@ export interface Program {
 const systemdQuoted = (text: string) =>
   `"${text.replace(/[\\"]/g, '\\$&').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`;
 
-/** KillMode=process: Ray nodes outlive an agent that is started anew, and it adopts them. */
+/**
+ * `main`: the starter, which runs the release that is to run. Systemd never gives up starting it, as it by itself goes back
+ * from a release that ends again and again. KillMode=process: Ray nodes outlive an agent that is started anew, and it
+ * adopts them.
+ */
 export function systemdUnit({ node, main, config, isRoot }: Program): string {
   return `[Unit]
 Description=iocloud agent: offers this machine to its control plane
 After=network-online.target
 Wants=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart=${[node, main, '--config', config, '--keep-leases'].map(systemdQuoted).join(' ')}
 Restart=always
 RestartSec=2
+SuccessExitStatus=${startAnew}
 KillMode=process
 TimeoutStopSec=30
 LimitNOFILE=1048576
@@ -55,6 +62,7 @@ export function launchdPlist({ node, main, config, directory }: Program): string
 <key>ProgramArguments</key><array>${words.join('')}</array>
 <key>RunAtLoad</key><true/>
 <key>KeepAlive</key><true/>
+<key>ThrottleInterval</key><integer>2</integer>
 <key>AbandonProcessGroup</key><true/>
 <key>StandardOutPath</key><string>${xmlEscaped(join(directory, 'agent.log'))}</string>
 <key>StandardErrorPath</key><string>${xmlEscaped(join(directory, 'agent.log'))}</string>

@@ -5,7 +5,9 @@ import { openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { identityOf, isAlive } from '../leases/index.js';
+import { stateFile } from '../releases/index.js';
 import { writePrivate } from './files.js';
+import { keeperOf, starterOf } from './install.js';
 import type { JoinOptions } from './options.js';
 import { installService, managerHere } from './service.js';
 
@@ -22,24 +24,35 @@ interface World {
   isRoot: boolean;
 }
 
+/** A shell starts it anew after a change of its release, as a service would. */
+const kept = (directory: string, config: string): string[] => [
+  keeperOf(directory),
+  stateFile(directory),
+  process.execPath,
+  starterOf(directory),
+  '--config',
+  config,
+];
+
 const never = new Promise<string>(() => undefined);
 
-export async function start(options: JoinOptions, world: World, main: string, config: string): Promise<Started> {
+/** What runs it is beside its releases: `install` has laid it there. */
+export async function start(options: JoinOptions, world: World, config: string): Promise<Started> {
   const manager = options.foreground ? null : managerHere();
   if (manager) {
     const { directory } = options;
     const look = await installService(manager, {
       node: process.execPath,
-      main,
+      main: starterOf(directory),
       config,
       directory,
       isRoot: world.isRoot,
     });
     return { words: `the agent runs as a service: ${look}`, ended: Promise.resolve(), failed: never };
   }
-  if (options.detach) return startDetached(options.directory, main, config);
+  if (options.detach) return startDetached(options.directory, config);
   if (!options.foreground) world.say('  There is no systemd or launchd here: the agent runs until this ends.');
-  const agent = spawn(process.execPath, [main, '--config', config], { stdio: 'inherit' });
+  const agent = spawn('/bin/sh', kept(options.directory, config), { stdio: 'inherit' });
   // Ctrl-C reaches the agent by itself; a signal to this process alone is handed on.
   const handOn = () => void agent.kill('SIGTERM');
   process.on('SIGTERM', handOn);
@@ -51,7 +64,7 @@ export async function start(options: JoinOptions, world: World, main: string, co
 
 const pidFile = z.object({ pid: z.int().positive(), startTicks: z.number() });
 
-async function startDetached(directory: string, main: string, config: string): Promise<Started> {
+async function startDetached(directory: string, config: string): Promise<Started> {
   const log = join(directory, 'agent.log');
   const file = join(directory, 'agent.pid');
   const before = pidFile.safeParse(readJson(file));
@@ -60,8 +73,8 @@ async function startDetached(directory: string, main: string, config: string): P
     return { words, ended: Promise.resolve(), failed: never };
   }
   const output = openSync(log, 'a', 0o600);
-  const args = [main, '--config', config, '--keep-leases'];
-  const agent = spawn(process.execPath, args, { detached: true, cwd: directory, stdio: ['ignore', output, output] });
+  const args = [...kept(directory, config), '--keep-leases'];
+  const agent = spawn('/bin/sh', args, { detached: true, cwd: directory, stdio: ['ignore', output, output] });
   agent.unref();
   const failed = Promise.race([
     once(agent, 'exit').then(([code]) => `the agent ended with ${code}: ${lastLineOf(log)}`),

@@ -15,6 +15,7 @@ import {
 } from '@iocloud/contracts';
 import { drainingNodes } from '../../inventory/draining.js';
 import { recordEvidence } from '../../inventory/index.js';
+import { lostSince, silentSince } from '../../inventory/silent-nodes.js';
 import * as inventoryStore from '../../inventory/store.js';
 import { createMesh, type MeshDomain } from '../../mesh/index.js';
 import { type Database, Seal, Signer } from '../../platform/index.js';
@@ -110,7 +111,8 @@ export class Trial {
         enrolled: inventoryStore.enrolledMachines,
         read: inventoryStore.readMachines,
         changeDesired: inventoryStore.changeDesired,
-        silentSince: inventoryStore.silentSince,
+        silentSince,
+        lostSince,
         draining: drainingNodes,
         openStream: () => Promise.reject(new Error('this trial has no streams')),
       },

@@ -1,0 +1,1 @@
+export function packAgent(root: string, release?: string): Promise<boolean>;
