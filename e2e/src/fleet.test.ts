@@ -40,7 +40,7 @@ beforeAll(async () => {
 afterAll(async () => {
   const directories = Object.values(hosts).map(({ directory }) => directory);
   for (const directory of directories) {
-    const file = join(directory, 'agent', 'agent.pid');
+    const file = join(directory, 'agent', 'keeper.pid');
     if (existsSync(file)) process.kill(JSON.parse(readFileSync(file, 'utf8')).pid, 'SIGTERM');
   }
   for (const host of Object.values(hosts)) await host.close();
@@ -163,7 +163,7 @@ ifPossible(
     const { body } = await stack.call('GET', '/v1/nodes');
     const named = body.items.filter(({ name }: { name: string }) => name.startsWith('four'));
     expect(named).toMatchObject([{ id: again.of.four?.nodeId, state: 'online' }]);
-    expect(processesNaming(agentOf('four')).filter(({ command }) => command.includes('main.mjs'))).toHaveLength(1);
+    expect(processesNaming(agentOf('four')).filter(({ command }) => command.includes(' --keeper '))).toHaveLength(1);
   },
 );
 

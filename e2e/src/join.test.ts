@@ -137,8 +137,9 @@ test('npx joins a machine from the control plane’s own address, with an agent 
   await stack.iocloud('node', 'approve', code, '--name', 'by-npx', '--yes');
   expect([(await ended)[0], said]).toEqual([0, expect.stringContaining('by-npx is connected')]);
   rmSync(cache, { recursive: true });
-  const [agent] = processesNaming(directory).filter(({ command }) => command.includes('main.mjs'));
-  expect(agent?.command).toContain(join(directory, 'releases'));
+  expect(processesNaming(directory).filter(({ command }) => command.includes(' --keeper '))).toHaveLength(1);
+  const { current } = JSON.parse(readFileSync(join(directory, 'release.json'), 'utf8'));
+  expect(existsSync(join(directory, 'releases', current.name, 'agent', 'program', 'main.mjs'))).toBe(true);
   const { body } = await stack.call('GET', '/v1/nodes');
   expect(body.items).toContainEqual(expect.objectContaining({ name: 'by-npx', state: 'online' }));
   await endDetached();
@@ -146,7 +147,7 @@ test('npx joins a machine from the control plane’s own address, with an agent 
 
 /** As its owner would, by the process that it named. */
 async function endDetached(): Promise<void> {
-  const { pid } = JSON.parse(readFileSync(join(directory, 'agent.pid'), 'utf8'));
+  const { pid } = JSON.parse(readFileSync(join(directory, 'keeper.pid'), 'utf8'));
   process.kill(pid, 'SIGTERM');
   await until('the agent has ended', 20_000, () => !processesNaming(directory).some(one => one.pid === pid));
 }

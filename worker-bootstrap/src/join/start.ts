@@ -66,7 +66,7 @@ const pidFile = z.object({ pid: z.int().positive(), startTicks: z.number() });
 
 async function startDetached(directory: string, config: string): Promise<Started> {
   const log = join(directory, 'agent.log');
-  const file = join(directory, 'agent.pid');
+  const file = join(directory, 'keeper.pid');
   const before = pidFile.safeParse(readJson(file));
   if (before.success && (await isAlive(before.data))) {
     const words = `the agent runs already, as process ${before.data.pid}; its log: ${log}`;
