@@ -14,6 +14,7 @@ import * as ids from './ids.js';
 import { changeJob, job, jobPhase, rateJob, rayJobDetails, rayJobSubmission } from './jobs.js';
 import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
+import { acceleratorSlug, priceVersion } from './prices.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
 import { nodeTelemetry } from './telemetry.js';
 import { createSshKey, sshAccess, sshKey, sshKeyChallenge, sshSession } from './tunnels.js';
@@ -29,7 +30,7 @@ export interface Route {
   path: string;
   access: Access;
   summary: string;
-  tag: 'jobs' | 'ray' | 'clusters' | 'nodes' | 'accounts' | 'events' | 'tunnels' | 'platform';
+  tag: 'jobs' | 'ray' | 'clusters' | 'nodes' | 'prices' | 'accounts' | 'events' | 'tunnels' | 'platform';
   params?: z.ZodObject;
   query?: z.ZodObject;
   /** JSON body. Absent: no body, or one that the handler streams itself. */
@@ -785,6 +786,30 @@ export const api = {
     status: 200,
     response: null,
     contentType: 'text/event-stream',
+  },
+
+  listPrices: {
+    method: 'get',
+    path: '/v1/prices',
+    access: 'authenticated',
+    summary: 'The market price of each accelerator model that has one, as it is now',
+    tag: 'prices',
+    status: 200,
+    response: list(priceVersion),
+  },
+  listPriceVersions: {
+    method: 'get',
+    path: '/v1/prices/{model}/versions',
+    access: 'authenticated',
+    summary: 'The market prices of a model, newest first',
+    tag: 'prices',
+    params: z.object({ model: acceleratorSlug }),
+    query: z.object({
+      limit: z.coerce.number().int().min(1).max(1000).default(24),
+      after: z.iso.datetime().optional().describe('the validFrom of the last that was seen'),
+    }),
+    status: 200,
+    response: list(priceVersion),
   },
 
   whoami: {

@@ -17,6 +17,7 @@ export * from './mesh.js';
 export * from './nodes.js';
 export * from './openapi.js';
 export * from './permissions.js';
+export * from './prices.js';
 export * from './problem.js';
 export * from './proof-protocol.js';
 export * from './queue-terms.js';

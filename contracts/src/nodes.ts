@@ -73,6 +73,10 @@ export const nodeTerms = z
         'where it can be reached by UDP from everywhere, such as 192.0.2.7:51900, and at the next port too: it then helps ' +
           'machines behind NAT to find each other, and relays what cannot go directly',
       ),
+    gpuPricing: z
+      .enum(['own', 'market'])
+      .default('own')
+      .describe('market: the market price of its model, with the factors for what it is, and never less than its own'),
     microUsdPerGpuHour: microUsd.default(0).describe('price of an accelerator for an hour, micro-USD'),
     microUsdPerCpuHour: microUsd.default(0).describe('price of a logical CPU for an hour, micro-USD'),
   })
@@ -166,6 +170,7 @@ export const node = z
       )
       .describe('what each device was recognised as by the name and memory that it reports'),
     terms: nodeTerms,
+    microUsdPerGpuHour: microUsd.describe('what placement goes by now: the own price, or that of the market'),
     measured: measurement
       .nullable()
       .describe('null: not yet; the first time is within a minute of its first connection'),

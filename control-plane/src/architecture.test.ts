@@ -57,6 +57,7 @@ describe('dependencies point inward', () => {
     'mesh',
     'pages',
     'platform',
+    'pricing',
     'tunnels',
     'verification',
   ];

@@ -11,7 +11,7 @@ import {
   Refusals,
   refusalRoutes,
 } from './accounts/index.js';
-import { createClusters, entrances } from './clusters/index.js';
+import { createClusters, entrances, pricedLeases } from './clusters/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
 import {
@@ -20,6 +20,7 @@ import {
   Inventory,
   measuringSweep,
   nodeRoutes,
+  pricedMachines,
   type RenterDoor,
   recordEvidence,
   telemetrySweep,
@@ -40,6 +41,7 @@ import {
   Signer,
   Wakeups,
 } from './platform/index.js';
+import { applyTerms, loadTerms, priceRoutes, pricingSweep } from './pricing/index.js';
 import { createTunnels } from './tunnels/index.js';
 import { applyPolicy, challengeSweep, sha256, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
@@ -53,6 +55,7 @@ export interface RunningServer {
 const migrations = new URL('../migrations/', import.meta.url);
 
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
+  const pricingTerms = await loadTerms(config.pricingFile);
   const secrets = await loadSecrets(config.secretsDir);
   const database = new Database(config.databaseUrl, log);
   await migrate(database, migrations, log);
@@ -129,6 +132,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   });
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
   const telemetry = telemetrySweep(database, config.telemetryHours, log);
+  const prices = pricingSweep({ database, machines: pricedMachines, leases: pricedLeases }, log);
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -167,6 +171,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   });
 
   await database.transaction(tx => applyPolicy(tx, config.verification === 'shared'));
+  await database.transaction(tx => applyTerms(tx, pricingTerms, pricedMachines));
   if (config.bootstrapFile) {
     const { tenantId, nodes } = await bootstrapAccounts(database, config.bootstrapFile, randomBytes);
     await database.transaction(async tx => {
@@ -190,6 +195,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     ssh: () => ({ port: sshPort, hostKey: publicKeyLine(secrets.sshHostKey) }),
   });
   verificationRoutes(http, database, reputation);
+  priceRoutes(http, database);
   clusterDomain.routes(http);
   tunnels.routes(http);
   pageRoutes(http, {
@@ -216,6 +222,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   evidence.start();
   measuring.start();
   telemetry.start();
+  prices.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -233,6 +240,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await prices.stop();
       await telemetry.stop();
       ending.abort();
       await challenges.stop();

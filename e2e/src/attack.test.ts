@@ -55,6 +55,7 @@ const pathOf = (route: Route) =>
     .replace('{userCode}', userCode)
     .replace('{keyId}', `ak_${stack.apiKey.split('_')[1]}`)
     .replace('{sshKeyId}', sshKeyId)
+    .replace('{model}', 'a100-80-sxm')
     .replace('{port}', '8265')
     .replace('{protocol}', 'gcs')
     .replace('{name}', '_ray_pkg_0123456789abcdef.zip')

@@ -1,6 +1,6 @@
 /**
- * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, events, audit, key, user, tenant,
- * queue.
+ * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, events, audit, key, user,
+ * tenant, queue.
  */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
@@ -11,6 +11,7 @@ import { exitCodes } from './exit.js';
 import { jobCommands } from './job.js';
 import { nodeCommands } from './node.js';
 import { portForwardCommand } from './port-forward.js';
+import { priceCommands } from './prices.js';
 import { sshCommands } from './ssh.js';
 import { sshKeyCommands } from './ssh-keys.js';
 import { tenantCommands } from './tenant.js';
@@ -35,6 +36,7 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   jobCommands(program, terminal);
   nodeCommands(program, terminal);
   appealCommands(program, terminal);
+  priceCommands(program, terminal);
   eventCommands(program, terminal);
   auditCommands(program, terminal);
 }

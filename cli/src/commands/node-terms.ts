@@ -1,5 +1,5 @@
 /** What a machine's owner says of it: as options of `iocloud node set`, and as lines of `iocloud node show`. */
-import type { changeNodeTerms, Node, NodeTerms } from '@iocloud/contracts';
+import type { changeNodeTerms, Node } from '@iocloud/contracts';
 import { usdInWords } from '@iocloud/contracts/amounts';
 import type { Command } from 'commander';
 import type { z } from 'zod';
@@ -21,6 +21,7 @@ export interface TermOptions {
   compliance?: string;
   relay?: string;
   gpuPrice?: number;
+  pricing?: string;
   cpuPrice?: number;
 }
 
@@ -42,6 +43,7 @@ export function withTermOptions(command: Command): Command {
       'where it can be reached by UDP from everywhere, there and at the next port: it then helps and relays for machines behind NAT',
     )
     .option('--gpu-price <usd>', 'price of an accelerator for an hour, in dollars', argument(parseDollars))
+    .option('--pricing <own|market>', 'market: the market price of its accelerators, and never less than --gpu-price')
     .option('--cpu-price <usd>', 'price of a logical CPU for an hour, in dollars', argument(parseDollars))
     .addHelpText('after', '\n`none` takes back what was said, as in --country none. What is not named stays.');
 }
@@ -58,6 +60,7 @@ export function changedTerms(options: TermOptions): Changes {
     fabric: cleared(options.fabric),
     compliance: options.compliance === 'none' ? [] : options.compliance?.split(',').map(item => item.trim()),
     relayAddress: cleared(options.relay),
+    gpuPricing: options.pricing as Changes['gpuPricing'],
     microUsdPerGpuHour: options.gpuPrice,
     microUsdPerCpuHour: options.cpuPrice,
   };
@@ -87,7 +90,10 @@ export function connectionInWords({
   return `${connectivity} (${stated}; measured ${rates}, last at ${at})`;
 }
 
-export function termLines(terms: NodeTerms): [string, string][] {
+export function termLines({
+  terms,
+  microUsdPerGpuHour,
+}: Pick<Node, 'terms' | 'microUsdPerGpuHour'>): [string, string][] {
   const { coordinates: at } = terms;
   const place = [terms.country, terms.region, terms.domain, at && `${at.latitudeDeg},${at.longitudeDeg}`];
   const network = [terms.interconnect, terms.fabric];
@@ -97,6 +103,8 @@ export function termLines(terms: NodeTerms): [string, string][] {
     ['certificates', terms.compliance.join(', ')],
     ['relays at', terms.relayAddress ?? ''],
   ];
-  const price = `$${usdInWords(terms.microUsdPerGpuHour)} per accelerator and hour, $${usdInWords(terms.microUsdPerCpuHour)} per CPU and hour`;
+  const market =
+    terms.gpuPricing === 'market' ? ` (the market's, and at least $${usdInWords(terms.microUsdPerGpuHour)})` : '';
+  const price = `$${usdInWords(microUsdPerGpuHour)} per accelerator and hour${market}, $${usdInWords(terms.microUsdPerCpuHour)} per CPU and hour`;
   return [...lines.filter(([, words]) => words !== ''), ['price', price]];
 }

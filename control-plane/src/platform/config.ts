@@ -77,6 +77,11 @@ const schema = z.object({
     .max(100)
     .default(1)
     .describe('so many times as long as usual thresholds say may a pass of a proof take'),
+  IOCLOUD_PRICING_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('JSON: base prices and terms of pricing, docs/pricing.md'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -109,6 +114,7 @@ export interface Config {
   auditDays: number;
   verification: 'shared' | 'off';
   verificationSlack: number;
+  pricingFile: string | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -166,6 +172,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     auditDays: value.IOCLOUD_AUDIT_DAYS,
     verification: value.IOCLOUD_VERIFICATION,
     verificationSlack: value.IOCLOUD_VERIFICATION_SLACK,
+    pricingFile: value.IOCLOUD_PRICING_FILE,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }

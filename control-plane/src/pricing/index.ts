@@ -1,0 +1,6 @@
+/** Market prices of accelerators: terms, a version for each hour, what machines cost by it. */
+export { applyTerms, pricingSweep } from './hours.js';
+export { type Market, marketOf, marketPriceOf } from './market.js';
+export type { PricedLeases, PricedMachines } from './ports.js';
+export { priceRoutes } from './routes.js';
+export { loadTerms } from './terms-file.js';
