@@ -16,6 +16,7 @@ import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
 import { acceleratorSlug, priceVersion } from './prices.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
+import { quote, quoteRequest } from './quotes.js';
 import { nodeTelemetry } from './telemetry.js';
 import { createSshKey, sshAccess, sshKey, sshKeyChallenge, sshSession } from './tunnels.js';
 import { decideAppeal, fileAppeal, verification } from './verifications.js';
@@ -810,6 +811,28 @@ export const api = {
     }),
     status: 200,
     response: list(priceVersion),
+  },
+
+  createQuote: {
+    method: 'post',
+    path: '/v1/quotes',
+    access: 'clusters:read',
+    summary: 'What an order of accelerators would cost at market prices, kept for as long as it is valid',
+    tag: 'prices',
+    body: quoteRequest,
+    status: 201,
+    response: quote,
+    idempotent: true,
+  },
+  getQuote: {
+    method: 'get',
+    path: '/v1/quotes/{quoteId}',
+    access: 'clusters:read',
+    summary: 'A quote that is still valid',
+    tag: 'prices',
+    params: z.object({ quoteId: ids.quoteId }),
+    status: 200,
+    response: quote,
   },
 
   whoami: {

@@ -19,6 +19,7 @@ export const idPrefixes = {
   sshKey: 'sk',
   sshSession: 'ss',
   verification: 'vf',
+  quote: 'qt',
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 
@@ -32,6 +33,7 @@ export type JobId = string & z.core.$brand<'JobId'>;
 export type AttemptId = string & z.core.$brand<'AttemptId'>;
 export type SshKeyId = string & z.core.$brand<'SshKeyId'>;
 export type SshSessionId = string & z.core.$brand<'SshSessionId'>;
+export type QuoteId = string & z.core.$brand<'QuoteId'>;
 export type VerificationId = string & z.core.$brand<'VerificationId'>;
 
 interface IdTypes {
@@ -47,6 +49,7 @@ interface IdTypes {
   sshKey: SshKeyId;
   sshSession: SshSessionId;
   verification: VerificationId;
+  quote: QuoteId;
 }
 
 /** A new id of the given kind. `randomBytes(n)` gives n random bytes: it comes in, so that a simulation can fix it. */
@@ -70,4 +73,5 @@ export const leaseId = idSchema('lease');
 export const attemptId = idSchema('attempt');
 export const sshKeyId = idSchema('sshKey');
 export const sshSessionId = idSchema('sshSession');
+export const quoteId = idSchema('quote');
 export const verificationId = idSchema('verification');

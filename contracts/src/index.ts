@@ -21,6 +21,7 @@ export * from './prices.js';
 export * from './problem.js';
 export * from './proof-protocol.js';
 export * from './queue-terms.js';
+export * from './quotes.js';
 export * from './requirements.js';
 export * from './resources.js';
 export * from './retry-policy.js';

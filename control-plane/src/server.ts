@@ -195,7 +195,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     ssh: () => ({ port: sshPort, hostKey: publicKeyLine(secrets.sshHostKey) }),
   });
   verificationRoutes(http, database, reputation);
-  priceRoutes(http, database);
+  priceRoutes(http, { database, random: randomBytes, now });
   clusterDomain.routes(http);
   tunnels.routes(http);
   pageRoutes(http, {

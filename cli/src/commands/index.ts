@@ -1,5 +1,5 @@
 /**
- * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, events, audit, key, user,
+ * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
  * tenant, queue.
  */
 import type { Command } from 'commander';
@@ -12,6 +12,7 @@ import { jobCommands } from './job.js';
 import { nodeCommands } from './node.js';
 import { portForwardCommand } from './port-forward.js';
 import { priceCommands } from './prices.js';
+import { quoteCommands } from './quotes.js';
 import { sshCommands } from './ssh.js';
 import { sshKeyCommands } from './ssh-keys.js';
 import { tenantCommands } from './tenant.js';
@@ -37,6 +38,7 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   nodeCommands(program, terminal);
   appealCommands(program, terminal);
   priceCommands(program, terminal);
+  quoteCommands(program, terminal);
   eventCommands(program, terminal);
   auditCommands(program, terminal);
 }

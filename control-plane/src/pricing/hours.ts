@@ -6,6 +6,7 @@
 import { aimOf, nextPrice, type PricingTerms, type Use, utilisationPpm } from '../core/pricing/index.js';
 import { type Database, type Logger, Recurring, type Transaction, wake } from '../platform/index.js';
 import type { PricedLeases, PricedMachines } from './ports.js';
+import { forgetQuotes } from './quotes.js';
 import { insertVersions, type NewVersion, newestVersions, readTerms, writeTerms } from './store.js';
 
 /** Any constant will do, as long as every replica takes the same. */
@@ -128,6 +129,7 @@ export const pricingSweep = (wiring: HoursWiring, log: Logger): Recurring =>
   new Recurring(
     lookIntervalMs,
     async isStopped => {
+      await forgetQuotes(wiring.database, new Date());
       while (!isStopped() && (await makeNextHour(wiring)));
     },
     error => log.warn({ err: error }, 'the price of the hour could not be made; again soon'),

@@ -1,4 +1,5 @@
 /** Prices of hours, on a real database with machines and leases on record. */
+import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { ClusterId, NodeId, PriceVersion } from '@iocloud/contracts';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
@@ -12,12 +13,14 @@ import { Http, Signer } from '../platform/index.js';
 import type { TestKey } from '../test-ground.js';
 import { applyTerms, type HoursWiring, makeNextHour } from './hours.js';
 import { priceRoutes } from './index.js';
+import { forgetQuotes } from './quotes.js';
 import { newestVersions, versionsOf } from './store.js';
 
 let trial: Trial;
 let owner: TestKey;
 let http: Http;
 let base: string;
+let quoteClockMs = Date.now();
 const hourMs = 3_600_000;
 /** The beginning of the running hour: hours of tests lie around it, each test's after those before. */
 let hour = Math.floor(Date.now() / hourMs) * hourMs;
@@ -35,7 +38,7 @@ beforeAll(async () => {
   trial = await Trial.start();
   owner = await trial.tenant();
   http = new Http(authenticator(trial.database, new Signer('a secret of this test')), trial.ground.log);
-  priceRoutes(http, trial.database);
+  priceRoutes(http, { database: trial.database, random: randomBytes, now: () => new Date(quoteClockMs) });
   await new Promise<void>(ready => http.server.listen(0, '127.0.0.1', ready));
   base = `http://127.0.0.1:${(http.server.address() as AddressInfo).port}`;
   await trial.database.transaction(tx => applyTerms(tx, defaultTerms, pricedMachines));
@@ -222,4 +225,73 @@ test('any key reads prices, page by page, and bad input is refused', async () =>
   expect((await get('/v1/prices', 'nobody')).status).toBe(401);
   expect((await get(`/v1/prices/${model}/versions?after=yesterday`)).status).toBe(400);
   expect((await get('/v1/prices/A%20B/versions')).status).toBe(400);
+});
+
+/** A call for `POST /v1/quotes` and `GET /v1/quotes/{id}`. */
+async function quotes(path: string, body?: object, key = owner.apiKey) {
+  const response = await fetch(`${base}/v1/quotes${path}`, {
+    method: body ? 'POST' : 'GET',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  });
+  // biome-ignore lint/suspicious/noExplicitAny: the API's own shape
+  return { status: response.status, body: (await response.json()) as any };
+}
+
+test('a quote says what an order would cost and from which version, and is read by its tenant until it is over', async () => {
+  const [sxm, cheapest] = [await price(), await price('a100-40-pcie')];
+  const requirements = { accelerators: ['A100'], minDeviceMemoryBytes: 70 * 2 ** 30, compliance: ['soc2'] };
+  const order = { requirements, gpus: 8, hours: 30, commitmentHours: 24 };
+  const { status, body } = await quotes('', order);
+  expect(status).toBe(201);
+  const [first, second] = [sxm, await price('a100-80-pcie')].sort(
+    (a, b) => a.microUsdPerGpuHour - b.microUsdPerGpuHour,
+  );
+  const perGpu = (market: number) => Number((BigInt(market) * 1_050_000n * 970_000n + 5n * 10n ** 11n) / 10n ** 12n);
+  expect(body).toMatchObject({
+    model: first?.model,
+    priceVersionId: first?.id,
+    marketMicroUsd: first?.microUsdPerGpuHour,
+    factors: [
+      { reason: 'certificate soc2', ppm: 1_050_000 },
+      { reason: 'commitment of 24 h', ppm: 970_000 },
+    ],
+    microUsdPerGpuHour: perGpu(first?.microUsdPerGpuHour ?? 0),
+    microUsdPerHour: 8 * body.microUsdPerGpuHour,
+    totalMicroUsd: 240 * body.microUsdPerGpuHour,
+    alternatives: [{ model: second?.model, microUsdPerGpuHour: perGpu(second?.microUsdPerGpuHour ?? 0) }],
+  });
+  expect((await quotes('', { hours: 1, spot: true })).body).toMatchObject({
+    marketMicroUsd: Math.min(sxm.microUsdPerGpuHour, cheapest.microUsdPerGpuHour),
+    factors: [{ reason: 'spot', ppm: 600_000 }],
+  });
+
+  expect((await quotes(`/${body.id}`)).body).toEqual(body);
+  expect((await quotes(`/${body.id}`, undefined, (await trial.tenant()).apiKey)).status).toBe(404);
+  quoteClockMs = Date.parse(body.validUntil);
+  expect((await quotes(`/${body.id}`)).status).toBe(404);
+  await forgetQuotes(trial.database, new Date(quoteClockMs));
+  expect((await trial.database.query('SELECT 1 FROM quotes')).rows).toEqual([]);
+});
+
+test.each([
+  ['no model with a market', { hours: 1, requirements: { accelerators: ['H100'] } }, 422, 'has a market price'],
+  ['none so cheap', { hours: 1, requirements: { maxMicroUsdPerHour: 5 } }, 422, 'more than the 5 asked for'],
+  ['more committed than ordered', { hours: 1, commitmentHours: 2 }, 400, 'committed'],
+  ['nothing', {}, 400, 'hours'],
+  ['half an hour', { hours: 0.5 }, 400, 'hours'],
+  ['more than can be told exactly', { hours: 87_600, gpus: 1_000_000 }, 400, 'too large'],
+])('an order of %s is refused with the reason', async (_name, order, status, why) => {
+  const answer = await quotes('', order);
+  expect([answer.status, JSON.stringify(answer.body)]).toEqual([status, expect.stringContaining(why)]);
+});
+
+test('a tenant has so many valid quotes at most', async () => {
+  const one = (await quotes('', { hours: 1 })).body;
+  await trial.database.query(`INSERT INTO quotes SELECT 'q' || n, $1, '{}', $2 FROM generate_series(2, 1000) n`, [
+    owner.tenantId,
+    one.validUntil,
+  ]);
+  expect(await quotes('', { hours: 1 })).toMatchObject({ status: 429 });
+  expect((await quotes('', { hours: 1 }, (await trial.tenant()).apiKey)).status).toBe(201);
 });

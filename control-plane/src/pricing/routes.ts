@@ -1,8 +1,13 @@
 import { api } from '@iocloud/contracts';
+import { once } from '../accounts/index.js';
 import type { Database, Http } from '../platform/index.js';
+import { getQuote, makeQuote } from './quotes.js';
 import { newestVersions, versionsOf } from './store.js';
 
-export function priceRoutes(http: Http, database: Database): void {
+export function priceRoutes(
+  http: Http,
+  { database, random, now }: { database: Database; random: (n: number) => Uint8Array; now(): Date },
+): void {
   http.handle(api.listPrices, async () => ({ items: await newestVersions(database), next: null }));
 
   http.handle(api.listPriceVersions, async ({ params, query }) => {
@@ -10,4 +15,12 @@ export function priceRoutes(http: Http, database: Database): void {
     const items = await versionsOf(database, params.model, before, query.limit);
     return { items, next: items.length === query.limit ? (items.at(-1)?.validFrom ?? null) : null };
   });
+
+  http.handle(api.createQuote, async ({ caller, body, idempotency }) =>
+    database.transaction(tx =>
+      once(tx, caller, idempotency, () => makeQuote(tx, caller.tenantId, body, { random, now: now() })),
+    ),
+  );
+
+  http.handle(api.getQuote, async ({ caller, params }) => getQuote(database, caller.tenantId, params.quoteId, now()));
 }
