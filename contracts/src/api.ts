@@ -14,7 +14,7 @@ import * as ids from './ids.js';
 import { changeJob, job, jobPhase, rateJob, rayJobDetails, rayJobSubmission } from './jobs.js';
 import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
-import { acceleratorSlug, priceVersion } from './prices.js';
+import { acceleratorSlug, ioRate, priceVersion } from './prices.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
 import { quote, quoteRequest } from './quotes.js';
 import { nodeTelemetry } from './telemetry.js';
@@ -797,6 +797,15 @@ export const api = {
     tag: 'prices',
     status: 200,
     response: list(priceVersion),
+  },
+  getIoRate: {
+    method: 'get',
+    path: '/v1/prices/io',
+    access: 'authenticated',
+    summary: 'What an IO token is worth in USD, how old that is, and what each source says',
+    tag: 'prices',
+    status: 200,
+    response: ioRate,
   },
   listPriceVersions: {
     method: 'get',

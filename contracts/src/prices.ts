@@ -37,3 +37,29 @@ export const priceVersion = z
   })
   .meta({ id: 'PriceVersion' });
 export type PriceVersion = z.infer<typeof priceVersion>;
+
+const usdPerIo = z
+  .string()
+  .regex(/^\d{1,9}(\.\d{1,18})?$/)
+  .describe('exact decimal, USD for one IO');
+
+export const ioRate = z
+  .object({
+    usdPerIo: usdPerIo.nullable().describe('the last that enough sources agreed on; null: they never have'),
+    at: z.iso.datetime().nullable().describe('of the oldest source that agreed'),
+    ageSeconds: z.int().min(0).nullable(),
+    usable: z.boolean().describe('false: there is none, or it is too old to be counted with'),
+    refusal: z.string().nullable().describe('why the last look gave no new rate; null: it did'),
+    lookedAt: z.iso.datetime().nullable(),
+    sources: z.array(
+      z.object({
+        name: z.string(),
+        verdict: z.enum(['agrees', 'stale', 'deviates', 'failed']),
+        reason: z.string().nullable().describe('of what failed'),
+        usdPerIo: usdPerIo.nullable(),
+        at: z.iso.datetime().nullable(),
+      }),
+    ),
+  })
+  .meta({ id: 'IoRate' });
+export type IoRate = z.infer<typeof ioRate>;

@@ -35,6 +35,14 @@ export const quote = z
     microUsdPerGpuHour: microUsd,
     microUsdPerHour: microUsd.describe('of all accelerators'),
     totalMicroUsd: microUsd.describe('of all accelerators for all hours'),
+    io: z
+      .object({
+        usdPerIo: z.string().describe('exact decimal'),
+        at: z.iso.datetime(),
+        units: z.string().regex(/^\d+$/).describe('of 10⁻⁸ IO: the total, rounded up'),
+      })
+      .nullable()
+      .describe('null: no rate of IO is usable, `iocloud price io` says why'),
     alternatives: z
       .array(z.object({ model: z.string(), priceVersionId: z.string(), microUsdPerGpuHour: microUsd }))
       .describe('other models that meet the requirements, the cheapest first'),

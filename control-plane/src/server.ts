@@ -1,6 +1,7 @@
 /** One control plane process: joins the domains, starts them in order, stops them in the reverse one. */
 import { createHmac, randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import {
   accountRoutes,
   authenticator,
@@ -41,7 +42,7 @@ import {
   Signer,
   Wakeups,
 } from './platform/index.js';
-import { applyTerms, loadTerms, priceRoutes, pricingSweep } from './pricing/index.js';
+import { applyTerms, loadPricing, oracleSweep, priceRoutes, pricingSweep, sourceOf } from './pricing/index.js';
 import { createTunnels } from './tunnels/index.js';
 import { applyPolicy, challengeSweep, sha256, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
@@ -55,7 +56,7 @@ export interface RunningServer {
 const migrations = new URL('../migrations/', import.meta.url);
 
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
-  const pricingTerms = await loadTerms(config.pricingFile);
+  const pricing = await loadPricing(config.pricingFile);
   const secrets = await loadSecrets(config.secretsDir);
   const database = new Database(config.databaseUrl, log);
   await migrate(database, migrations, log);
@@ -133,6 +134,13 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
   const telemetry = telemetrySweep(database, config.telemetryHours, log);
   const prices = pricingSweep({ database, machines: pricedMachines, leases: pricedLeases }, log);
+  const rateFile = { kind: 'file', name: 'file', path: join(config.dataDir, 'io-rate.json') } as const;
+  const oracle = {
+    sources: (pricing.sources ?? [rateFile]).map(source => sourceOf(source, Date.now)),
+    guards: pricing.guards,
+    nowMs: Date.now,
+  };
+  const rates = oracleSweep(database, oracle, log);
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -171,7 +179,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   });
 
   await database.transaction(tx => applyPolicy(tx, config.verification === 'shared'));
-  await database.transaction(tx => applyTerms(tx, pricingTerms, pricedMachines));
+  await database.transaction(tx => applyTerms(tx, pricing.terms, pricedMachines));
   if (config.bootstrapFile) {
     const { tenantId, nodes } = await bootstrapAccounts(database, config.bootstrapFile, randomBytes);
     await database.transaction(async tx => {
@@ -195,7 +203,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     ssh: () => ({ port: sshPort, hostKey: publicKeyLine(secrets.sshHostKey) }),
   });
   verificationRoutes(http, database, reputation);
-  priceRoutes(http, { database, random: randomBytes, now });
+  priceRoutes(http, { database, random: randomBytes, now, oracle });
   clusterDomain.routes(http);
   tunnels.routes(http);
   pageRoutes(http, {
@@ -223,6 +231,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   measuring.start();
   telemetry.start();
   prices.start();
+  rates.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -240,6 +249,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await rates.stop();
       await prices.stop();
       await telemetry.stop();
       ending.abort();

@@ -1,9 +1,9 @@
 /** `iocloud price …`: market prices of accelerators. */
-import type { PriceVersion } from '@iocloud/contracts';
+import type { IoRate, PriceVersion } from '@iocloud/contracts';
 import { usdInWords } from '@iocloud/contracts/amounts';
 import type { Command } from 'commander';
 import { collect } from '../client.js';
-import { table } from '../output.js';
+import { duration, facts, table } from '../output.js';
 import { parseCount } from './quantities.js';
 import { argument, type CommonOptions, run, withCommonOptions } from './run.js';
 import type { Terminal } from './terminal.js';
@@ -25,6 +25,22 @@ export function priceTable(versions: readonly PriceVersion[]): string {
   );
 }
 
+export function ioRateInWords({ usdPerIo, at, ageSeconds, usable, refusal, sources }: IoRate): string {
+  const rate = usdPerIo === null ? 'not known' : `$${usdPerIo}${usable ? '' : ', too old to be counted with'}`;
+  const head: [string, string][] = [
+    ['one IO', rate],
+    ['of', at === null || ageSeconds === null ? '' : `${at}, ${duration(ageSeconds * 1_000)} ago`],
+    ...(refusal === null ? [] : [['refused', refusal] as [string, string]]),
+  ];
+  const rows = sources.map(source => [
+    source.name,
+    source.verdict,
+    source.usdPerIo ?? source.reason ?? '',
+    source.at ?? '',
+  ]);
+  return `${facts(head)}${rows.length === 0 ? '' : `\n\n${table(['source', 'verdict', 'usd', 'at'], rows)}`}`;
+}
+
 export function priceCommands(program: Command, terminal: Terminal): void {
   const price = program.command('price').description('market prices of accelerators, made each hour');
   const leaf = (name: string, description: string) => withCommonOptions(price.command(name).description(description));
@@ -32,6 +48,12 @@ export function priceCommands(program: Command, terminal: Terminal): void {
     run(terminal, options, async ({ client, show }) => {
       const { items: versions } = await client.call('listPrices');
       show(versions, () => priceTable(versions));
+    }),
+  );
+  leaf('io', 'what an IO token is worth, and what each source says').action((options: CommonOptions) =>
+    run(terminal, options, async ({ client, show }) => {
+      const rate = await client.call('getIoRate');
+      show(rate, () => ioRateInWords(rate));
     }),
   );
   leaf('history <model>', 'the prices of a model, newest first')

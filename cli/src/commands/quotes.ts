@@ -8,11 +8,17 @@ import { collectPairs, parseCount } from './quantities.js';
 import { argument, type CommonOptions, run, withCommonOptions } from './run.js';
 import type { Terminal } from './terminal.js';
 
+const ioInWords = (units: string) => `${units.slice(0, -8) || '0'}.${units.slice(-8).padStart(8, '0')}`;
+
 export function quoteInWords(quote: Quote): string {
   const { request, factors, alternatives } = quote;
   const usd = (amount: number) => `$${usdInWords(amount)}`;
   return facts([
     ['total', `${usd(quote.totalMicroUsd)} for ${request.gpus} × ${quote.model}, ${request.hours} h`],
+    [
+      'in IO',
+      quote.io ? `${ioInWords(quote.io.units)} IO at $${quote.io.usdPerIo}` : 'no rate, see `iocloud price io`',
+    ],
     ['per hour', `${usd(quote.microUsdPerHour)}, ${usd(quote.microUsdPerGpuHour)} per accelerator`],
     ['market price', `${usd(quote.marketMicroUsd)} (${quote.priceVersionId})`],
     ...factors.map(({ reason, ppm }): [string, string] => [reason, `× ${ppm / 1_000_000}`]),

@@ -13,6 +13,7 @@ import { Http, Signer } from '../platform/index.js';
 import type { TestKey } from '../test-ground.js';
 import { applyTerms, type HoursWiring, makeNextHour } from './hours.js';
 import { priceRoutes } from './index.js';
+import { look, type Oracle, sourceOf } from './io-rate/index.js';
 import { forgetQuotes } from './quotes.js';
 import { newestVersions, versionsOf } from './store.js';
 
@@ -20,6 +21,7 @@ let trial: Trial;
 let owner: TestKey;
 let http: Http;
 let base: string;
+const oracle = { guards: { minSources: 2, maxAgeMs: 60_000, maxDeviationPpm: 20_000 }, nowMs: () => quoteClockMs };
 let quoteClockMs = Date.now();
 const hourMs = 3_600_000;
 /** The beginning of the running hour: hours of tests lie around it, each test's after those before. */
@@ -38,7 +40,7 @@ beforeAll(async () => {
   trial = await Trial.start();
   owner = await trial.tenant();
   http = new Http(authenticator(trial.database, new Signer('a secret of this test')), trial.ground.log);
-  priceRoutes(http, { database: trial.database, random: randomBytes, now: () => new Date(quoteClockMs) });
+  priceRoutes(http, { database: trial.database, random: randomBytes, now: () => new Date(quoteClockMs), oracle });
   await new Promise<void>(ready => http.server.listen(0, '127.0.0.1', ready));
   base = `http://127.0.0.1:${(http.server.address() as AddressInfo).port}`;
   await trial.database.transaction(tx => applyTerms(tx, defaultTerms, pricedMachines));
@@ -260,6 +262,18 @@ test('a quote says what an order would cost and from which version, and is read 
     microUsdPerHour: 8 * body.microUsdPerGpuHour,
     totalMicroUsd: 240 * body.microUsdPerGpuHour,
     alternatives: [{ model: second?.model, microUsdPerGpuHour: perGpu(second?.microUsdPerGpuHour ?? 0) }],
+  });
+  expect(body.io).toBeNull();
+  const asked: Oracle = {
+    ...oracle,
+    sources: ['a', 'b'].map(name => sourceOf({ kind: 'fixed', name, usdPerIo: '0.15' }, oracle.nowMs)),
+  };
+  await look(trial.database, asked);
+  const inIo = (await quotes('', order)).body;
+  expect(inIo.io).toMatchObject({
+    usdPerIo: '0.15',
+    // Micro-USD over 0.15 USD, in units of 10⁻⁸, rounded up.
+    units: String((BigInt(inIo.totalMicroUsd) * 100_000n + 149n) / 150n),
   });
   expect((await quotes('', { hours: 1, spot: true })).body).toMatchObject({
     marketMicroUsd: Math.min(sxm.microUsdPerGpuHour, cheapest.microUsdPerGpuHour),

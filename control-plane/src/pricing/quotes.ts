@@ -1,8 +1,9 @@
 /** Quotes: made from the price versions in force, kept for as long as they are valid. */
-import { newId, type Quote, type QuoteId, type QuoteRequest, type TenantId } from '@iocloud/contracts';
+import { type IoRate, newId, type Quote, type QuoteId, type QuoteRequest, type TenantId } from '@iocloud/contracts';
 import { acceleratorOf, modelsOf } from '../core/matching/index.js';
-import { estimates, totals } from '../core/pricing/index.js';
+import { estimates, ioUnitsOf, totals } from '../core/pricing/index.js';
 import { Failure, type Queryable, type Transaction } from '../platform/index.js';
+import { usableRate } from './io-rate/index.js';
 import { newestVersions, readTerms } from './store.js';
 
 const validMs = 15 * 60_000;
@@ -14,7 +15,7 @@ export async function makeQuote(
   tx: Transaction,
   tenantId: TenantId,
   request: QuoteRequest,
-  { random, now }: { random: (n: number) => Uint8Array; now: Date },
+  { random, now, rate }: { random: (n: number) => Uint8Array; now: Date; rate: IoRate },
 ): Promise<Quote> {
   const { requirements, gpus, hours, commitmentHours, spot } = request;
   const terms = await readTerms(tx);
@@ -46,6 +47,7 @@ export async function makeQuote(
     factors: best.factors,
     microUsdPerGpuHour: best.microUsdPerGpuHour,
     ...sums,
+    io: inIo(sums.totalMicroUsd, rate),
     alternatives: others.map(({ model, versionId, microUsdPerGpuHour }) => ({
       model,
       priceVersionId: versionId,
@@ -54,6 +56,12 @@ export async function makeQuote(
   };
   await keep(tx, tenantId, quote);
   return quote;
+}
+
+function inIo(microUsd: number, rate: IoRate): Quote['io'] {
+  const usable = usableRate(rate);
+  if (usable === null || rate.usdPerIo === null || rate.at === null) return null;
+  return { usdPerIo: rate.usdPerIo, at: rate.at, units: String(ioUnitsOf(microUsd, usable)) };
 }
 
 function isEnough(slug: string, { acceleratorVendors, minDeviceMemoryBytes }: QuoteRequest['requirements']): boolean {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { defaultTerms } from '../core/pricing/index.js';
 import { ConfigError } from '../platform/index.js';
-import { loadTerms } from './terms-file.js';
+import { loadPricing } from './terms-file.js';
 
 let directory: string;
 beforeAll(async () => {
@@ -15,12 +15,12 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 async function load(content: unknown) {
   const file = join(directory, 'pricing.json');
   await writeFile(file, typeof content === 'string' ? content : JSON.stringify(content));
-  return loadTerms(file);
+  return loadPricing(file);
 }
 
 test('what the file does not say keeps its default', async () => {
-  expect(await loadTerms(undefined)).toEqual(defaultTerms);
-  const terms = await load({ baseMicroUsdPerHour: { 'h100-sxm': 2_200_000 }, curve: { targetPpm: 500_000 } });
+  expect((await loadPricing(undefined)).terms).toEqual(defaultTerms);
+  const { terms } = await load({ baseMicroUsdPerHour: { 'h100-sxm': 2_200_000 }, curve: { targetPpm: 500_000 } });
   expect(terms).toEqual({
     ...defaultTerms,
     baseMicroUsdPerHour: { ...defaultTerms.baseMicroUsdPerHour, 'h100-sxm': 2_200_000 },
@@ -36,6 +36,12 @@ test.each([
   ['a floor above the base', { curve: { floorPpm: 1_000_001 } }, 'curve.floorPpm'],
   ['a ceiling below the base', { curve: { ceilingPpm: 999_999 } }, 'curve.ceilingPpm'],
   ['bounds the wrong way round', { lowestProductPpm: 3_000_000 }, 'lowestProductPpm'],
+  [
+    'more sources than there are',
+    { ioRate: { sources: [{ kind: 'fixed', name: 'a', usdPerIo: '1' }], minSources: 2 } },
+    'minSources',
+  ],
+  ['a rate that is none', { ioRate: { sources: [{ kind: 'fixed', name: 'a', usdPerIo: '0' }] } }, 'usdPerIo'],
   ['a factor of nothing', { spotPpm: 0 }, 'spotPpm'],
 ])('%s stops the start with one line that says where', async (_name, content, where) => {
   const refusal = await load(content).then(
@@ -48,5 +54,5 @@ test.each([
 });
 
 test('a file that is not there is named', async () => {
-  await expect(loadTerms(join(directory, 'none.json'))).rejects.toThrow('none.json cannot be read: ENOENT');
+  await expect(loadPricing(join(directory, 'none.json'))).rejects.toThrow('none.json cannot be read: ENOENT');
 });

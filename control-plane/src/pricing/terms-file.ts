@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { acceleratorSlug, compliance, connectivityTiers, priceCurve } from '@iocloud/contracts';
 import { z } from 'zod';
 import { acceleratorOf } from '../core/matching/index.js';
-import { defaultTerms, type PricingTerms, termsFault } from '../core/pricing/index.js';
+import { defaultTerms, type Guards, type PricingTerms, termsFault } from '../core/pricing/index.js';
 import { ConfigError } from '../platform/index.js';
+import { type SourceConfig, sourceSchema } from './io-rate/index.js';
 
 /** A factor that moves a price: from a thousandth to a thousand times. */
 const factor = z.int().min(1_000).max(1_000_000_000);
@@ -27,13 +28,35 @@ const schema = z.strictObject({
     .optional()
     .describe('in place of the defaults'),
   spotPpm: factor.optional(),
+  ioRate: z
+    .strictObject({
+      sources: z
+        .array(sourceSchema)
+        .min(1)
+        .max(16)
+        .refine(all => new Set(all.map(({ name }) => name)).size === all.length, 'two sources have the same name'),
+      minSources: z.int().min(1).max(16).default(1),
+      maxAgeSeconds: z.int().min(60).max(86_400).default(900),
+      maxDeviationPpm: z.int().min(0).max(500_000).default(20_000),
+    })
+    .refine(({ sources, minSources }) => minSources <= sources.length, 'minSources: there are fewer sources than that')
+    .optional(),
   lowestProductPpm: factor.optional(),
   highestProductPpm: factor.optional(),
 });
 
+export interface Pricing {
+  terms: PricingTerms;
+  /** Of the rate of IO; null: none is configured. */
+  sources: SourceConfig[] | null;
+  guards: Guards;
+}
+
+const defaultGuards: Guards = { minSources: 1, maxAgeMs: 900_000, maxDeviationPpm: 20_000 };
+
 /** Throws ConfigError, in one line, where the file cannot be read or says what cannot be. */
-export async function loadTerms(file: string | undefined): Promise<PricingTerms> {
-  if (file === undefined) return defaultTerms;
+export async function loadPricing(file: string | undefined): Promise<Pricing> {
+  if (file === undefined) return { terms: defaultTerms, sources: null, guards: defaultGuards };
   const refuse = (why: string, cause?: unknown) =>
     new ConfigError(`IOCLOUD_PRICING_FILE: ${why} (docs/pricing.md)`, { cause });
   const text = await readFile(file, 'utf8').catch(error => {
@@ -47,7 +70,10 @@ export async function loadTerms(file: string | undefined): Promise<PricingTerms>
   const terms = merged(parsed.data);
   const fault = termsFault(terms);
   if (fault) throw refuse(`${file}: ${fault}`);
-  return terms;
+  const { ioRate } = parsed.data;
+  if (!ioRate) return { terms, sources: null, guards: defaultGuards };
+  const { sources, minSources, maxAgeSeconds, maxDeviationPpm } = ioRate;
+  return { terms, sources, guards: { minSources, maxAgeMs: maxAgeSeconds * 1_000, maxDeviationPpm } };
 }
 
 /** Undefined, which no schema takes, where it is no JSON. */
