@@ -16,7 +16,9 @@ import { changeJob, job, jobPhase, rateJob, rayJobDetails, rayJobSubmission } fr
 import * as ledger from './ledger.js';
 import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
+import { acceleratorSlug, ioRate, priceVersion } from './prices.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
+import { quote, quoteRequest } from './quotes.js';
 import { nodeTelemetry } from './telemetry.js';
 import { createSshKey, sshAccess, sshKey, sshKeyChallenge, sshSession } from './tunnels.js';
 import { decideAppeal, fileAppeal, verification } from './verifications.js';
@@ -31,7 +33,7 @@ export interface Route {
   path: string;
   access: Access;
   summary: string;
-  tag: 'jobs' | 'ray' | 'clusters' | 'nodes' | 'accounts' | 'events' | 'tunnels' | 'ledger' | 'platform';
+  tag: 'jobs' | 'ray' | 'clusters' | 'nodes' | 'prices' | 'accounts' | 'events' | 'tunnels' | 'ledger' | 'platform';
   params?: z.ZodObject;
   query?: z.ZodObject;
   /** JSON body. Absent: no body, or one that the handler streams itself. */
@@ -931,6 +933,61 @@ export const api = {
     status: 200,
     response: null,
     contentType: 'text/event-stream',
+  },
+
+  listPrices: {
+    method: 'get',
+    path: '/v1/prices',
+    access: 'authenticated',
+    summary: 'The market price of each accelerator model that has one, as it is now',
+    tag: 'prices',
+    status: 200,
+    response: list(priceVersion),
+  },
+  getIoRate: {
+    method: 'get',
+    path: '/v1/prices/io',
+    access: 'authenticated',
+    summary: 'What an IO token is worth in USD, how old that is, and what each source says',
+    tag: 'prices',
+    status: 200,
+    response: ioRate,
+  },
+  listPriceVersions: {
+    method: 'get',
+    path: '/v1/prices/{model}/versions',
+    access: 'authenticated',
+    summary: 'The market prices of a model, newest first',
+    tag: 'prices',
+    params: z.object({ model: acceleratorSlug }),
+    query: z.object({
+      limit: z.coerce.number().int().min(1).max(1000).default(24),
+      after: z.iso.datetime().optional().describe('the validFrom of the last that was seen'),
+    }),
+    status: 200,
+    response: list(priceVersion),
+  },
+
+  createQuote: {
+    method: 'post',
+    path: '/v1/quotes',
+    access: 'clusters:read',
+    summary: 'What an order of accelerators would cost at market prices, kept for as long as it is valid',
+    tag: 'prices',
+    body: quoteRequest,
+    status: 201,
+    response: quote,
+    idempotent: true,
+  },
+  getQuote: {
+    method: 'get',
+    path: '/v1/quotes/{quoteId}',
+    access: 'clusters:read',
+    summary: 'A quote that is still valid',
+    tag: 'prices',
+    params: z.object({ quoteId: ids.quoteId }),
+    status: 200,
+    response: quote,
   },
 
   whoami: {

@@ -20,6 +20,7 @@ export const idPrefixes = {
   sshSession: 'ss',
   verification: 'vf',
   rollout: 'ro',
+  quote: 'qt',
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 
@@ -33,6 +34,7 @@ export type JobId = string & z.core.$brand<'JobId'>;
 export type AttemptId = string & z.core.$brand<'AttemptId'>;
 export type SshKeyId = string & z.core.$brand<'SshKeyId'>;
 export type SshSessionId = string & z.core.$brand<'SshSessionId'>;
+export type QuoteId = string & z.core.$brand<'QuoteId'>;
 export type VerificationId = string & z.core.$brand<'VerificationId'>;
 export type RolloutId = string & z.core.$brand<'RolloutId'>;
 
@@ -50,6 +52,7 @@ interface IdTypes {
   sshSession: SshSessionId;
   verification: VerificationId;
   rollout: RolloutId;
+  quote: QuoteId;
 }
 
 /** A new id of the given kind. `randomBytes(n)` gives n random bytes: it comes in, so that a simulation can fix it. */
@@ -73,5 +76,6 @@ export const leaseId = idSchema('lease');
 export const attemptId = idSchema('attempt');
 export const sshKeyId = idSchema('sshKey');
 export const sshSessionId = idSchema('sshSession');
+export const quoteId = idSchema('quote');
 export const verificationId = idSchema('verification');
 export const rolloutId = idSchema('rollout');

@@ -85,6 +85,10 @@ export const nodeTerms = z
         "true: its owner allows other tenants' code to run there as plain processes, which see the machine's files; else it " +
           'goes only where containers keep it apart (docs/isolation.md)',
       ),
+    gpuPricing: z
+      .enum(['own', 'market'])
+      .default('own')
+      .describe('market: the market price of its model, with the factors for what it is, and never less than its own'),
     microUsdPerGpuHour: microUsd.default(0).describe('price of an accelerator for an hour, micro-USD'),
     microUsdPerCpuHour: microUsd.default(0).describe('price of a logical CPU for an hour, micro-USD'),
   })
@@ -178,6 +182,7 @@ export const node = z
       )
       .describe('what each device was recognised as by the name and memory that it reports'),
     terms: nodeTerms,
+    microUsdPerGpuHour: microUsd.describe('what placement goes by now: the own price, or that of the market'),
     measured: measurement
       .nullable()
       .describe('null: not yet; the first time is within a minute of its first connection'),

@@ -61,6 +61,7 @@ describe('dependencies point inward', () => {
     'mesh',
     'pages',
     'platform',
+    'pricing',
     'tunnels',
     'verification',
   ];

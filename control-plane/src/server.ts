@@ -1,6 +1,7 @@
 /** One control plane process: joins the domains, starts them in order, stops them in the reverse one. */
 import { createHmac, randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import {
   accountRoutes,
   authenticator,
@@ -13,7 +14,7 @@ import {
   refusalRoutes,
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
-import { createClusters, entrances } from './clusters/index.js';
+import { createClusters, entrances, pricedLeases } from './clusters/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
 import {
@@ -22,6 +23,7 @@ import {
   Inventory,
   measuringSweep,
   nodeRoutes,
+  pricedMachines,
   type RenterDoor,
   recordEvidence,
   telemetrySweep,
@@ -43,6 +45,7 @@ import {
   Signer,
   Wakeups,
 } from './platform/index.js';
+import { applyTerms, loadPricing, oracleSweep, priceRoutes, pricingSweep, sourceOf } from './pricing/index.js';
 import { createTunnels } from './tunnels/index.js';
 import { applyPolicy, challengeSweep, sha256, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
@@ -56,6 +59,7 @@ export interface RunningServer {
 const migrations = new URL('../migrations/', import.meta.url);
 
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
+  const pricing = await loadPricing(config.pricingFile);
   const secrets = await loadSecrets(config.secretsDir);
   const database = new Database(config.databaseUrl, log);
   await migrate(database, migrations, log);
@@ -141,6 +145,14 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   });
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
   const telemetry = telemetrySweep(database, config.telemetryHours, log);
+  const prices = pricingSweep({ database, machines: pricedMachines, leases: pricedLeases }, log);
+  const rateFile = { kind: 'file', name: 'file', path: join(config.dataDir, 'io-rate.json') } as const;
+  const oracle = {
+    sources: (pricing.sources ?? [rateFile]).map(source => sourceOf(source, Date.now)),
+    guards: pricing.guards,
+    nowMs: Date.now,
+  };
+  const rates = oracleSweep(database, oracle, log);
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -179,6 +191,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   });
 
   await database.transaction(tx => applyPolicy(tx, config.verification === 'shared'));
+  await database.transaction(tx => applyTerms(tx, pricing.terms, pricedMachines));
   if (config.bootstrapFile) {
     const { tenantId, nodes } = await bootstrapAccounts(database, config.bootstrapFile, randomBytes);
     await database.transaction(async tx => {
@@ -207,6 +220,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   });
   agentReleases.routes(http);
   verificationRoutes(http, database, reputation);
+  priceRoutes(http, { database, random: randomBytes, now, oracle });
   clusterDomain.routes(http);
   tunnels.routes(http);
   pageRoutes(http, {
@@ -234,6 +248,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   measuring.start();
   agentReleases.start();
   telemetry.start();
+  prices.start();
+  rates.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -251,6 +267,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await rates.stop();
+      await prices.stop();
       await telemetry.stop();
       ending.abort();
       await challenges.stop();

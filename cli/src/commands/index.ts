@@ -1,6 +1,6 @@
 /**
- * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, events, audit, key, user, tenant,
- * queue, balance, ledger.
+ * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
+ * tenant, queue, balance, ledger, agent-release.
  */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
@@ -13,6 +13,8 @@ import { jobCommands } from './job.js';
 import { ledgerCommands } from './ledger.js';
 import { nodeCommands } from './node.js';
 import { portForwardCommand } from './port-forward.js';
+import { priceCommands } from './prices.js';
+import { quoteCommands } from './quotes.js';
 import { sshCommands } from './ssh.js';
 import { sshKeyCommands } from './ssh-keys.js';
 import { tenantCommands } from './tenant.js';
@@ -37,6 +39,8 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   jobCommands(program, terminal);
   nodeCommands(program, terminal);
   appealCommands(program, terminal);
+  priceCommands(program, terminal);
+  quoteCommands(program, terminal);
   eventCommands(program, terminal);
   auditCommands(program, terminal);
   ledgerCommands(program, terminal);

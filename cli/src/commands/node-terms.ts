@@ -1,5 +1,5 @@
 /** What a machine's owner says of it: as options of `iocloud node set`, and as lines of `iocloud node show`. */
-import type { changeNodeTerms, Node, NodeTerms } from '@iocloud/contracts';
+import type { changeNodeTerms, Node } from '@iocloud/contracts';
 import { usdInWords } from '@iocloud/contracts/amounts';
 import type { Command } from 'commander';
 import type { z } from 'zod';
@@ -22,6 +22,7 @@ export interface TermOptions {
   relay?: string;
   plainProcesses?: string;
   gpuPrice?: number;
+  pricing?: string;
   cpuPrice?: number;
 }
 
@@ -47,6 +48,7 @@ export function withTermOptions(command: Command): Command {
       "whether other tenants' code may run here without containers, where it sees the machine's files",
     )
     .option('--gpu-price <usd>', 'price of an accelerator for an hour, in dollars', argument(parseDollars))
+    .option('--pricing <own|market>', 'market: the market price of its accelerators, and never less than --gpu-price')
     .option('--cpu-price <usd>', 'price of a logical CPU for an hour, in dollars', argument(parseDollars))
     .addHelpText('after', '\n`none` takes back what was said, as in --country none. What is not named stays.');
 }
@@ -64,6 +66,7 @@ export function changedTerms(options: TermOptions): Changes {
     compliance: options.compliance === 'none' ? [] : options.compliance?.split(',').map(item => item.trim()),
     relayAddress: cleared(options.relay),
     plainProcesses: yesOrNo(options.plainProcesses),
+    gpuPricing: options.pricing as Changes['gpuPricing'],
     microUsdPerGpuHour: options.gpuPrice,
     microUsdPerCpuHour: options.cpuPrice,
   };
@@ -100,7 +103,10 @@ export function connectionInWords({
   return `${connectivity} (${stated}; measured ${rates}, last at ${at})`;
 }
 
-export function termLines(terms: NodeTerms): [string, string][] {
+export function termLines({
+  terms,
+  microUsdPerGpuHour,
+}: Pick<Node, 'terms' | 'microUsdPerGpuHour'>): [string, string][] {
   const { coordinates: at } = terms;
   const place = [terms.country, terms.region, terms.domain, at && `${at.latitudeDeg},${at.longitudeDeg}`];
   const network = [terms.interconnect, terms.fabric];
@@ -111,6 +117,8 @@ export function termLines(terms: NodeTerms): [string, string][] {
     ['relays at', terms.relayAddress ?? ''],
     ['plain processes', terms.plainProcesses ? "allowed for other tenants' code" : ''],
   ];
-  const price = `$${usdInWords(terms.microUsdPerGpuHour)} per accelerator and hour, $${usdInWords(terms.microUsdPerCpuHour)} per CPU and hour`;
+  const market =
+    terms.gpuPricing === 'market' ? ` (the market's, and at least $${usdInWords(terms.microUsdPerGpuHour)})` : '';
+  const price = `$${usdInWords(microUsdPerGpuHour)} per accelerator and hour${market}, $${usdInWords(terms.microUsdPerCpuHour)} per CPU and hour`;
   return [...lines.filter(([, words]) => words !== ''), ['price', price]];
 }

@@ -43,7 +43,7 @@ export function nodeDetails(node: Node, nowMs: number): string {
     ['takes work', node.drain === null ? 'yes' : `no, ${node.scheduling} (${node.drain.reason})`],
     ['offered to', offeredTo(node)],
   ];
-  base.push(...termLines(node.terms), ['reputation', node.reputation.toFixed(2)]);
+  base.push(...termLines(node), ['reputation', node.reputation.toFixed(2)]);
   base.push(['connectivity', connectionInWords(node)]);
   if (!inventory) return `${facts(base)}\n\nits agent has never connected`;
   const parts = [

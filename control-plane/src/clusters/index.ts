@@ -1,6 +1,7 @@
 /** Ray clusters: what each shall be, where it runs, how its head is reached, its dashboard behind our login. */
 export { type ClusterDomain, type ClusterWiring, createClusters } from './domain.js';
 export { type Entrance, entrances } from './entrances.js';
+export { pricedLeases } from './held.js';
 export {
   type Capacity,
   type ClusterActivity,

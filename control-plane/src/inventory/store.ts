@@ -9,8 +9,9 @@ import type {
   TenantId,
 } from '@iocloud/contracts';
 import { heartbeatTimeoutMs, nodeTerms } from '@iocloud/contracts';
-import { bestOf, connectivityOf, recognised } from '../core/matching/index.js';
+import { bestOf, connectivityOf, modelOf, recognised } from '../core/matching/index.js';
 import { Failure, inOrderOf, lookUp, type Queryable, type Transaction, wake } from '../platform/index.js';
+import { type Market, marketOf, marketPriceOf } from '../pricing/index.js';
 import { agentOf } from './agent-release.js';
 import type { LeaseBook, Machine } from './ports.js';
 import { reputations } from './reputation.js';
@@ -45,6 +46,7 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
   const ids = rows.map(row => row.id);
   const leased = await leaseBook.leased(db, ids);
   const reputationOf = await reputations(db, rows, new Date());
+  const market = await marketFor(db, rows);
   return rows.map(row => {
     const use = leased.get(row.id);
     const terms = nodeTerms.parse(row.terms);
@@ -58,6 +60,7 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
       inventory: row.inventory,
       accelerators: (row.inventory?.devices ?? []).map(device => ({ index: device.index, model: recognised(device) })),
       terms,
+      microUsdPerGpuHour: placedBy(terms, row.measured, row.inventory, market).microUsdPerGpuHour,
       measured: bestOf(row.measured),
       connectivity: connectivityOf(terms.connectivity, row.measured),
       reputation: reputationOf.get(row.id) ?? 0,
@@ -303,10 +306,21 @@ export async function behind(db: Queryable, nodeIds: NodeId[]): Promise<NodeId[]
 }
 
 /** What is stated, with what is measured in its place where that counts. */
-const placedBy = (terms: NodeTerms, measured: Measurement[]): NodeTerms => ({
-  ...terms,
-  connectivity: connectivityOf(terms.connectivity, measured),
-});
+function placedBy(
+  stated: NodeTerms,
+  measured: Measurement[],
+  inventory: Inventory | null,
+  market: Market | null,
+): NodeTerms {
+  const terms = { ...stated, connectivity: connectivityOf(stated.connectivity, measured) };
+  if (market === null || terms.gpuPricing !== 'market') return terms;
+  const models = new Set((inventory?.devices ?? []).map(modelOf));
+  return { ...terms, microUsdPerGpuHour: marketPriceOf(terms, [...models], market) };
+}
+
+/** Null where none of them goes by it. */
+const marketFor = async (db: Queryable, rows: readonly Pick<NodeRow, 'terms'>[]): Promise<Market | null> =>
+  rows.some(({ terms }) => terms.gpuPricing === 'market') ? marketOf(db) : null;
 
 type MachineRow = Pick<
   NodeRow,
@@ -367,13 +381,14 @@ function audienceOf(offered: boolean, { plainProcesses }: NodeTerms, { isolation
 
 async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]> {
   const reputationOf = await reputations(db, rows, new Date());
+  const market = await marketFor(db, rows);
   return rows.map(({ id, tenant_id, name, shared, eligible, online, scheduling, terms, measured, inventory }) => ({
     nodeId: id,
     ownerId: tenant_id,
     ...audienceOf(shared && eligible, nodeTerms.parse(terms), inventory),
     schedulable: online && scheduling === 'active',
     name,
-    terms: placedBy(nodeTerms.parse(terms), measured),
+    terms: placedBy(nodeTerms.parse(terms), measured, inventory, market),
     reputation: reputationOf.get(id) ?? 0,
     cpus: inventory.cpus,
     memoryBytes: inventory.memoryBytes,

@@ -95,6 +95,11 @@ const schema = z.object({
   IOCLOUD_FEE_PERCENT_IO: percent('0').describe('of the rent, from a renter who pays in IO'),
   IOCLOUD_RENTER_FEE_PERCENT: percent('0.25').describe('reservation fee, from the renter on top of the rent'),
   IOCLOUD_SUPPLIER_FEE_PERCENT: percent('0.25').describe('reservation fee, from the supplier out of the rent'),
+  IOCLOUD_PRICING_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('JSON: base prices and terms of pricing, docs/pricing.md'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -135,6 +140,7 @@ export interface Config {
     reservationRenterPpm: bigint;
     reservationSupplierPpm: bigint;
   };
+  pricingFile: string | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -200,6 +206,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
       reservationRenterPpm: value.IOCLOUD_RENTER_FEE_PERCENT,
       reservationSupplierPpm: value.IOCLOUD_SUPPLIER_FEE_PERCENT,
     },
+    pricingFile: value.IOCLOUD_PRICING_FILE,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }

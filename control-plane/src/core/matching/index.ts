@@ -11,6 +11,7 @@ export {
   type MachineFacts,
   meets,
   modelOf,
+  modelsOf,
   priceOf,
   recognised,
   refusalInWords,
