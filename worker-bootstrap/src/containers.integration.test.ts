@@ -167,8 +167,15 @@ where('Ray nodes in containers', () => {
     );
     expect(quota.text.trim().split(/\s+/)).toEqual(['100000', '100000']);
     const before = await throttled();
-    await Promise.all([python(burn), python(burn), python(burn)]);
-    expect(await throttled()).toBeGreaterThan(before);
+    // Where others want the processors too, it takes a while until it could have more than its share.
+    await until(
+      'it to be held back',
+      async () => {
+        await Promise.all([python(burn), python(burn), python(burn)]);
+        return (await throttled()) > before;
+      },
+      40_000,
+    );
   });
 
   test('reaches neither the machine nor the metadata of a cloud, but its own ports by a forward', async () => {
@@ -208,13 +215,13 @@ where('Ray nodes in containers', () => {
       expect(supervisor()).toBe(before);
       expect((await inside('cat /tmp/file')).text).toBe('ok\n');
 
-      const { heard } = world.controlPlane;
-      const beat = await until('a heartbeat of this connection', () =>
-        heard.slice(heard.findLastIndex(({ type }) => type === 'hello')).findLast(one => one.type === 'heartbeat'),
-      );
+      const { controlPlane } = world;
+      controlPlane.answersHeartbeats = false;
+      controlPlane.heard.length = 0;
+      const beat = await until('a heartbeat', () => controlPlane.heard.find(one => one.type === 'heartbeat'));
       const fenceAfterMs = 6_000;
-      world.controlPlane.say(`${JSON.stringify({ type: 'heard', beat: beat.beat, fenceAfterMs })}\n`);
-      await until('the fence', () => !readFileSync(join(world.stateDir, 'fence'), 'utf8').startsWith('0.00 '));
+      controlPlane.say(`${JSON.stringify({ type: 'heard', beat: beat.beat, fenceAfterMs })}\n`);
+      await until('the fence', () => readFileSync(join(world.stateDir, 'fence'), 'utf8').trim().endsWith(' 6000'));
       world.agent?.kill('SIGSTOP');
       await until(
         'its processes to be gone',

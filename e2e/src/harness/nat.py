@@ -8,33 +8,28 @@
 
 import os
 import socket
-import struct
 import sys
 
 sys.path.insert(0, os.environ["IOCLOUD_AGENT_PYTHON"])
-from network import DROP, NFPROTO_IPV4, expression, new_connection_into, value  # noqa: E402
+from firewall import (  # noqa: E402
+    DROP,
+    META_IIFNAME,
+    META_L4PROTO,
+    META_OIFNAME,
+    NFPROTO_IPV4,
+    REGISTER,
+    compare,
+    expression,
+    interface,
+    is_new,
+    verdict,
+)
 
-META_IIFNAME, META_OIFNAME, META_L4PROTO = 6, 7, 16
 FULLY_RANDOM = ("NF_NAT_RANGE_PROTO_RANDOM_FULLY",)
 
 
-def name_is(key, interface):
-    return [
-        expression("meta", key=key, dreg=1),
-        expression("cmp", sreg=1, op=0, data=value(interface.encode().ljust(16, b"\0"))),
-    ]
-
-
 def is_udp():
-    return [
-        expression("meta", key=META_L4PROTO, dreg=1),
-        expression("cmp", sreg=1, op=0, data=value(bytes([socket.IPPROTO_UDP]))),
-    ]
-
-
-def drop():
-    verdict = {"attrs": [("NFTA_DATA_VERDICT", {"attrs": [("NFTA_VERDICT_CODE", DROP)]})]}
-    return [expression("immediate", dreg=0, data=verdict)]
+    return [expression("meta", key=META_L4PROTO, dreg=REGISTER), compare(bytes([socket.IPPROTO_UDP]))]
 
 
 def main(kind, inside, outside):
@@ -45,14 +40,14 @@ def main(kind, inside, outside):
         nft.begin()
         nft.table("add", name="site")
         nft.chain("add", table="site", name="out", hook="postrouting", type="nat", priority=100, policy=1)
-        nft.rule("add", table="site", chain="out", expressions=(name_is(META_OIFNAME, outside) + [masquerade],))
+        nft.rule("add", table="site", chain="out", expressions=([*interface(META_OIFNAME, outside), masquerade],))
         nft.chain("add", table="site", name="through", hook="forward", type="filter", priority=0, policy=1)
-        nft.rule("add", table="site", chain="through", expressions=(new_connection_into(inside),))
+        nft.rule("add", table="site", chain="through", expressions=([*interface(META_OIFNAME, inside), *is_new(), verdict(DROP)],))
         if kind == "udp-blocked":
-            nft.rule("add", table="site", chain="through", expressions=(is_udp() + drop(),))
+            nft.rule("add", table="site", chain="through", expressions=([*is_udp(), verdict(DROP)],))
         # Without it conntrack notes what was meant for nobody here, and gives its port to no one else.
         nft.chain("add", table="site", name="in", hook="input", type="filter", priority=0, policy=1)
-        nft.rule("add", table="site", chain="in", expressions=(name_is(META_IIFNAME, outside) + drop(),))
+        nft.rule("add", table="site", chain="in", expressions=([*interface(META_IIFNAME, outside), verdict(DROP)],))
         nft.commit()
 
 
