@@ -3,8 +3,8 @@ import { heartbeatTimeoutMs } from '@iocloud/contracts';
 import { newSshKeyPair } from '@iocloud/contracts/wire';
 import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
 import { Inventory } from '../inventory/index.js';
+import { touch, touchEach } from '../inventory/presence.js';
 import { silentSince } from '../inventory/silent-nodes.js';
-import { touch, touchEach } from '../inventory/store.js';
 import { Trial } from './testing/index.js';
 
 jest.setTimeout(60_000);

@@ -25,6 +25,7 @@ import { setAgent } from './agent-release.js';
 import { drainingNodes, finishDrain, unfinishedDrains } from './draining.js';
 import { Hearing, silenceLookMs } from './hearing.js';
 import { type LeaseBook, type Machines, StreamRefused } from './ports.js';
+import * as presence from './presence.js';
 import { lostSince, silentSince } from './silent-nodes.js';
 import { type RenterDoor, SshServer } from './ssh-server.js';
 import * as store from './store.js';
@@ -66,7 +67,7 @@ export class Inventory {
   readonly #beats: Batcher<NodeId, boolean>;
   /** As they stand on record. Bytes. */
   readonly #freeDisk = new Map<NodeId, number>();
-  readonly #arrivals: Batcher<store.Arrival, boolean>;
+  readonly #arrivals: Batcher<presence.Arrival, boolean>;
   readonly #telemetry: TelemetryBook;
   #watch: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
@@ -82,7 +83,7 @@ export class Inventory {
       renters: options.renters,
     });
     const record = async (nodeIds: NodeId[]) => {
-      const recorded = await store.touchEach(database, nodeIds);
+      const recorded = await presence.touchEach(database, nodeIds);
       return nodeIds.map(nodeId => recorded.has(nodeId));
     };
     this.#beats = new Batcher(record, mostBeats, undefined, beatSpacingMs);
@@ -174,7 +175,7 @@ export class Inventory {
       case 'hello':
         return this.#onHello(nodeId, from, message);
       case 'heartbeat': {
-        if (!(await this.#beats.add(nodeId)) && !(await store.touch(this.options.database, nodeId))) {
+        if (!(await this.#beats.add(nodeId)) && !(await presence.touch(this.options.database, nodeId))) {
           this.#hearing.forget(nodeId);
           throw new Error('the node counts as offline: its agent must say hello again');
         }
@@ -195,10 +196,10 @@ export class Inventory {
   }
 
   /** Says of each whether it is on record as online now; with `waits` none is left out because somebody is changing it. */
-  async #greet(arrivals: store.Arrival[], options: { waits: boolean }): Promise<boolean[]> {
+  async #greet(arrivals: presence.Arrival[], options: { waits: boolean }): Promise<boolean[]> {
     const { database, leaseBook } = this.options;
     const known = await database.transaction(async tx => {
-      const arrived = await store.markOnline(tx, arrivals, options);
+      const arrived = await presence.markOnline(tx, arrivals, options);
       for (const { nodeId, release } of arrivals) {
         const node = arrived.get(nodeId);
         if (node && (release || node.hasRelease)) await this.#released(tx, nodeId, release, false);
@@ -234,7 +235,7 @@ export class Inventory {
   async #noteFreeDisk(nodeId: NodeId, bytes: number): Promise<void> {
     if (Math.abs((this.#freeDisk.get(nodeId) ?? 0) - bytes) < diskStepBytes) return;
     this.#freeDisk.set(nodeId, bytes);
-    await store.recordFreeDisk(this.options.database, nodeId, bytes);
+    await presence.recordFreeDisk(this.options.database, nodeId, bytes);
   }
 
   async #onHello(
@@ -295,7 +296,7 @@ export class Inventory {
     this.#hearing.look();
     if (!this.#hearing.hasListenedFor(heartbeatTimeoutMs)) return;
     try {
-      const overdue = await store.overdueNodes(this.options.database);
+      const overdue = await presence.overdueNodes(this.options.database);
       for (const nodeId of overdue) {
         if (!this.#hearing.hasHeardWithin(nodeId, heartbeatTimeoutMs)) await this.#declareSilent(nodeId);
       }
@@ -307,7 +308,7 @@ export class Inventory {
   async #declareSilent(nodeId: NodeId): Promise<void> {
     const lostSeconds = this.options.nodeLostSeconds;
     await this.options.database.transaction(async tx => {
-      const node = await store.markOffline(tx, nodeId);
+      const node = await presence.markOffline(tx, nodeId);
       if (!node) return;
       await recordEvent(tx, {
         tenantId: node.tenantId,

@@ -13,7 +13,7 @@ import fc from 'fast-check';
 import ssh2 from 'ssh2';
 import { Trial } from '../clusters/testing/index.js';
 import { Inventory } from './index.js';
-import { touch } from './store.js';
+import { touch } from './presence.js';
 
 jest.setTimeout(180_000);
 
