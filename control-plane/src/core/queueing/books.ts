@@ -81,7 +81,6 @@ export class Books<Request, Placement extends Priced> {
     this.runningOf(entry.workload.tenantId).add(entry);
     this.quotas.hold(entry.workload.tenantId, entry.workload.demand);
     this.shareChanged(entry.workload.tenantId);
-    this.#turnMoved(entry.workload.tenantId);
   }
 
   /** What it held is free, for the reservations first; whoever waits for such looks again. */
@@ -119,7 +118,6 @@ export class Books<Request, Placement extends Priced> {
 
   quotaFreed(tenantId: string): void {
     this.wakeTenant(tenantId);
-    this.#turnMoved(tenantId);
     const cohort = this.quotas.cohortOf(tenantId);
     if (cohort === null) return;
     // What waits behind those who borrow may now fit into its tenant's own quota, and is no borrower any more.
@@ -127,24 +125,8 @@ export class Books<Request, Placement extends Priced> {
     this.cohortFreed(cohort);
   }
 
-  setQuotaHolder(entry: Entry<Request, Placement>): void {
-    const { tenantId } = entry.workload;
-    const isOther = this.quotaHolders.get(tenantId) !== entry;
-    this.quotaHolders.set(tenantId, entry);
-    if (isOther) this.#turnMoved(tenantId);
-  }
-
-  /** Short work may pass who waits for the quota: what runs says for how long. */
-  #turnMoved(tenantId: string): void {
-    if (this.quotaHolders.has(tenantId)) this.backlog.wakeAll(`behind ${tenantId}`);
-  }
-
   cohortFreed(cohort: string): void {
     this.backlog.wakeAll(`lent in ${cohort}`);
-    // What would be over before its holder's turn may have waited for others to give back.
-    for (const tenantId of this.quotaHolders.keys()) {
-      if (this.quotas.cohortOf(tenantId) === cohort) this.#turnMoved(tenantId);
-    }
     this.#loansToLookAt.add(cohort);
   }
 
@@ -227,8 +209,6 @@ export class Books<Request, Placement extends Priced> {
     if (this.quotaHolders.get(tenantId) === entry) {
       this.quotaHolders.delete(tenantId);
       this.wakeTenant(tenantId);
-      // What could have passed it, but for want of room, waits for that on its own account now.
-      this.backlog.wakeAll('ground', tenantId);
     }
     const cohort = this.quotas.cohortOf(tenantId);
     if (cohort === null || this.loanLine(cohort).patient !== entry) return;

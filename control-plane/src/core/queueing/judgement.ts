@@ -3,7 +3,6 @@ import type { Books } from './books.js';
 import { type Entry, ranksBefore } from './entry.js';
 import { type GroundRefusal, isRefusal } from './ground.js';
 import { isHopeless } from './hopes.js';
-import type { Demand } from './quota.js';
 import type { Reservation } from './reservations.js';
 import { affordableMicroUsdPerHour } from './spending.js';
 import type { Wait, WaitCode } from './waiting.js';
@@ -11,11 +10,8 @@ import type { Wait, WaitCode } from './waiting.js';
 export type Verdict<Placement> =
   | {
       admit: Placement;
-      borrows: boolean;
-      /** It goes to a reserved place and ends before that is due. */
+      borrows: boolean /** It goes to a reserved place and ends before that is due. */;
       backfills: boolean;
-      /** It takes quota that earlier work of its tenant waits for, and ends before that can have enough. */
-      passesHolder: boolean;
     }
   | { wait: Wait };
 
@@ -29,15 +25,10 @@ export function judge<Request, Placement extends Priced>(
   if (entry.notBeforeMs > nowMs) return { wait: { code: 'backoff', untilMs: entry.notBeforeMs } };
   const yielding = yieldingTo(books, entry);
   const verdict = books.reservations.without(yielding, (): Verdict<Placement> => {
-    const quota = judgeQuota(books, entry, books.reservations.of(entry.id)?.holdsQuota ?? false, nowMs);
+    const quota = judgeQuota(books, entry, books.reservations.of(entry.id)?.holdsQuota ?? false);
     if ('wait' in quota) return quota;
     const placed = judgeRoom(books, entry, yielding, nowMs);
-    if (!('wait' in placed)) return { ...placed, ...quota };
-    // What may go only because it is short keeps no place and has nobody stopped.
-    const holder = books.quotaHolders.get(entry.workload.tenantId);
-    return quota.passesHolder && holder && placed.wait.code === 'no-room'
-      ? { wait: { code: 'behind-quota', behind: holder.id, lacksRoom: true } }
-      : placed;
+    return 'wait' in placed ? placed : { ...placed, borrows: quota.borrows };
   });
   if (!('wait' in verdict) || !asksForMuch.includes(verdict.wait.code) || entry.awaiting > 0) return verdict;
   const ceiling = ceilingOf(books, entry, nowMs);
@@ -66,13 +57,11 @@ function judgeQuota<Request, Placement extends Priced>(
   books: Books<Request, Placement>,
   entry: Entry<Request, Placement>,
   hasQuota: boolean,
-  nowMs: number,
-): { borrows: boolean; passesHolder: boolean } | { wait: Wait } {
+): { borrows: boolean } | { wait: Wait } {
   const { quotas, quotaHolders } = books;
   const { tenantId, demand, preemptible } = entry.workload;
   const holder = quotaHolders.get(tenantId);
   if (holder && holder !== entry && !hasQuota && ranksBefore(holder, entry)) {
-    if (endsBeforeTurnOf(books, holder, entry, nowMs)) return { borrows: false, passesHolder: true };
     return { wait: { code: 'behind-quota', behind: holder.id } };
   }
   const answer = quotas.check(tenantId, demand, preemptible);
@@ -89,55 +78,7 @@ function judgeQuota<Request, Placement extends Priced>(
       return { wait: { code: 'behind-loan', behind: patient.id } };
     }
   }
-  return { borrows: answer.fits === 'loan', passesHolder: false };
-}
-
-/**
- * Does it fit beside what its tenant runs, and end before enough of that has ended for the holder, as far as expected
- * durations hold? Only where the holder waits for its tenant's own work: when others give back, nobody knows.
- */
-function endsBeforeTurnOf<Request, Placement extends Priced>(
-  books: Books<Request, Placement>,
-  holder: Entry<Request, Placement>,
-  { workload }: Entry<Request, Placement>,
-  nowMs: number,
-): boolean {
-  const { tenantId, demand, preemptible, expectedDurationMs } = workload;
-  if (expectedDurationMs === null) return false;
-  const own = books.quotas.check(tenantId, demand, preemptible);
-  if (!('fits' in own) || own.fits !== 'own') return false;
-  const turnMs = turnOf(books, holder);
-  return turnMs !== null && nowMs + expectedDurationMs <= turnMs;
-}
-
-/** When its tenant's work is expected to have left it enough of the quota; null: nobody knows. */
-function turnOf<Request, Placement extends Priced>(
-  books: Books<Request, Placement>,
-  { workload: { tenantId, demand, preemptible } }: Entry<Request, Placement>,
-): number | null {
-  const { quotas } = books;
-  const waits = () => {
-    const answer = quotas.check(tenantId, demand, preemptible);
-    return 'waits' in answer && answer.waits === 'tenant';
-  };
-  if (!waits()) return null;
-  const ends = [...books.runningOf(tenantId)].map(entry => ({
-    demand: entry.workload.demand,
-    atMs: entry.stop?.graceUntilMs ?? entry.held?.expectedEndMs ?? Number.POSITIVE_INFINITY,
-  }));
-  ends.sort((one, other) => one.atMs - other.atMs);
-  const freed: Demand[] = [];
-  let turnMs: number | null = null;
-  for (const { demand: held, atMs } of ends) {
-    if (!Number.isFinite(atMs)) break;
-    quotas.free(tenantId, held);
-    freed.push(held);
-    if (waits()) continue;
-    turnMs = atMs;
-    break;
-  }
-  for (const held of freed) quotas.hold(tenantId, held);
-  return turnMs;
+  return { borrows: answer.fits === 'loan' };
 }
 
 function judgeRoom<Request, Placement extends Priced>(

@@ -114,7 +114,7 @@ export class Steps<Request, Placement extends Priced> {
 
   #admit(
     entry: Entry<Request, Placement>,
-    { admit: placement, borrows, backfills, passesHolder }: Exclude<Verdict<Placement>, { wait: Wait }>,
+    { admit: placement, borrows, backfills }: Exclude<Verdict<Placement>, { wait: Wait }>,
   ) {
     const { books } = this;
     const nowMs = this.#nowMs;
@@ -148,7 +148,7 @@ export class Steps<Request, Placement extends Priced> {
       admission: entry.admissions,
       placement,
       borrows,
-      backfills: backfills || passesHolder,
+      backfills,
       stopAtMs: entry.held.stopAtMs,
       endAtMs: entry.held.stopAtMs === null ? null : entry.held.stopAtMs + books.terms.graceMs,
     });
@@ -179,8 +179,7 @@ export class Steps<Request, Placement extends Priced> {
       if (!this.#preempt(entry, wait) && wait.code === 'no-room') this.#reserve(entry);
     }
     const where = by === 'tenant' || by === 'behind' ? tenantId : books.quotas.cohortOf(tenantId);
-    const lacksRoom = wait.code === 'behind-quota' && wait.lacksRoom;
-    const key = by === 'ground' || lacksRoom ? 'ground' : `${by} ${where}`;
+    const key = by === 'ground' ? by : `${by} ${where}`;
     // Where it has lost a place that put it first, the lane's first has yet to be looked at.
     if (lane.items.first() === entry) books.backlog.park(lane, key);
   }
@@ -201,7 +200,7 @@ export class Steps<Request, Placement extends Priced> {
   #holdQuota(entry: Entry<Request, Placement>): void {
     if (this.#hopeless(entry)) return;
     const { tenantId } = entry.workload;
-    this.books.setQuotaHolder(entry);
+    this.books.quotaHolders.set(tenantId, entry);
     const cohort = this.books.quotas.cohortOf(tenantId);
     if (cohort === null) return;
     // Later work of its tenant now waits behind it: if loans waited for that, this could wait for itself.

@@ -7,8 +7,7 @@ export type Wait =
   | { code: 'lent'; resource: string; wanted: number; free: number }
   /** It needs more than its tenant's quota, and the cohort has not enough to lend. */
   | { code: 'loan'; resource: string; wanted: number; free: number }
-  /** `lacksRoom`: it would be over before the other's turn, and there is no room for it. */
-  | { code: 'behind-quota'; behind: string; lacksRoom?: true }
+  | { code: 'behind-quota'; behind: string }
   | { code: 'behind-loan'; behind: string }
   | { code: 'no-room'; message: string }
   /** `microUsdPerHour`: of what is free now. Null: nothing is, and nothing that could be is as cheap as wanted. */
