@@ -91,7 +91,7 @@ export async function write(client: pg.Client, admitted: Change[], ended: End[])
                             outcome = CASE WHEN t.preempted THEN 'lost' ELSE 'succeeded' END
                      FROM t WHERE job_attempts.id = t.id || '.' || t.attempt),
                j AS (UPDATE jobs SET phase = CASE WHEN t.preempted THEN 'queued' ELSE 'succeeded' END, message = t.message,
-                            max_attempts = CASE WHEN t.preempted THEN least(10, max_attempts + 1) ELSE max_attempts END,
+                            evicted_count = evicted_count + t.preempted::int,
                             ended_at = CASE WHEN t.preempted THEN NULL ELSE now() END
                      FROM t WHERE jobs.id = t.id)
              INSERT INTO events (tenant_id, subject_kind, subject, reason, message, severity)
