@@ -1,6 +1,6 @@
-/** Key pairs for the SSH connection between agent and control plane. */
+/** SSH keys as text and as pairs. */
 import { createHash } from 'node:crypto';
-import ssh2 from 'ssh2';
+import ssh2, { type ParsedKey } from 'ssh2';
 
 /** Private key as OpenSSH text, public key as one OpenSSH line without a line end. */
 export interface SshKeyPair {
@@ -22,6 +22,20 @@ export function newSshKeyPair(comment = ''): SshKeyPair {
     }
   }
 }
+
+/** Null for what is no single key in OpenSSH format. */
+export function parseSshKey(text: string | Buffer): ParsedKey | null {
+  // ssh2 returns an Error for most bad texts and throws for some.
+  try {
+    const key = ssh2.utils.parseKey(text);
+    return key instanceof Error || Array.isArray(key) ? null : key;
+  } catch {
+    return null;
+  }
+}
+
+/** `<type> <base64>`: the same for every text of the same key. */
+export const keyLine = (key: ParsedKey): string => `${key.type} ${key.getPublicSSH().toString('base64')}`;
 
 /** Of a public key as one OpenSSH line: `SHA256:<base64 without padding>`, as `ssh-keygen -l` shows it. */
 export function fingerprintOf(publicKeyLine: string): string {

@@ -3,12 +3,14 @@
  * writes, and `ssh-keygen -Y verify` or `-Y check-novalidate` checks. ed25519 keys alone.
  */
 import { createHash } from 'node:crypto';
-import ssh2, { type ParsedKey } from 'ssh2';
+import type { ParsedKey } from 'ssh2';
+import { keyLine, parseSshKey } from './ssh-key.js';
 
 const magic = Buffer.from('SSHSIG');
 const version = 1;
 const keyType = 'ssh-ed25519';
 const hashes = ['sha512', 'sha256'] as const;
+const none = Buffer.alloc(0);
 const begin = '-----BEGIN SSH SIGNATURE-----';
 const end = '-----END SSH SIGNATURE-----';
 
@@ -21,29 +23,28 @@ function field(bytes: Buffer | string): Buffer {
 }
 
 function keyOf(text: string | Buffer): ParsedKey | null {
-  // ssh2 returns an Error for most bad texts and throws for some.
-  try {
-    const key = ssh2.utils.parseKey(text);
-    return key instanceof Error || Array.isArray(key) || key.type !== keyType ? null : key;
-  } catch {
-    return null;
-  }
+  const key = parseSshKey(text);
+  return key?.type === keyType ? key : null;
 }
 
 /** `ssh-ed25519 <base64>` without the comment, or null for what is no such public key. */
 export function ed25519Line(text: string): string | null {
   const key = keyOf(text.trim());
-  return key && !key.isPrivateKey() ? `${keyType} ${key.getPublicSSH().toString('base64')}` : null;
+  return key && !key.isPrivateKey() ? keyLine(key) : null;
 }
 
-const signed = (namespace: string, hash: string, message: string | Buffer) =>
-  Buffer.concat([magic, field(namespace), field(''), field(hash), field(createHash(hash).update(message).digest())]);
+/** What a signature is one of: never the message itself. */
+export const sshSigned = (
+  { namespace, reserved, hash }: Pick<SshSignature, 'namespace' | 'reserved' | 'hash'>,
+  message: string | Buffer,
+): Buffer =>
+  Buffer.concat([magic, ...[namespace, reserved, hash, createHash(hash).update(message).digest()].map(field)]);
 
 /** `privateKey`: in OpenSSH format, without a pass phrase. Throws where it is no such key, without its text. */
 export function signSsh(privateKey: string | Buffer, namespace: string, message: string | Buffer): string {
   const key = keyOf(privateKey);
   if (!key?.isPrivateKey()) throw new Error('no private ed25519 key in OpenSSH format without a pass phrase');
-  const raw: Buffer | Error = key.sign(signed(namespace, 'sha512', message));
+  const raw: Buffer | Error = key.sign(sshSigned({ namespace, reserved: none, hash: 'sha512' }, message));
   if (raw instanceof Error) throw raw;
   const number = Buffer.alloc(4);
   number.writeUInt32BE(version);
@@ -67,42 +68,63 @@ export function signSsh(privateKey: string | Buffer, namespace: string, message:
 /** True where the owner of `publicKey` has signed exactly this message for this purpose. Never throws. */
 export function verifySsh(signature: string, publicKey: string, namespace: string, message: string | Buffer): boolean {
   const key = keyOf(publicKey);
-  const parts = partsOf(signature);
-  if (!key || !parts?.key.equals(key.getPublicSSH()) || parts.namespace !== namespace) return false;
-  return key.verify(signed(namespace, parts.hash, message), parts.raw) === true;
+  const parts = readSshSignature(signature);
+  if (!key || !parts?.publicKey.equals(key.getPublicSSH()) || parts.namespace !== namespace) return false;
+  return parts.algorithm === keyType && key.verify(sshSigned(parts, message), parts.signature) === true;
 }
 
-/** Null for what is no signature of this kind. */
-function partsOf(armoured: string): { key: Buffer; namespace: string; hash: string; raw: Buffer } | null {
+/** Of keys of any type. */
+export interface SshSignature {
+  publicKey: Buffer;
+  namespace: string;
+  reserved: Buffer;
+  hash: (typeof hashes)[number];
+  algorithm: string;
+  signature: Buffer;
+}
+
+/** Null for what is no signature in this format. Whether it is right is not looked at. */
+export function readSshSignature(armoured: string): SshSignature | null {
   const text = armoured.trim();
   if (!text.startsWith(begin) || !text.endsWith(end)) return null;
-  const blob = Buffer.from(text.slice(begin.length, -end.length), 'base64');
-  if (!blob.subarray(0, magic.length).equals(magic) || blob.length < magic.length + 4) return null;
+  const base64 = text.slice(begin.length, -end.length);
+  if (!/^\s[A-Za-z0-9+/=\s]*$/.test(base64)) return null;
+  const blob = Buffer.from(base64, 'base64');
+  const head = magic.length + 4;
+  if (blob.length < head || !blob.subarray(0, magic.length).equals(magic)) return null;
   if (blob.readUInt32BE(magic.length) !== version) return null;
-  const fields = fieldsOf(blob.subarray(magic.length + 4));
-  const [key, namespace, , hash, signature] = fields ?? [];
-  if (!key || !namespace || !signature || fields?.length !== 5) return null;
-  const [type, raw, ...rest] = fieldsOf(signature) ?? [];
-  if (type?.toString() !== keyType || !raw || rest.length > 0) return null;
-  const name = hashes.find(one => one === hash?.toString());
-  return name ? { key, namespace: namespace.toString(), hash: name, raw } : null;
+  const fields = sshFields(blob.subarray(head));
+  if (fields?.length !== 5) return null;
+  const [publicKey, namespace, reserved, hash, signed] = fields as [Buffer, Buffer, Buffer, Buffer, Buffer];
+  const [algorithm, signature, ...rest] = sshFields(signed) ?? [];
+  const name = hashes.find(one => one === hash.toString('latin1'));
+  if (!algorithm || !signature || rest.length > 0 || !name) return null;
+  return {
+    publicKey,
+    namespace: namespace.toString(),
+    reserved,
+    hash: name,
+    algorithm: algorithm.toString('latin1'),
+    signature,
+  };
 }
 
-function fieldsOf(bytes: Buffer): Buffer[] | null {
-  const found: Buffer[] = [];
+/** All strings of the SSH protocol (RFC 4251 §5) that the bytes are made of; null where something is left over or cut off. */
+export function sshFields(bytes: Buffer): Buffer[] | null {
+  const fields: Buffer[] = [];
   for (let at = 0; at < bytes.length; ) {
     if (at + 4 > bytes.length) return null;
-    const length = bytes.readUInt32BE(at);
-    if (at + 4 + length > bytes.length) return null;
-    found.push(bytes.subarray(at + 4, at + 4 + length));
-    at += 4 + length;
+    const stop = at + 4 + bytes.readUInt32BE(at);
+    if (stop > bytes.length) return null;
+    fields.push(bytes.subarray(at + 4, stop));
+    at = stop;
   }
-  return found;
+  return fields;
 }
 
 /** The public half of a private ed25519 key, as one OpenSSH line. Throws where it is no such key, without its text. */
 export function publicLineOf(privateKey: string | Buffer): string {
   const key = keyOf(privateKey);
   if (!key?.isPrivateKey()) throw new Error('no private ed25519 key in OpenSSH format without a pass phrase');
-  return `${keyType} ${key.getPublicSSH().toString('base64')}`;
+  return keyLine(key);
 }

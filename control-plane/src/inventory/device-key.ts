@@ -1,5 +1,6 @@
 /** Device keys: the public half as enrolled. */
-import { Failure, keyLine, parseSshKey } from '../platform/index.js';
+import { keyLine, parseSshKey } from '@iocloud/contracts/wire';
+import { Failure } from '../platform/index.js';
 
 /** Normalises one line of OpenSSH text to `ssh-ed25519 <base64>`. Throws Failure 'bad-request'. */
 export function normalisePublicKey(text: string): string {

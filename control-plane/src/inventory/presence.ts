@@ -108,16 +108,18 @@ export async function markOffline(
 
 /** Nodes that count as online though their heartbeat is overdue. Those without a record get one: of now. */
 export async function overdueNodes(db: Queryable): Promise<NodeId[]> {
-  await db.query(
-    `INSERT INTO node_heartbeats (node_id, at)
-     SELECT id, now() FROM nodes n
-     WHERE online AND removed_at IS NULL AND NOT EXISTS (SELECT 1 FROM node_heartbeats h WHERE h.node_id = n.id)
-     ON CONFLICT DO NOTHING`,
-  );
-  const { rows } = await db.query<{ id: NodeId }>(
-    `SELECT n.id FROM nodes n JOIN node_heartbeats h ON h.node_id = n.id
-     WHERE n.online AND h.at < now() - make_interval(secs => $1)`,
+  const { rows } = await db.query<{ id: NodeId; unrecorded: boolean }>(
+    `SELECT n.id, h.at IS NULL AS unrecorded FROM nodes n LEFT JOIN node_heartbeats h ON h.node_id = n.id
+     WHERE n.online AND (h.at IS NULL OR h.at < now() - make_interval(secs => $1))`,
     [heartbeatTimeoutMs / 1000],
   );
-  return rows.map(row => row.id);
+  const unrecorded = rows.filter(row => row.unrecorded).map(({ id }) => id);
+  if (unrecorded.length > 0) {
+    await db.query(
+      `INSERT INTO node_heartbeats (node_id, at) SELECT id, now() FROM nodes WHERE id = ANY($1) AND online
+       ON CONFLICT DO NOTHING`,
+      [unrecorded],
+    );
+  }
+  return rows.filter(row => !row.unrecorded).map(({ id }) => id);
 }

@@ -6,7 +6,7 @@ export * from './http/index.js';
 export { createLogger, type Logger } from './log.js';
 export { groupsInOrderOf, inOrderOf, lookUp, together } from './look-up.js';
 export { registry } from './metrics.js';
-export { keyLine, parseSshKey, provesKey, publicKeyLine } from './public-keys.js';
+export { provesKey, publicKeyLine } from './public-keys.js';
 export { Recurring } from './recurring.js';
 export { Seal, Signer } from './seal.js';
 export { loadSecrets, type Secrets } from './secrets.js';

@@ -1,20 +1,7 @@
-/** SSH keys as text, whose they may be: devices', renters', the server's own. */
+/** SSH keys, whose they may be: devices', renters', the server's own. */
 import { timingSafeEqual } from 'node:crypto';
-import ssh2, { type ParsedKey, type PublicKeyAuthContext } from 'ssh2';
-
-/** Null for what is no single key in OpenSSH format. */
-export function parseSshKey(text: string | Buffer): ParsedKey | null {
-  // ssh2 returns an Error for most bad texts and throws for some.
-  try {
-    const key = ssh2.utils.parseKey(text);
-    return key instanceof Error || Array.isArray(key) ? null : key;
-  } catch {
-    return null;
-  }
-}
-
-/** `<type> <base64>`: the same for every text of the same key. */
-export const keyLine = (key: ParsedKey): string => `${key.type} ${key.getPublicSSH().toString('base64')}`;
+import { keyLine, parseSshKey } from '@iocloud/contracts/wire';
+import type { PublicKeyAuthContext } from 'ssh2';
 
 /** The public half of the server's private key, as one line. */
 export function publicKeyLine(privateKey: Buffer): string {

@@ -1,8 +1,8 @@
 /** Renters' public keys: what is accepted, and how one is named. Pure. */
 import { createPublicKey } from 'node:crypto';
-import { fingerprintOf } from '@iocloud/contracts/wire';
+import { fingerprintOf, keyLine, parseSshKey } from '@iocloud/contracts/wire';
 import type { ParsedKey, PublicKeyAuthContext } from 'ssh2';
-import { Failure, keyLine, parseSshKey } from '../platform/index.js';
+import { Failure } from '../platform/index.js';
 
 const accepted = ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp521', 'ssh-rsa'];
 const leastRsaBits = 2048;

@@ -1,5 +1,5 @@
 /** Signatures of a device key: ed25519 over the text, 64 bytes as base64. */
-import { parseSshKey } from '../platform/index.js';
+import { parseSshKey } from '@iocloud/contracts/wire';
 
 /** `publicKey`: one OpenSSH line, as enrolled. Throws where it is none. */
 export function signatureCheck(publicKey: string): (text: string, signature: string) => boolean {

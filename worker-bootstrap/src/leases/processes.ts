@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { readProcStat } from '../proc-stat.js';
 import { leaseMarker } from './launch.js';
 
 const run = promisify(execFile);
@@ -25,12 +26,7 @@ export async function identityOf(pid: number): Promise<ProcessIdentity> {
   return { pid, startTicks: (await statOf(pid))?.startTicks ?? 0 };
 }
 
-async function statOf(pid: number): Promise<{ state: string; startTicks: number } | null> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  // The command's name stands in brackets and may hold anything, brackets too.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return stat === '' ? null : { state: fields[0] ?? '', startTicks: Number(fields[19]) };
-}
+const statOf = async (pid: number) => readProcStat(await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''));
 
 /** Signals the process if it is still the same. */
 export async function signalProcess(identity: ProcessIdentity, name: NodeJS.Signals): Promise<void> {

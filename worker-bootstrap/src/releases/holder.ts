@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readProcStat } from '../proc-stat.js';
 
 const file = (home: string) => join(home, 'agent.pid');
 const lookMs = 100;
@@ -11,10 +12,9 @@ function beginningOf(pid: number): string | null {
   try {
     if (process.platform !== 'linux')
       return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' });
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command's name stands in brackets and may hold anything, brackets too. A zombie is dead.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? null : (fields[19] ?? null);
+    const stat = readProcStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    // A zombie is dead.
+    return stat === null || stat.state === 'Z' ? null : String(stat.startTicks);
   } catch {
     return null; // it has gone
   }
