@@ -131,10 +131,10 @@ export async function getNode(db: Queryable, tenantId: TenantId, nodeId: NodeId)
 
 export async function removeNode(tx: Transaction, tenantId: TenantId, nodeId: NodeId): Promise<NodeRow> {
   const row = await getNode(tx, tenantId, nodeId);
-  await tx.query('UPDATE nodes SET removed_at = now(), online = false WHERE tenant_id = $1 AND id = $2', [
-    tenantId,
-    nodeId,
-  ]);
+  await tx.query(
+    `UPDATE nodes n SET removed_at = now(), last_heartbeat_at = ${heardAt}, online = false WHERE tenant_id = $1 AND id = $2`,
+    [tenantId, nodeId],
+  );
   return { ...row, online: false };
 }
 

@@ -8,7 +8,7 @@ import { pricedLeases } from '../clusters/index.js';
 import { Trial } from '../clusters/testing/index.js';
 import { defaultTerms } from '../core/pricing/index.js';
 import { pricedMachines } from '../inventory/index.js';
-import { readMachines } from '../inventory/store.js';
+import { readMachines, removeNode } from '../inventory/store.js';
 import { Http, Signer } from '../platform/index.js';
 import type { TestKey } from '../test-ground.js';
 import { applyTerms, type HoursWiring, makeNextHour } from './hours.js';
@@ -158,6 +158,19 @@ test('a machine that went away offers until it was heard last', async () => {
   hour += hourMs;
   await makeAll(hour);
   expect(await price()).toMatchObject({ offeredDeviceSeconds: 7_200 });
+});
+
+test('a machine that was removed while it was online offers until then', async () => {
+  const nodeId = await machine();
+  const { rows } = await trial.database.query('SELECT tenant_id FROM nodes WHERE id = $1', [nodeId]);
+  // It came online long before it is removed, and each heartbeat is told elsewhere than in its row.
+  await trial.database.query(`UPDATE nodes SET last_heartbeat_at = now() - interval '1 day' WHERE id = $1`, [nodeId]);
+  await trial.database.transaction(tx => removeNode(tx, rows[0]?.tenant_id, nodeId));
+  const { rows: removed } = await trial.database.query(
+    "SELECT removed_at - last_heartbeat_at < interval '1 minute' AS lately FROM nodes WHERE id = $1",
+    [nodeId],
+  );
+  expect(removed).toEqual([{ lately: true }]);
 });
 
 test('the database refuses to change or delete a version, and a gap or an overlap', async () => {
