@@ -8,12 +8,18 @@ export const asset = z
   .meta({ id: 'Asset', description: 'IO has 8 decimals, USDC and USD have 6' });
 
 export const accountKind = z
-  .enum(['available', 'escrow', 'earnings', 'deposits', 'fees', 'rounding', 'exchange'])
+  .enum([
+    ...['available', 'escrow', 'earnings', 'payout', 'stake', 'unstaking', 'slashed'],
+    ...['deposits', 'fees', 'rounding', 'exchange', 'chain', 'emission', 'burned'],
+  ] as const)
   .meta({ id: 'LedgerAccountKind' });
 export type AccountKind = z.infer<typeof accountKind>;
 
 export const transactionKind = z
-  .enum(['credit', 'hold', 'settlement', 'release', 'reversal'])
+  .enum([
+    ...['credit', 'hold', 'settlement', 'release', 'reversal'],
+    ...['correction', 'deposit', 'payout', 'transfer', 'emission', 'stake', 'slash', 'burn'],
+  ] as const)
   .meta({ id: 'LedgerTransactionKind' });
 export type TransactionKind = z.infer<typeof transactionKind>;
 

@@ -29,7 +29,8 @@ export const escrow = (tenantId: TenantId, asset: Asset, hold: string): Account 
   tenantId,
   hold,
 });
-export const ofNetwork = (kind: 'deposits' | 'fees' | 'rounding' | 'exchange', asset: Asset): Account => ({
+export type NetworkKind = 'deposits' | 'fees' | 'rounding' | 'exchange' | 'chain' | 'emission' | 'burned';
+export const ofNetwork = (kind: NetworkKind, asset: Asset): Account => ({
   kind,
   asset,
   tenantId: null,
