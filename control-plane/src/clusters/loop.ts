@@ -4,6 +4,7 @@
  */
 import { isAbsolute, join } from 'node:path';
 import { type ClusterId, type LeaseId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
+import { type Cover, type Orders, paidUntil } from '../billing/index.js';
 import { suitableIfEmpty } from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines, Reputation } from '../inventory/index.js';
@@ -28,6 +29,7 @@ export interface LoopWiring {
   mesh: Pick<MeshBook, 'seats' | 'hold'>;
   activity: ClusterActivity;
   reputation: Reputation;
+  orders: Orders;
   random(n: number): Uint8Array;
   now(): Date;
   /** Nodes that have been silent for too long; empty while this process cannot know. */
@@ -66,8 +68,10 @@ export async function step(
     ground = { offers: [], all: [], unsuitable: 'a cluster that comes first waits for the machine that would do' };
     plan = reconcile(facts, ground, now);
   }
-  await write(tx, wiring, row, facts, plan, now);
-  if (plan.refused && ground) {
+  const cover = await coverOf(tx, wiring, row, facts, plan, now);
+  if ('refused' in cover) plan = reconcile({ ...facts, uncovered: cover.refused }, ground, now);
+  await write(tx, wiring, row, facts, plan, now, 'refused' in cover ? null : cover.orderId);
+  if (plan.refused && !plan.refused.isForMoney && ground) {
     const { nodeId, places } = plan.refused;
     const { requirements, rayVersion } = facts;
     const need = { wants: places.map(wantOf), rayVersion, tenantId: row.tenant_id };
@@ -89,6 +93,21 @@ export async function step(
     );
   }
   return { tenantId: row.tenant_id, idleTimeoutSeconds: facts.idleTimeoutSeconds, plan };
+}
+
+/** Sets money aside for what is to start on machines of others. */
+async function coverOf(
+  tx: Transaction,
+  { orders }: LoopWiring,
+  { id, tenant_id: tenantId, name }: ClusterRow,
+  { budgetMicroUsd, spending }: ClusterFacts,
+  { start }: Plan,
+  now: Date,
+): Promise<Cover> {
+  const microUsdPerHour = start.reduce((sum, lease) => sum + (lease.isOwn ? 0 : lease.microUsdPerHour), 0);
+  if (microUsdPerHour === 0) return { orderId: null };
+  const budgetLeftMicroUsd = budgetMicroUsd === null ? null : budgetMicroUsd - spending.spentMicroUsd;
+  return orders.cover(tx, { clusterId: id, tenantId, name, microUsdPerHour, budgetLeftMicroUsd, now });
 }
 
 async function readFacts(
@@ -123,7 +142,8 @@ async function readFacts(
     idleTimeoutSeconds: row.spec.idleTimeoutSeconds,
     budgetMicroUsd,
     spending,
-    end: endOf(row.spec, spending, now),
+    uncovered: null,
+    end: endOf(row.spec, spending, now, (await paidUntil(tx, [row.id])).get(row.id)),
     conditions: row.conditions,
     retries: row.retries,
     createdAt: row.created_at,
@@ -173,10 +193,11 @@ async function write(
   facts: ClusterFacts,
   plan: Plan,
   now: Date,
+  orderId: string | null,
 ): Promise<void> {
   // First, as what starts may take the places of what is lost.
   if (plan.lose.length > 0) await loseLeases(tx, wiring.reputation, row.tenant_id, plan, now);
-  for (const lease of plan.start) await insertLease(tx, wiring, row, lease, now);
+  for (const lease of plan.start) await insertLease(tx, wiring, row, lease, now, orderId);
   const { byNode } = facts.seats;
   const isSame = byNode.size === plan.seats.size && [...plan.seats.keys()].every(nodeId => byNode.has(nodeId));
   const meshed = isSame ? [] : await wiring.mesh.hold(tx, row.id, plan.seats);
@@ -201,6 +222,7 @@ async function write(
   for (const line of plan.lines) {
     await recordEvent(tx, { tenantId: row.tenant_id, subjectKind: 'cluster', subject: row.id, ...line });
   }
+  if (plan.lose.length > 0) await wake(tx, 'billing', row.id);
   if (plan.wakeDispatch || plan.lose.length > 0) await wake(tx, 'dispatch', 'all');
   if (plan.lose.length > 0) await wakeWaiting(tx);
   if (plan.evict) await wiring.activity.evict(tx, row.id, plan.evict);
@@ -213,6 +235,7 @@ async function insertLease(
   row: ClusterRow,
   lease: NewLease,
   now: Date,
+  orderId: string | null,
 ): Promise<void> {
   const { place } = lease;
   const id = newId('lease', wiring.random);
@@ -234,7 +257,8 @@ async function insertLease(
   };
   await tx.query(
     `INSERT INTO leases (id, tenant_id, cluster_id, node_id, role, group_name, ordinal, cpus, memory_bytes, spec,
-       simulated, created_at, micro_usd_per_hour) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+       simulated, created_at, micro_usd_per_hour, order_id, price_basis)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
     [
       id,
       row.tenant_id,
@@ -249,6 +273,8 @@ async function insertLease(
       lease.simulated,
       now,
       lease.microUsdPerHour,
+      lease.isOwn || lease.microUsdPerHour === 0 ? null : orderId,
+      JSON.stringify(basisOf(lease)),
     ],
   );
   await tx.query('INSERT INTO lease_devices (lease_id, node_id, device_index) SELECT $1, $2, unnest($3::int[])', [
@@ -257,6 +283,10 @@ async function insertLease(
     lease.deviceIndices,
   ]);
 }
+
+/** With the amounts that the prices were multiplied by. */
+const basisOf = ({ place, deviceIndices, priceBasis }: NewLease) =>
+  priceBasis === null ? {} : { ...priceBasis, cpus: place.needs.cpus, gpus: deviceIndices.length };
 
 /** An object store needs nothing of the machine. */
 function checkpointsOf(root: string, tenantId: TenantId): Pick<StoredLeaseSpec, 'checkpointDir' | 'checkpointRoot'> {
