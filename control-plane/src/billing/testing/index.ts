@@ -4,6 +4,7 @@ import { type Asset, type ClusterId, type LeaseId, type NodeId, newId, type Tena
 import { parseRatio } from '../../core/billing/index.js';
 import { checkLedger } from '../../ledger/check.js';
 import { credit } from '../../ledger/credits.js';
+import { listAccounts } from '../../ledger/statement.js';
 import type { Database } from '../../platform/index.js';
 import { chargeAll, chargeNext } from '../charge.js';
 import { checkUsage } from '../check.js';
@@ -130,15 +131,18 @@ export class BillingTrial {
   close = (clusterId: ClusterId): Promise<boolean> => closeIfOver(this.database, clusterId);
   check = () => checkLedger(this.database, checkUsage);
 
-  /** By the names of accounts, in the smallest unit; without those at zero. */
-  async balances(tenantIds?: readonly TenantId[]): Promise<Record<string, string>> {
-    const { rows } = await this.database.query<{ name: string; balance: string }>(
-      `SELECT a.kind || ' ' || a.asset AS name, sum(b.balance)::text AS balance
-       FROM ledger_accounts a JOIN ledger_balances b ON b.account_id = a.id
-       WHERE ($1::text[] IS NULL AND a.tenant_id IS NULL) OR a.tenant_id = ANY ($1)
-       GROUP BY 1 HAVING sum(b.balance) <> 0 ORDER BY 1`,
-      [tenantIds ?? null],
-    );
-    return Object.fromEntries(rows.map(row => [row.name, row.balance]));
+  /** By sort and asset of accounts, in the smallest unit, without those at zero; of nobody: of the network. */
+  async balances(tenantIds: readonly TenantId[] | null = null): Promise<Record<string, string>> {
+    const sums = new Map<string, bigint>();
+    for (const whose of tenantIds ?? [null]) {
+      const page = { after: undefined, limit: 100_000, closed: true };
+      for (const { kind, asset, tenantId, balance } of await listAccounts(this.database, whose, page)) {
+        if (tenantIds === null && tenantId !== null) continue;
+        const name = `${kind} ${asset}`;
+        sums.set(name, (sums.get(name) ?? 0n) + BigInt(balance.replace('.', '')));
+      }
+    }
+    const there = [...sums].filter(([, sum]) => sum !== 0n).sort(([one], [other]) => (one < other ? -1 : 1));
+    return Object.fromEntries(there.map(([name, sum]) => [name, String(sum)]));
   }
 }

@@ -9,7 +9,6 @@ import {
   feesInWords,
   lastsMs,
   nameOf,
-  needOf,
   noShortfall,
   parseFees,
   type Shortfall,
@@ -87,7 +86,6 @@ describe('lines of usage', () => {
     fc.assert(
       fc.property(usage, terms, price, ({ lines, shuffled }, of, each) => {
         const money = { price: each, of, held: plenty, available: plenty };
-        // Lines whose corrections come first have not been earned yet: a supplier that has enough besides is not short.
         const one = charged(lines, money);
         const other = charged(shuffled, money);
         expect(other.balances).toEqual(one.balances);
