@@ -169,7 +169,7 @@ test('a job whose cluster is not covered goes on waiting with the reason, and no
   const renter = await on.tenant();
   const needs = { cpus: 1, gpus: 0, resources: {}, labels: {} } as never;
   const answer = await trial.database.transaction(tx => trial.domain.clusters.provisionForJob(tx, renter, needs));
-  expect(answer).toEqual({ refused: expect.stringMatching('have to be set aside'), ever: true });
+  expect(answer).toEqual({ refused: expect.stringMatching('have to be set aside'), ever: true, isUnpaid: true });
   expect(await trial.domain.list(renter)).toEqual([]);
 });
 

@@ -345,7 +345,7 @@ async function provision(
     ...(requirements ? { requirements } : {}),
   };
   const sealedToken = seal.seal(newToken(random), id);
-  await tx.query('SAVEPOINT provision');
+  await tx.query('SAVEPOINT job_cluster');
   await insertCluster(tx, { id, tenantId, spec, origin: 'job', sealedToken, now: wiring.now() });
   await recordEvent(tx, {
     tenantId,
@@ -358,9 +358,10 @@ async function provision(
   const refused = (await step(tx, wiring, id))?.plan.refused;
   if (refused?.isForMoney) {
     // The job goes on waiting in the queue, which says why, and no cluster waits beside it.
-    await tx.query('ROLLBACK TO SAVEPOINT provision');
-    return { refused: refused.message, ever: true };
+    await tx.query('ROLLBACK TO SAVEPOINT job_cluster');
+    return { refused: refused.message, ever: true, isUnpaid: true };
   }
+  await tx.query('RELEASE SAVEPOINT job_cluster');
   await wake(tx, 'cluster', id);
   return { clusterId: id };
 }
