@@ -3,7 +3,7 @@ import type { Asset, ClusterId, TenantId } from '@iocloud/contracts';
 import { unitsInWords, usdInWords } from '@iocloud/contracts/amounts';
 import { type CapsLeft, lowerOf, unitsFor } from '../core/billing/index.js';
 import { recordEvent } from '../events/index.js';
-import { closeHold, lockPurse, openHold, topUpHolds } from '../ledger/index.js';
+import { closeHold, lockPurse, openHold, readHolds, topUpHolds } from '../ledger/index.js';
 import type { Database, Queryable, Transaction } from '../platform/index.js';
 import { openOrders } from './exposure.js';
 import type { Cover, CoverWanted } from './ports.js';
@@ -39,6 +39,9 @@ export async function cover(tx: Transaction, terms: BillingTerms, wanted: CoverW
   );
   const rate = await terms.rate(tx);
   const purse = await lockPurse(tx, tenantId, order ? [order.id] : []);
+  const hold = order && (await readHolds(tx, [order.id])).get(order.id);
+  if (hold?.closed) return { refused: 'its hold was closed by an operator; it gets another one once it has ended' };
+  if (cost <= 0n) return { refused: 'nothing of its budget is left' };
   const asked = order ? [order.asset] : settings.paysIn;
   const unitsIn = (asset: Asset) => {
     const known = termsFor(asset, terms.fees, rate);
@@ -46,13 +49,13 @@ export async function cover(tx: Transaction, terms: BillingTerms, wanted: CoverW
   };
   const asset = asked.find(each => {
     const units = unitsIn(each);
-    return units !== null && units <= (purse.available.get(each) ?? 0n);
+    return units !== null && units <= (purse.get(each) ?? 0n);
   });
   const amount = asset === undefined ? null : unitsIn(asset);
   if (asset === undefined || amount === null) {
     const words = asked.map(each => {
       const units = unitsIn(each);
-      const has = unitsInWords(purse.available.get(each) ?? 0n, each);
+      const has = unitsInWords(purse.get(each) ?? 0n, each);
       return units === null
         ? `${each} has no price now`
         : `${unitsInWords(units, each)} ${each} are needed and ${has} available`;

@@ -68,7 +68,10 @@ async function billingOf(db: Queryable, terms: BillingTerms, tenantId: TenantId,
   const known = orders.filter(({ asset }) => termsFor(asset, terms.fees, rate) !== null);
   const { lastsMs } = tend(
     {
-      orders: known.map(({ id, asset, exposure }) => ({ id, asset, exposure, left: holds.get(id)?.left ?? 0n })),
+      orders: known.map(({ id, asset, exposure }) => {
+        const { left = 0n, closed = false } = holds.get(id) ?? {};
+        return { id, asset, exposure, left, isClosed: closed };
+      }),
       available: new Map(assets.map(asset => [asset, available(tenantId, asset)])),
       caps: { day: null, month: null },
       nowMs,

@@ -41,21 +41,28 @@ async function tendEach(database: Database, terms: BillingTerms, now: Date): Pro
   for (const order of all) byTenant.set(order.tenantId, [...(byTenant.get(order.tenantId) ?? []), order]);
   const rate = await terms.rate(database);
   const available = await availableOf(database, [...byTenant.keys()]);
-  const held = await readHolds(
+  const holds = await readHolds(
     database,
     all.map(({ id }) => id),
   );
+  const failures: unknown[] = [];
   for (const [tenantId, orders] of byTenant) {
     const purse = new Map(assets.map(asset => [asset, available(tenantId, asset)]));
-    const look = { tenantId, orders, purse, left: (id: string) => held.get(id)?.left ?? 0n, rate, now };
-    const plan = await planOf(database, terms, look);
-    const isLow = plan.lastsMs !== null && plan.lastsMs < BigInt(Math.round(terms.lowBalanceHours * hourMs));
-    if (plan.topUps.length > 0 || changedEnds(orders, plan).length > 0) {
-      await database.transaction(tx => apply(tx, terms, tenantId, rate, now));
+    try {
+      const plan = await planOf(database, terms, { tenantId, orders, purse, holds, rate, now });
+      const isLow = plan.lastsMs !== null && plan.lastsMs < BigInt(Math.round(terms.lowBalanceHours * hourMs));
+      if (plan.topUps.length > 0 || changedEnds(orders, plan).length > 0) {
+        await database.transaction(tx => apply(tx, terms, tenantId, rate, now));
+      }
+      await tellOfBalance(database, tenantId, isLow, plan.lastsMs);
+    } catch (error) {
+      // The others are looked at all the same.
+      failures.push(error);
     }
-    await tellOfBalance(database, tenantId, isLow, plan.lastsMs);
   }
   await database.query('DELETE FROM low_balances WHERE NOT tenant_id = ANY ($1)', [[...byTenant.keys()]]);
+  if (failures.length > 0)
+    throw new AggregateError(failures, `orders of ${failures.length} tenants could not be tended`);
 }
 
 const assets: readonly Asset[] = ['IO', 'USDC', 'USD'];
@@ -64,20 +71,23 @@ interface Look {
   tenantId: TenantId;
   orders: readonly OpenOrder[];
   purse: ReadonlyMap<Asset, bigint>;
-  left(orderId: string): bigint;
+  holds: ReadonlyMap<string, { left: bigint; closed: boolean }>;
   rate: IoPrice;
   now: Date;
 }
 
 async function planOf(db: Queryable, terms: BillingTerms, look: Look): Promise<Tending> {
-  const { tenantId, purse, left, rate, now } = look;
+  const { tenantId, purse, holds, rate, now } = look;
   const nowMs = now.getTime();
   // An order in IO was made with a price of it, and prices are never forgotten.
   const orders = look.orders.filter(({ asset }) => termsFor(asset, terms.fees, rate) !== null);
   const accrued = orders.reduce((sum, { exposure }) => sum + exposure.accrued, 0n);
   const caps = await capsLeft(db, tenantId, await settingsOf(db, tenantId), accrued, nowMs);
   const state = {
-    orders: orders.map(({ id, asset, exposure }) => ({ id, asset, exposure, left: left(id) })),
+    orders: orders.map(({ id, asset, exposure }) => {
+      const { left = 0n, closed = false } = holds.get(id) ?? {};
+      return { id, asset, exposure, left, isClosed: closed };
+    }),
     available: purse,
     caps,
     nowMs,
@@ -117,13 +127,9 @@ async function apply(
 ): Promise<void> {
   await tx.query('SELECT 1 FROM orders WHERE tenant_id = $1 AND closed_at IS NULL ORDER BY id FOR UPDATE', [tenantId]);
   const orders = await openOrders(tx, now, tenantId);
-  const { available, held } = await lockPurse(
-    tx,
-    tenantId,
-    orders.map(({ id }) => id),
-  );
-  const look = { tenantId, orders, purse: available, left: (id: string) => held.get(id) ?? 0n, rate, now };
-  const plan = await planOf(tx, terms, look);
+  const ids = orders.map(({ id }) => id);
+  const purse = await lockPurse(tx, tenantId, ids);
+  const plan = await planOf(tx, terms, { tenantId, orders, purse, holds: await readHolds(tx, ids), rate, now });
   const byId = new Map(orders.map(order => [order.id, order]));
   if (plan.topUps.length > 0) {
     const topUps = plan.topUps.map(({ id, amount }) => {

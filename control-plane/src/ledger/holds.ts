@@ -76,24 +76,21 @@ export async function topUpHolds(tx: Transaction, topUps: readonly TopUp[], acto
 }
 
 /**
- * What the tenant has available in each asset and what holds of its have, all locked until the transaction ends: what is
- * there can be set aside.
+ * What the tenant has available in each asset, locked with these holds of its until the transaction ends: what is there
+ * can be set aside.
  */
 export async function lockPurse(
   tx: Transaction,
   tenantId: TenantId,
   references: readonly string[],
-): Promise<{ available: Map<Asset, bigint>; held: Map<string, bigint> }> {
+): Promise<Map<Asset, bigint>> {
   const { rows } = await tx.query<{ hold: string | null; asset: Asset; balance: string }>({
     name: 'ledger-lock-purse',
     text: `SELECT a.hold, a.asset, b.balance::text FROM ledger_accounts a JOIN ledger_balances b ON b.account_id = a.id
            WHERE a.tenant_id = $1 AND (a.kind = 'available' OR a.hold = ANY ($2)) ORDER BY b.account_id FOR NO KEY UPDATE OF b`,
     values: [tenantId, references],
   });
-  return {
-    available: new Map(rows.flatMap(row => (row.hold === null ? [[row.asset, BigInt(row.balance)] as const] : []))),
-    held: new Map(rows.flatMap(row => (row.hold === null ? [] : [[row.hold, BigInt(row.balance)] as const]))),
-  };
+  return new Map(rows.flatMap(row => (row.hold === null ? [[row.asset, BigInt(row.balance)] as const] : [])));
 }
 
 /** What tenants have available in each asset. */

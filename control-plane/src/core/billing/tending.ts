@@ -12,6 +12,8 @@ export interface OrderState {
   asset: Asset;
   /** In its hold. */
   left: bigint;
+  /** By an operator's hand: nothing can be set aside in it any more. */
+  isClosed: boolean;
   /** Its limit is what is left of its cluster's budget. */
   exposure: Exposure;
 }
@@ -55,7 +57,11 @@ export function tend(state: TenantState, aheadMs: bigint, termsOf: (asset: Asset
   const ends: Tending['ends'] = new Map();
   let worth = 0n;
   let perHour = 0n;
-  for (const { id, asset, left, exposure } of state.orders) {
+  for (const { id, asset, left, isClosed, exposure } of state.orders) {
+    if (isClosed) {
+      if (exposure.perHour > 0n) ends.set(id, { atMs: state.nowMs, why: 'its hold was closed by an operator' });
+      continue;
+    }
     const terms = termsOf(asset);
     const { least, full } = needOf({ ...exposure, limit: lower(exposure.limit, lowerOf(state.caps)) }, aheadMs, terms);
     const has = purse.get(asset) ?? 0n;

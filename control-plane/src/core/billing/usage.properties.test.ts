@@ -186,6 +186,7 @@ describe('running orders', () => {
     id,
     asset: 'USDC' as const,
     left,
+    isClosed: false,
     exposure: { accrued, perHour: 1_000_000n, limit },
   });
   const look = (orders: ReturnType<typeof order>[], available: bigint, caps = { day: null, month: null } as never) =>
@@ -210,6 +211,12 @@ describe('running orders', () => {
     expect(ends.get('a')).toBeNull();
     expect(ends.get('b')).toEqual({ atMs: 1_260_000, why: 'its money is spent' });
     expect(lasts).toBe(2_430_000n);
+  });
+
+  test('end at once where their hold was closed by hand, and take no more money', () => {
+    const closed = { ...order('a', 0n), isClosed: true };
+    const { topUps, ends } = look([closed, order('b', 1_000_000n)], 9_000_000n);
+    expect([topUps, ends.get('a')?.atMs, ends.get('b')]).toEqual([[], 0, null]);
   });
 
   test('are held for no more than a budget leaves', () => {
