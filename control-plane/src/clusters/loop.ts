@@ -2,8 +2,7 @@
  * Brings one cluster towards what it shall be: reads the facts under a lock, asks the pure function, writes its whole
  * plan in the same transaction. Killed anywhere, nothing of it has happened, and the sweep comes again.
  */
-import { isAbsolute, join } from 'node:path';
-import { type ClusterId, type LeaseId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
+import type { ClusterId, LeaseId, NodeId, TenantId } from '@iocloud/contracts';
 import { type Cover, type Orders, paidUntil } from '../billing/index.js';
 import { suitableIfEmpty } from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
@@ -11,16 +10,17 @@ import type { Machines, Reputation } from '../inventory/index.js';
 import type { MeshBook, Seats } from '../mesh/index.js';
 import { type Transaction, wake } from '../platform/index.js';
 import { endOf } from './ending.js';
-import type { ClusterFacts, NewLease, Plan } from './facts.js';
+import type { ClusterFacts, Plan } from './facts.js';
 import { lookAround } from './ground.js';
 import { loadsOf } from './load-store.js';
 import type { MachineMirror } from './machine-mirror.js';
+import { insertLease } from './new-lease.js';
 import { placesOf, type Standing, wantOf } from './places.js';
 import { isMeshed } from './placing.js';
 import type { ClusterActivity } from './ports.js';
 import { courseOf, reconcile } from './reconcile.js';
 import { releaseIdle } from './room.js';
-import { type ClusterRow, type LeaseRow, type StoredLeaseSpec, spendingOf } from './store.js';
+import { type ClusterRow, type LeaseRow, spendingOf } from './store.js';
 import { comesLater } from './turn.js';
 
 export interface LoopWiring {
@@ -227,71 +227,6 @@ async function write(
   if (plan.lose.length > 0) await wakeWaiting(tx);
   if (plan.evict) await wiring.activity.evict(tx, row.id, plan.evict);
   if (plan.headLost) await wiring.activity.headLost(tx, row.id);
-}
-
-async function insertLease(
-  tx: Transaction,
-  wiring: LoopWiring,
-  row: ClusterRow,
-  lease: NewLease,
-  now: Date,
-  orderId: string | null,
-): Promise<void> {
-  const { place } = lease;
-  const id = newId('lease', wiring.random);
-  const spec: StoredLeaseSpec = {
-    leaseId: id,
-    clusterId: row.id,
-    role: place.role,
-    group: place.group,
-    ordinal: place.ordinal,
-    rayVersion: row.spec.rayVersion,
-    nodeIp: lease.nodeIp,
-    headIp: lease.headIp,
-    cpus: place.needs.cpus,
-    memoryBytes: lease.memoryBytes,
-    deviceIndices: lease.deviceIndices,
-    resources: place.needs.resources,
-    labels: { ...lease.rayLabels, ...place.needs.labels },
-    ...checkpointsOf(wiring.checkpointRoot, row.tenant_id),
-  };
-  await tx.query(
-    `INSERT INTO leases (id, tenant_id, cluster_id, node_id, role, group_name, ordinal, cpus, memory_bytes, spec,
-       simulated, created_at, micro_usd_per_hour, order_id, price_basis)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-    [
-      id,
-      row.tenant_id,
-      row.id,
-      lease.nodeId,
-      place.role,
-      place.group,
-      place.ordinal,
-      place.needs.cpus,
-      lease.memoryBytes,
-      JSON.stringify(spec),
-      lease.simulated,
-      now,
-      lease.microUsdPerHour,
-      lease.isOwn || lease.microUsdPerHour === 0 ? null : orderId,
-      JSON.stringify(basisOf(lease)),
-    ],
-  );
-  await tx.query('INSERT INTO lease_devices (lease_id, node_id, device_index) SELECT $1, $2, unnest($3::int[])', [
-    id,
-    lease.nodeId,
-    lease.deviceIndices,
-  ]);
-}
-
-/** With the amounts that the prices were multiplied by. */
-const basisOf = ({ place, deviceIndices, priceBasis }: NewLease) =>
-  priceBasis === null ? {} : { ...priceBasis, cpus: place.needs.cpus, gpus: deviceIndices.length };
-
-/** An object store needs nothing of the machine. */
-function checkpointsOf(root: string, tenantId: TenantId): Pick<StoredLeaseSpec, 'checkpointDir' | 'checkpointRoot'> {
-  if (!isAbsolute(root)) return { checkpointDir: null, checkpointRoot: null };
-  return { checkpointDir: join(root, tenantId), checkpointRoot: root };
 }
 
 /** A silent machine cannot confirm: its leases are given up; should it come back, it is told that they are not desired. */
