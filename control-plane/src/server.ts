@@ -105,7 +105,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
     mesh,
     reputation,
-    orders: { cover: (tx, wanted) => billing.orders.cover(tx, wanted) },
+    orders: {
+      cover: (tx, wanted) => billing.orders.cover(tx, wanted),
+      refusal: (db, price) => billing.orders.refusal(db, price),
+    },
     activity: {
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
       evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
