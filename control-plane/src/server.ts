@@ -14,6 +14,7 @@ import {
   refusalRoutes,
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
+import { createBilling } from './billing/index.js';
 import { createClusters, entrances, pricedLeases } from './clusters/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
@@ -104,6 +105,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
     mesh,
     reputation,
+    orders: { cover: (tx, wanted) => billing.orders.cover(tx, wanted) },
     activity: {
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
       evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
@@ -153,6 +155,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     nowMs: Date.now,
   };
   const rates = oracleSweep(database, oracle, log);
+  const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -187,6 +190,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       node: inventory.node,
       dispatch: jobDomain.dispatch,
       attempt: jobDomain.attempt,
+      billing: billing.handler,
     },
   });
 
@@ -207,7 +211,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
   refusalRoutes(http, database);
-  ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant });
+  ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant, checkUsage: billing.check });
+  billing.routes(http);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   enrolmentRoutes(http, {
@@ -250,6 +255,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   telemetry.start();
   prices.start();
   rates.start();
+  billing.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -267,6 +273,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await billing.stop();
       await rates.stop();
       await prices.stop();
       await telemetry.stop();
