@@ -100,6 +100,11 @@ const schema = z.object({
     .min(1)
     .optional()
     .describe('JSON: base prices and terms of pricing, docs/pricing.md'),
+  IOCLOUD_TOKEN_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('JSON: when emission begins, its schedule and the first parameters, docs/token.md'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -141,6 +146,7 @@ export interface Config {
     reservationSupplierPpm: bigint;
   };
   pricingFile: string | undefined;
+  tokenFile: string | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -207,6 +213,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
       reservationSupplierPpm: value.IOCLOUD_SUPPLIER_FEE_PERCENT,
     },
     pricingFile: value.IOCLOUD_PRICING_FILE,
+    tokenFile: value.IOCLOUD_TOKEN_FILE,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }

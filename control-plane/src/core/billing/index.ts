@@ -20,3 +20,15 @@ export {
   settlementEntries,
 } from './postings.js';
 export { parseRatio, type Ratio } from './ratio.js';
+export {
+  burnSlashedEntries,
+  cooledEntries,
+  emissionEntries,
+  iosdEntries,
+  type SlashedAmount,
+  slashEntries,
+  stakeEntries,
+  type TenantAmount,
+  unslashEntries,
+  unstakeEntries,
+} from './token-entries.js';
