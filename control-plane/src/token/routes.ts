@@ -69,6 +69,10 @@ function emissionRoutes(http: Http, wiring: TokenWiring): void {
   });
   http.handle(api.listMachineHours, async ({ caller, params, query }) => {
     const items = await listMachineHours(database, caller.tenantId, params.nodeId, above(query.after), query.limit);
+    // What was its own in an hour it may read though it is not any more.
+    if (items.length === 0 && (await wiring.machines.ownerOf(database, params.nodeId)) !== caller.tenantId) {
+      throw new Failure('not-found', `no machine ${params.nodeId} of yours in any hour`);
+    }
     return { items, next: nextOf(items, query.limit, ({ hour }) => String(hour)) };
   });
   http.handle(api.estimateReward, async ({ query }) => estimateReward(database, wiring, query));

@@ -269,9 +269,10 @@ test('of another’s stakes, slashes and machines nothing can be read or moved',
   const slash = { nodeId, amount: '1', reason: 'r', evidence: 'e' };
   expect((await trial.call(owner, 'POST', '/token/slashes', slash, newKey())).status).toBe(403);
   expect((await trial.call(stranger, 'GET', '/token/slashes?all=true')).status).toBe(403);
-  for (const list of ['slashes', 'stakes', 'unstakings', 'rewards', `machines/${nodeId}/hours`]) {
+  for (const list of ['slashes', 'stakes', 'unstakings', 'rewards']) {
     expect([list, (await trial.call(stranger, 'GET', `/token/${list}`)).body.items]).toEqual([list, []]);
   }
+  expect((await trial.call(stranger, 'GET', `/token/machines/${nodeId}/hours`)).status).toBe(404);
   const ids = (await trial.call(owner, 'GET', '/token/unstakings')).body.items;
   expect((await trial.call(stranger, 'GET', `/token/unstakings?after=${ids[0].id}`)).body.items).toEqual([]);
   expect(await trial.balances(owner)).toEqual(before);

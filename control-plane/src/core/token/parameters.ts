@@ -47,7 +47,7 @@ export function minimumStake(parameters: TokenParameters, models: readonly strin
   return (multiplied + million - 1n) / million;
 }
 
-/** How much of the least stake is there, for placement: 0 to 1. A machine that needs none has all. */
+/** How much of the least stake is there, for placement: 0 to 1; 0 for a machine that needs none. */
 export function stakeShare(staked: bigint, minimum: bigint): number {
   if (staked >= minimum) return minimum === 0n ? 0 : 1;
   return Number((staked * million) / minimum) / 1_000_000;
