@@ -7,6 +7,7 @@ import { changedParameters, defaultParameters, EmissionSchedule, publishedEmissi
 import { stakedMachines } from '../../inventory/index.js';
 import { checkLedger } from '../../ledger/check.js';
 import { ledgerRoutes } from '../../ledger/index.js';
+import { listAccounts } from '../../ledger/statement.js';
 import { Database, Http, Signer, type Transaction } from '../../platform/index.js';
 import { type Ground, newTenantKey, startGround, type TestKey } from '../../test-ground.js';
 import { tokenProofs } from '../../verification/index.js';
@@ -194,35 +195,42 @@ export class TokenTrial {
     this.at = new Date(this.at.getTime() + hours * hourMs);
   }
 
-  /** By sort and asset, without those at zero. */
-  async balances({ tenantId }: { tenantId: TenantId | null }): Promise<Record<string, string>> {
-    const { rows } = await this.ground.database.query<{ name: string; balance: string }>(
-      `SELECT a.kind || ' ' || a.asset AS name, b.balance::text FROM ledger_accounts a
-       JOIN ledger_balances b ON b.account_id = a.id WHERE a.tenant_id IS NOT DISTINCT FROM $1 AND b.balance <> 0`,
-      [tenantId],
-    );
-    return Object.fromEntries(rows.map(({ name, balance }) => [name, balance]));
+  /** All accounts of a tenant, or of everybody. */
+  async #accounts(tenantId: TenantId | null) {
+    const all = await listAccounts(this.ground.database, tenantId, { limit: 1_000_000, closed: true });
+    return all.map(account => ({ ...account, units: BigInt(account.balance.replace('.', '')) }));
   }
 
-  /** What does not agree: the ledger with itself, and its accounts of stake with the rows that say whose it is. */
+  /** By sort and asset in smallest units, without those at zero. */
+  async balances({ tenantId }: { tenantId: TenantId | null }): Promise<Record<string, string>> {
+    const held = (await this.#accounts(tenantId)).filter(
+      account => account.tenantId === tenantId && account.units !== 0n,
+    );
+    return Object.fromEntries(held.map(({ kind, asset, units }) => [`${kind} ${asset}`, String(units)]));
+  }
+
+  /** What does not agree: the ledger with itself, its accounts of stake with the rows that say whose it is, hours with rewards. */
   async faults(): Promise<unknown[]> {
     const { differences } = await checkLedger(this.ground.database);
-    const { rows } = await this.ground.database.query(
-      `WITH rows AS (
+    const { rows } = await this.ground.database.query<{ name: string; amount: string }>(
+      `SELECT kind || ' ' || tenant_id AS name, sum(amount)::text AS amount FROM (
          SELECT 'stake' AS kind, staker_id AS tenant_id, amount FROM token_stakes
          UNION ALL SELECT 'unstaking', staker_id, amount FROM token_unstakings WHERE state = 'cooling'
          UNION ALL SELECT 'slashed', p.staker_id, p.amount FROM token_slash_parts p
-           JOIN token_slashes s ON s.id = p.slash_id WHERE s.state NOT IN ('returned', 'burned')),
-       sums AS (SELECT kind, tenant_id, sum(amount) AS amount FROM rows GROUP BY kind, tenant_id),
-       accounts AS (SELECT a.kind, a.tenant_id, b.balance FROM ledger_accounts a JOIN ledger_balances b ON b.account_id = a.id
-         WHERE a.kind IN ('stake', 'unstaking', 'slashed'))
-       SELECT * FROM sums FULL JOIN accounts USING (kind, tenant_id) WHERE coalesce(amount, 0) <> coalesce(balance, 0)`,
+           JOIN token_slashes s ON s.id = p.slash_id WHERE s.state NOT IN ('returned', 'burned')) staked
+       GROUP BY kind, tenant_id HAVING sum(amount) <> 0 ORDER BY 1`,
     );
+    const accounts = (await this.#accounts(null))
+      .filter(({ kind, units }) => ['stake', 'unstaking', 'slashed'].includes(kind) && units !== 0n)
+      .map(({ kind, tenantId, units }) => ({ name: `${kind} ${tenantId}`, amount: String(units) }));
+    const inRows = new Set(rows.map(({ name, amount }) => `${name} ${amount}`));
+    const inAccounts = new Set(accounts.map(({ name, amount }) => `${name} ${amount}`));
+    const apart = [...inRows, ...inAccounts].filter(each => !(inRows.has(each) && inAccounts.has(each)));
     const { rows: hours } = await this.ground.database.query(
       `SELECT h.hour FROM token_hours h WHERE minted <> rounding +
          coalesce((SELECT sum(amount) FROM token_rewards r WHERE r.hour = h.hour), 0)`,
     );
-    return [...differences, ...rows, ...hours];
+    return [...differences, ...apart, ...hours];
   }
 }
 
