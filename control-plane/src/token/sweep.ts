@@ -17,8 +17,17 @@ const steps: readonly ((wiring: TokenWiring) => Promise<boolean>)[] = [
   releaseCooled,
 ];
 
+/** One that fails keeps none of the others from their turn. Throws the first fault, when all have had theirs. */
 export async function sweepOnce(wiring: TokenWiring, isStopped: () => boolean): Promise<void> {
-  for (const step of steps) while (!isStopped() && (await step(wiring)));
+  const faults: unknown[] = [];
+  for (const step of steps) {
+    try {
+      while (!isStopped() && (await step(wiring)));
+    } catch (error) {
+      faults.push(error);
+    }
+  }
+  if (faults.length > 0) throw faults[0];
 }
 
 export const tokenSweep = (wiring: TokenWiring): Recurring =>
