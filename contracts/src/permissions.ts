@@ -15,6 +15,7 @@ export const permissions = [
   'audit:read',
   'billing:read',
   'billing:write',
+  'token:write',
   'metrics:read',
   'tenants:read',
   'tenants:write',

@@ -16,6 +16,7 @@ import {
 import { createAgentReleases } from './agent-releases/index.js';
 import { createBilling } from './billing/index.js';
 import { createClusters, entrances, pricedLeases } from './clusters/index.js';
+import { EmissionSchedule } from './core/token/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
 import {
@@ -27,6 +28,7 @@ import {
   pricedMachines,
   type RenterDoor,
   recordEvidence,
+  stakedMachines,
   telemetrySweep,
 } from './inventory/index.js';
 import { createJobs, queueUseOf } from './jobs/index.js';
@@ -46,9 +48,19 @@ import {
   Signer,
   Wakeups,
 } from './platform/index.js';
-import { applyTerms, loadPricing, oracleSweep, priceRoutes, pricingSweep, sourceOf } from './pricing/index.js';
+import {
+  applyTerms,
+  ioRate,
+  loadPricing,
+  oracleSweep,
+  priceRoutes,
+  pricingSweep,
+  sourceOf,
+  usableRate,
+} from './pricing/index.js';
+import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
-import { applyPolicy, challengeSweep, sha256, verificationRoutes } from './verification/index.js';
+import { applyPolicy, challengeSweep, sha256, tokenProofs, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
 
 export interface RunningServer {
@@ -61,6 +73,7 @@ const migrations = new URL('../migrations/', import.meta.url);
 
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
   const pricing = await loadPricing(config.pricingFile);
+  const tokenFile = await loadToken(config.tokenFile);
   const secrets = await loadSecrets(config.secretsDir);
   const database = new Database(config.databaseUrl, log);
   await migrate(database, migrations, log);
@@ -159,6 +172,22 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   };
   const rates = oracleSweep(database, oracle, log);
   const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
+  const token: TokenWiring = {
+    database,
+    log,
+    random: randomBytes,
+    genesis: tokenFile.genesis,
+    schedule: new EmissionSchedule(tokenFile.emission),
+    machines: stakedMachines,
+    proofs: tokenProofs,
+    rate: async db => {
+      const rate = await ioRate(db, oracle);
+      const attoUsdPerIo = usableRate(rate);
+      return attoUsdPerIo === null || rate.usdPerIo === null ? null : { usdPerIo: rate.usdPerIo, attoUsdPerIo };
+    },
+    demandTenant: getTenant,
+  };
+  const tokens = tokenSweep(token);
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -199,6 +228,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
 
   await database.transaction(tx => applyPolicy(tx, config.verification === 'shared'));
   await database.transaction(tx => applyTerms(tx, pricing.terms, pricedMachines));
+  if (tokenFile.genesis) await demandGenesis(database, tokenFile.genesis, tokenFile.emission);
+  const isInForce = await database.transaction(tx => applyParameters(tx, stakedMachines, tokenFile.parameters));
+  if (!isInForce)
+    log.warn('the parameters of IOCLOUD_TOKEN_FILE are not those in force: a vote has changed them since');
   if (config.bootstrapFile) {
     const { tenantId, nodes } = await bootstrapAccounts(database, config.bootstrapFile, randomBytes);
     await database.transaction(async tx => {
@@ -229,6 +262,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   agentReleases.routes(http);
   verificationRoutes(http, database, reputation);
   priceRoutes(http, { database, random: randomBytes, now, oracle });
+  tokenRoutes(http, token);
   clusterDomain.routes(http);
   tunnels.routes(http);
   pageRoutes(http, {
@@ -259,6 +293,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   prices.start();
   rates.start();
   billing.start();
+  tokens.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -277,6 +312,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.closeAllConnections();
       await wakeups.stop();
       await billing.stop();
+      await tokens.stop();
       await rates.stop();
       await prices.stop();
       await telemetry.stop();

@@ -117,6 +117,11 @@ const schema = z.object({
     .min(1)
     .optional()
     .describe('JSON: base prices and terms of pricing, docs/pricing.md'),
+  IOCLOUD_TOKEN_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('JSON: when emission begins, its schedule and the first parameters, docs/token.md'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -161,6 +166,7 @@ export interface Config {
   holdMinutes: number;
   lowBalanceHours: number;
   pricingFile: string | undefined;
+  tokenFile: string | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -230,6 +236,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     holdMinutes: value.IOCLOUD_HOLD_MINUTES,
     lowBalanceHours: value.IOCLOUD_LOW_BALANCE_HOURS,
     pricingFile: value.IOCLOUD_PRICING_FILE,
+    tokenFile: value.IOCLOUD_TOKEN_FILE,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }
