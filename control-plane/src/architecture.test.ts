@@ -56,6 +56,7 @@ describe('dependencies point inward', () => {
     'enrolment',
     'events',
     'inventory',
+    'invoices',
     'jobs',
     'ledger',
     'mesh',
@@ -64,6 +65,7 @@ describe('dependencies point inward', () => {
     'pricing',
     'tunnels',
     'verification',
+    'webhooks',
   ];
   const domainOf = (file: string) => domains.find(domain => file.startsWith(`${domain}/`));
 

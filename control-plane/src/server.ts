@@ -14,7 +14,7 @@ import {
   refusalRoutes,
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
-import { createClusters, entrances, pricedLeases } from './clusters/index.js';
+import { createClusters, entrances, leaseFacts, pricedLeases } from './clusters/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
 import {
@@ -28,7 +28,8 @@ import {
   recordEvidence,
   telemetrySweep,
 } from './inventory/index.js';
-import { createJobs, queueUseOf } from './jobs/index.js';
+import { closingSweep, type InvoicePorts, invoiceRoutes, loadIssuer } from './invoices/index.js';
+import { createJobs, heldAttempts, queueUseOf } from './jobs/index.js';
 import { ledgerRoutes } from './ledger/index.js';
 import { createMesh } from './mesh/index.js';
 import { pageRoutes } from './pages/index.js';
@@ -45,7 +46,15 @@ import {
   Signer,
   Wakeups,
 } from './platform/index.js';
-import { applyTerms, loadPricing, oracleSweep, priceRoutes, pricingSweep, sourceOf } from './pricing/index.js';
+import {
+  applyTerms,
+  loadPricing,
+  oracleSweep,
+  priceRoutes,
+  pricingSweep,
+  sourceOf,
+  versionsById,
+} from './pricing/index.js';
 import { createTunnels } from './tunnels/index.js';
 import { applyPolicy, challengeSweep, sha256, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
@@ -60,6 +69,7 @@ const migrations = new URL('../migrations/', import.meta.url);
 
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
   const pricing = await loadPricing(config.pricingFile);
+  const issuer = await loadIssuer(config.invoiceIssuerFile);
   const secrets = await loadSecrets(config.secretsDir);
   const database = new Database(config.databaseUrl, log);
   await migrate(database, migrations, log);
@@ -153,6 +163,16 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     nowMs: Date.now,
   };
   const rates = oracleSweep(database, oracle, log);
+  const invoicePorts: InvoicePorts = {
+    leases: leaseFacts,
+    attempts: heldAttempts,
+    priceVersions: versionsById,
+    tenantName: async (db, tenantId) => (await getTenant(db, tenantId)).name,
+  };
+  const closing = closingSweep(
+    { database, ports: invoicePorts, issuer, delayMs: config.invoiceDelayHours * 3_600_000, random: randomBytes },
+    log,
+  );
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -208,6 +228,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   queueTermsRoutes(http, database, queueUseOf);
   refusalRoutes(http, database);
   ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant });
+  invoiceRoutes(http, { database, ports: invoicePorts, issuer, now });
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   enrolmentRoutes(http, {
@@ -250,6 +271,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   telemetry.start();
   prices.start();
   rates.start();
+  closing.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -267,6 +289,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await closing.stop();
       await rates.stop();
       await prices.stop();
       await telemetry.stop();

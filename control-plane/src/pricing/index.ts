@@ -4,4 +4,5 @@ export { oracleSweep, sourceOf } from './io-rate/index.js';
 export { type Market, marketOf, marketPriceOf } from './market.js';
 export type { PricedLeases, PricedMachines } from './ports.js';
 export { priceRoutes } from './routes.js';
+export { versionsById } from './store.js';
 export { loadPricing } from './terms-file.js';
