@@ -58,6 +58,7 @@ import {
 import { createTunnels } from './tunnels/index.js';
 import { applyPolicy, challengeSweep, sha256, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
+import { createWebhooks } from './webhooks/index.js';
 
 export interface RunningServer {
   httpPort: number;
@@ -163,6 +164,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     nowMs: Date.now,
   };
   const rates = oracleSweep(database, oracle, log);
+  const webhooks = createWebhooks({ config, database, seal, random: randomBytes, log, version });
   const invoicePorts: InvoicePorts = {
     leases: leaseFacts,
     attempts: heldAttempts,
@@ -229,6 +231,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   refusalRoutes(http, database);
   ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant });
   invoiceRoutes(http, { database, ports: invoicePorts, issuer, now });
+  webhooks.routes(http);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   enrolmentRoutes(http, {
@@ -272,6 +275,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   prices.start();
   rates.start();
   closing.start();
+  webhooks.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -289,6 +293,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await webhooks.stop();
       await closing.stop();
       await rates.stop();
       await prices.stop();
