@@ -7,6 +7,7 @@ import { transitions } from './clusters/life.js';
 import { workloadTransitions } from './core/queueing/index.js';
 import { rolloutTransitions } from './core/rollouts/index.js';
 import { verificationTransitions } from './core/verification/index.js';
+import { deliveryTransitions } from './core/webhooks/index.js';
 import { schedulingTransitions } from './inventory/draining.js';
 import { attemptTransitions, jobTransitions } from './jobs/states.js';
 
@@ -34,6 +35,7 @@ test.each([
   ['attempt', diagram(attemptTransitions as Record<string, Record<string, string>>)],
   ['verification', diagram(verificationTransitions as Record<string, Record<string, string>>)],
   ['roll-out', diagram(rolloutTransitions as Record<string, Record<string, string>>)],
+  ['message to a webhook', diagram(deliveryTransitions as Record<string, Record<string, string>>)],
   ['workload', diagram(workloadTransitions as Record<string, Record<string, string>>)],
 ])('the drawing of the life of a %s is that of its table', (_name, drawing) => {
   expect(architecture).toContain(drawing);

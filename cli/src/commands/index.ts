@@ -1,6 +1,6 @@
 /**
  * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
- * tenant, queue, balance, ledger, agent-release.
+ * tenant, queue, balance, ledger, invoice, statement, webhook, agent-release.
  */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
@@ -9,6 +9,7 @@ import { auditCommands } from './audit.js';
 import { clusterCommands } from './cluster.js';
 import { eventCommands } from './events.js';
 import { exitCodes } from './exit.js';
+import { invoiceCommands } from './invoices.js';
 import { jobCommands } from './job.js';
 import { ledgerCommands } from './ledger.js';
 import { nodeCommands } from './node.js';
@@ -20,6 +21,7 @@ import { sshKeyCommands } from './ssh-keys.js';
 import { tenantCommands } from './tenant.js';
 import { processTerminal, type Terminal } from './terminal.js';
 import { appealCommands } from './verification.js';
+import { webhookCommands } from './webhooks.js';
 
 export { CliError, exitCodes } from './exit.js';
 export { processTerminal, type Terminal } from './terminal.js';
@@ -44,5 +46,7 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   eventCommands(program, terminal);
   auditCommands(program, terminal);
   ledgerCommands(program, terminal);
+  invoiceCommands(program, terminal);
+  webhookCommands(program, terminal);
   agentReleaseCommands(program, terminal);
 }
