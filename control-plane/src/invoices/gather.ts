@@ -13,7 +13,7 @@ import {
   type UsagePart,
 } from '../core/invoicing/index.js';
 import { type ChargeSide, chargesAfter, type LedgerCharge } from '../ledger/index.js';
-import type { Queryable } from '../platform/index.js';
+import type { Queryable, Transaction } from '../platform/index.js';
 import { freeUsage, partsOf } from './usage.js';
 
 export interface Wanted {
@@ -33,7 +33,7 @@ export const sideOf = (kind: InvoiceKind): ChargeSide => (kind === 'invoice' ? '
 const atOnce = 5_000;
 
 export async function gather(
-  db: Queryable,
+  tx: Transaction,
   wanted: Wanted,
   onEntries: (entries: PlacedEntry[]) => Promise<void>,
 ): Promise<Line[]> {
@@ -43,14 +43,10 @@ export async function gather(
     const entries = charges.flatMap(charge => entriesOf(charge, beginMs));
     if (entries.length > 0) await onEntries(entries.map(entry => ({ ...entry, line: book.add(entry) })));
   };
-  for (let after = wanted.afterId; ; ) {
-    const page = await chargesAfter(db, wanted.tenantId, sideOf(wanted.kind), after, atOnce);
-    await place(await openCharges(db, wanted, page));
-    if (page.length < atOnce) break;
-    after = page.at(-1)?.transactionId ?? after;
-  }
+  const pages = chargesAfter(tx, wanted.tenantId, sideOf(wanted.kind), wanted.afterId, atOnce);
+  for await (const page of pages) await place(await openCharges(tx, wanted, page));
   // What costs nothing is told beside what costs something, and makes no invoice by itself.
-  if (wanted.kind === 'invoice' && book.lines().length > 0) await placeFree(db, wanted, place);
+  if (wanted.kind === 'invoice' && book.lines().length > 0) await placeFree(tx, wanted, place);
   return book.lines();
 }
 
@@ -79,14 +75,13 @@ function toCharge(charge: LedgerCharge, of: readonly UsagePart[]): Charge {
 }
 
 async function placeFree(
-  db: Queryable,
+  tx: Transaction,
   { tenantId, month }: Wanted,
   place: (charges: Charge[]) => Promise<void>,
 ): Promise<void> {
   const from = new Date(beginOf(month));
   const until = new Date(endOf(month));
-  for (let after = 0; ; ) {
-    const page = await freeUsage(db, tenantId, from, until, after, atOnce);
+  for await (const page of freeUsage(tx, tenantId, from, until, atOnce)) {
     await place(
       page.map(({ part, reason }) => ({
         transactionId: null,
@@ -100,8 +95,6 @@ async function placeFree(
         parts: [part],
       })),
     );
-    if (page.length < atOnce) return;
-    after = page.at(-1)?.part.usageLineId ?? after;
   }
 }
 

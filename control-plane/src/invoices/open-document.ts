@@ -2,26 +2,28 @@
 import type { InvoiceKind, Issuer, LeaseId, TenantId } from '@iocloud/contracts';
 import { beginOf, type Line, type Month, monthOf, totalsOf } from '../core/invoicing/index.js';
 import { lastIdBefore } from '../ledger/index.js';
-import { Failure, type Queryable } from '../platform/index.js';
+import { type Database, Failure, type Queryable, type Transaction } from '../platform/index.js';
 import { costOf, type EntryReference, type InvoiceDocument, type PlacedLine } from './document.js';
 import { gather, type Wanted } from './gather.js';
 import type { InvoicePorts } from './ports.js';
 import { firstOpenMonth } from './store.js';
 
 export async function openDocument(
-  db: Queryable,
+  database: Database,
   ports: InvoicePorts,
   issuer: Issuer,
   { tenantId, kind, month }: { tenantId: TenantId; kind: InvoiceKind; month: Month },
   now: Date,
 ): Promise<InvoiceDocument> {
   if (month > monthOf(now.getTime())) throw new Failure('not-found', `${month} has not begun`);
-  const wanted = await wantedOf(db, tenantId, kind, month);
+  const wanted = await wantedOf(database, tenantId, kind, month);
   if (wanted.firstOpen !== null && month < wanted.firstOpen) {
     throw new Failure('not-found', `no ${kind} for ${month}: the month was closed, and there was nothing to charge`);
   }
-  const tenantName = await ports.tenantName(db, tenantId);
-  const lines = await placed(db, ports, kind, await gather(db, wanted, async () => undefined));
+  const tenantName = await ports.tenantName(database, tenantId);
+  const lines = await ofOneMoment(database, async tx =>
+    placed(tx, ports, kind, await gather(tx, wanted, async () => undefined)),
+  );
   return {
     head: {
       id: null,
@@ -39,15 +41,23 @@ export async function openDocument(
     lines,
     entries: async line => {
       const references: EntryReference[] = [];
-      await gather(db, wanted, async entries => {
-        references.push(...entries.filter(entry => entry.line === line));
-      });
+      await ofOneMoment(database, tx =>
+        gather(tx, wanted, async entries => {
+          references.push(...entries.filter(entry => entry.line === line));
+        }),
+      );
       return references;
     },
   };
 }
 
-export async function wantedOf(db: Queryable, tenantId: TenantId, kind: InvoiceKind, month: Month): Promise<Wanted> {
+const ofOneMoment = <T>(database: Database, work: (tx: Transaction) => Promise<T>): Promise<T> =>
+  database.transaction(async tx => {
+    await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+    return work(tx);
+  });
+
+async function wantedOf(db: Queryable, tenantId: TenantId, kind: InvoiceKind, month: Month): Promise<Wanted> {
   const firstOpen = await firstOpenMonth(db);
   const afterId = firstOpen === null ? 0 : await lastIdBefore(db, new Date(beginOf(firstOpen)));
   return { tenantId, kind, month, firstOpen, afterId };

@@ -1,7 +1,7 @@
 /** Usage lines and their charges, as metering and billing write them (0100_usage.sql). */
 import type { LeaseId, TenantId } from '@iocloud/contracts';
 import type { UsagePart } from '../core/invoicing/index.js';
-import type { Queryable } from '../platform/index.js';
+import { pagesOf, type Queryable, type Transaction } from '../platform/index.js';
 
 interface PartRow {
   usage_line_id: number;
@@ -48,23 +48,21 @@ export async function partsOf(db: Queryable, transactionIds: readonly number[]):
   return parts;
 }
 
-/** Usage of the tenant in that time that costs nothing, by pages of usage lines. */
-export async function freeUsage(
-  db: Queryable,
+/** Usage of the tenant in that time that costs nothing, page by page. */
+export async function* freeUsage(
+  tx: Transaction,
   tenantId: TenantId,
   from: Date,
   until: Date,
-  afterId: number,
-  limit: number,
-): Promise<{ part: UsagePart; reason: string }[]> {
-  const { rows } = await db.query<PartRow>(
-    `SELECT ${partColumns} FROM clusters k JOIN leases l ON l.cluster_id = k.id
-     JOIN usage_lines u ON u.lease_id = l.id AND u.window_start >= $2 AND u.window_start < $3 AND u.id > $4
-     JOIN usage_charges c ON c.usage_line_id = u.id AND c.transaction_id IS NULL
-     WHERE k.tenant_id = $1 ORDER BY u.id LIMIT $5`,
-    [tenantId, from, until, afterId, limit],
-  );
-  return rows.map(row => ({ part: toPart(row), reason: row.reason }));
+  atOnce: number,
+): AsyncGenerator<{ part: UsagePart; reason: string }[]> {
+  const text = `SELECT ${partColumns} FROM clusters k JOIN leases l ON l.cluster_id = k.id
+    JOIN usage_lines u ON u.lease_id = l.id AND u.window_start >= $2 AND u.window_start < $3
+    JOIN usage_charges c ON c.usage_line_id = u.id AND c.transaction_id IS NULL
+    WHERE k.tenant_id = $1 ORDER BY u.id`;
+  for await (const rows of pagesOf<PartRow>(tx, text, [tenantId, from, until], atOnce)) {
+    yield rows.map(row => ({ part: toPart(row), reason: row.reason }));
+  }
 }
 
 export interface UsageRow {

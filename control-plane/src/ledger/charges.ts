@@ -1,7 +1,7 @@
 /** What tenants were charged for usage and what they earned by it, for invoices and statements. */
 import { type Asset, parseUnits, type TenantId, type TransactionKind } from '@iocloud/contracts';
 import { chargeOf, type Fees, parseRatio } from '../core/billing/index.js';
-import type { Queryable } from '../platform/index.js';
+import { pagesOf, type Queryable, type Transaction } from '../platform/index.js';
 
 /** Whose side of a transaction: what a renter pays comes from other accounts than what a supplier earns. */
 export type ChargeSide = 'renter' | 'supplier';
@@ -42,32 +42,36 @@ const chargesSql = `
   FROM ledger_accounts a JOIN ledger_postings p ON p.account_id = a.id
   JOIN ledger_transactions t ON t.id = p.transaction_id LEFT JOIN ledger_transactions o ON o.id = t.reverses
   WHERE a.tenant_id = $1 AND a.kind = ANY ($2) AND p.transaction_id > $3 AND coalesce(o.kind, t.kind) = ANY ($4)
-  GROUP BY t.id, o.id, a.asset HAVING sum(p.amount) <> 0 ORDER BY t.id LIMIT $5`;
+  GROUP BY t.id, o.id, a.asset HAVING sum(p.amount) <> 0 ORDER BY t.id`;
 
-/** In the order of their ids, after that one. */
-export async function chargesAfter(
-  db: Queryable,
+/** In the order of their ids, after that one, page by page. */
+export async function* chargesAfter(
+  tx: Transaction,
   tenantId: TenantId,
   side: ChargeSide,
   after: number,
-  limit: number,
-): Promise<LedgerCharge[]> {
+  atOnce: number,
+): AsyncGenerator<LedgerCharge[]> {
   const { accounts, kinds } = sides[side];
-  const { rows } = await db.query<ChargeRow>(chargesSql, [tenantId, accounts, after, kinds, limit]);
-  return rows.map(({ id, kind, at, memo, asset, amount, detail, reverses }) => {
-    const sign = kind === 'reversal' ? -1n : 1n;
-    return {
-      transactionId: id,
-      kind,
-      at,
-      memo,
-      asset,
-      amount: side === 'renter' ? -BigInt(amount) : BigInt(amount),
-      fee: side === 'renter' ? within(sign * feesOnTop(detail, asset), -BigInt(amount)) : 0n,
-      costMicroUsd: sign * units(detail.costUsd, 'USD'),
-      reverses: reverses === null ? null : Number(reverses),
-    };
-  });
+  const values = [tenantId, accounts, after, kinds];
+  for await (const rows of pagesOf<ChargeRow>(tx, chargesSql, values, atOnce)) yield rows.map(row => toCharge(row, side));
+}
+
+function toCharge(row: ChargeRow, side: ChargeSide): LedgerCharge {
+  const { id, kind, at, memo, asset, detail, reverses } = row;
+  const sign = kind === 'reversal' ? -1n : 1n;
+  const amount = side === 'renter' ? -BigInt(row.amount) : BigInt(row.amount);
+  return {
+    transactionId: id,
+    kind,
+    at,
+    memo,
+    asset,
+    amount,
+    fee: side === 'renter' ? within(sign * feesOnTop(detail, asset), amount) : 0n,
+    costMicroUsd: sign * units(detail.costUsd, 'USD'),
+    reverses: reverses === null ? null : Number(reverses),
+  };
 }
 
 const units = (text: string | undefined, asset: Asset): bigint => {
