@@ -37,12 +37,18 @@ interface ChargeRow {
   reverses: string | null;
 }
 
+/** The tenant's sums first: what a transaction says of itself is wide, and is not sorted along. */
 const chargesSql = `
-  SELECT t.id, t.kind, t.at, t.memo, t.reverses::text, coalesce(o.detail, t.detail) AS detail, a.asset, sum(p.amount)::text AS amount
-  FROM ledger_accounts a JOIN ledger_postings p ON p.account_id = a.id
-  JOIN ledger_transactions t ON t.id = p.transaction_id LEFT JOIN ledger_transactions o ON o.id = t.reverses
-  WHERE a.tenant_id = $1 AND a.kind = ANY ($2) AND p.transaction_id > $3 AND coalesce(o.kind, t.kind) = ANY ($4)
-  GROUP BY t.id, o.id, a.asset HAVING sum(p.amount) <> 0 ORDER BY t.id`;
+  SELECT t.id, t.kind, t.at, t.memo, t.reverses::text, own.asset, own.amount::text,
+    coalesce((SELECT o.detail FROM ledger_transactions o WHERE o.id = t.reverses), t.detail) AS detail
+  FROM (SELECT p.transaction_id, a.asset, sum(p.amount) AS amount
+        FROM ledger_accounts a JOIN ledger_postings p ON p.account_id = a.id
+        WHERE a.tenant_id = $1 AND a.kind = ANY ($2) AND p.transaction_id > $3
+        GROUP BY p.transaction_id, a.asset HAVING sum(p.amount) <> 0 ORDER BY p.transaction_id) own
+  JOIN ledger_transactions t ON t.id = own.transaction_id
+  WHERE t.kind = ANY ($4) OR (t.kind = 'reversal' AND EXISTS (
+    SELECT FROM ledger_transactions o WHERE o.id = t.reverses AND o.kind = ANY ($4)))
+  ORDER BY t.id`;
 
 /** In the order of their ids, after that one, page by page. */
 export async function* chargesAfter(
@@ -54,7 +60,8 @@ export async function* chargesAfter(
 ): AsyncGenerator<LedgerCharge[]> {
   const { accounts, kinds } = sides[side];
   const values = [tenantId, accounts, after, kinds];
-  for await (const rows of pagesOf<ChargeRow>(tx, chargesSql, values, atOnce)) yield rows.map(row => toCharge(row, side));
+  for await (const rows of pagesOf<ChargeRow>(tx, chargesSql, values, atOnce))
+    yield rows.map(row => toCharge(row, side));
 }
 
 function toCharge(row: ChargeRow, side: ChargeSide): LedgerCharge {

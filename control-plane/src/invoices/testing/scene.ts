@@ -98,7 +98,7 @@ export class InvoiceScene {
   }
 
   /** A further lease of the same tenants, in a cluster of its own. */
-  async nextLease(): Promise<void> {
+  async nextLease(name = 'train'): Promise<void> {
     const { database } = this.ground;
     this.cluster = newId('cluster', randomBytes);
     this.lease = newId('lease', randomBytes);
@@ -111,8 +111,8 @@ export class InvoiceScene {
     ]);
     await database.query(
       `INSERT INTO clusters (id, tenant_id, name, spec, origin, desired, phase, sealed_token)
-       VALUES ($1, $2, 'train', '{}', 'user', 'running', 'ready', '\\x00')`,
-      [this.cluster, this.renter.tenantId],
+       VALUES ($1, $2, $3, '{}', 'user', 'running', 'ready', '\\x00')`,
+      [this.cluster, this.renter.tenantId, name],
     );
     await database.query(
       `INSERT INTO leases (id, tenant_id, cluster_id, node_id, role, group_name, ordinal, cpus, memory_bytes, spec,
