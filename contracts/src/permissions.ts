@@ -16,6 +16,7 @@ export const permissions = [
   'billing:read',
   'webhooks:read',
   'webhooks:write',
+  'billing:write',
   'metrics:read',
   'tenants:read',
   'tenants:write',

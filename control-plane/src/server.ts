@@ -14,6 +14,7 @@ import {
   refusalRoutes,
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
+import { createBilling } from './billing/index.js';
 import { createClusters, entrances, leaseFacts, pricedLeases } from './clusters/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
@@ -115,6 +116,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
     mesh,
     reputation,
+    orders: { cover: (tx, wanted) => billing.orders.cover(tx, wanted) },
     activity: {
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
       evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
@@ -175,6 +177,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     { database, ports: invoicePorts, issuer, delayMs: config.invoiceDelayHours * 3_600_000, random: randomBytes },
     log,
   );
+  const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -209,6 +212,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       node: inventory.node,
       dispatch: jobDomain.dispatch,
       attempt: jobDomain.attempt,
+      billing: billing.handler,
     },
   });
 
@@ -229,9 +233,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
   refusalRoutes(http, database);
-  ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant });
   invoiceRoutes(http, { database, ports: invoicePorts, issuer, now });
   webhooks.routes(http);
+  ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant, checkUsage: billing.check });
+  billing.routes(http);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   enrolmentRoutes(http, {
@@ -276,6 +281,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   rates.start();
   closing.start();
   webhooks.start();
+  billing.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -295,6 +301,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await wakeups.stop();
       await webhooks.stop();
       await closing.stop();
+      await billing.stop();
       await rates.stop();
       await prices.stop();
       await telemetry.stop();

@@ -11,7 +11,7 @@ export interface LeaseFacts {
   /** Of its accelerators; empty where it has none. */
   model: string;
   microUsdPerHour: number;
-  /** What the price was made of, where that is on record. */
+  /** What the price was made of; empty where that is not on record. */
   priceBasis: Record<string, unknown>;
 }
 
@@ -25,10 +25,10 @@ export async function leaseFacts(db: Queryable, leaseIds: readonly LeaseId[]): P
     node_name: string;
     model: string | null;
     micro_usd_per_hour: number;
-    price_basis: Record<string, unknown> | null;
+    price_basis: Record<string, unknown>;
   }>(
     `SELECT l.id, l.tenant_id, l.cluster_id, c.name AS cluster_name, l.node_id, n.name AS node_name, l.micro_usd_per_hour,
-       to_jsonb(l)->'price_basis' AS price_basis,
+       l.price_basis,
        (SELECT string_agg(DISTINCT device->>'model', ', ' ORDER BY device->>'model')
         FROM lease_devices d JOIN jsonb_array_elements(n.inventory->'devices') AS device
           ON (device->>'index')::int = d.device_index
@@ -47,7 +47,7 @@ export async function leaseFacts(db: Queryable, leaseIds: readonly LeaseId[]): P
         nodeName: row.node_name,
         model: row.model ?? '',
         microUsdPerHour: row.micro_usd_per_hour,
-        priceBasis: row.price_basis ?? {},
+        priceBasis: row.price_basis,
       },
     ]),
   );

@@ -1,7 +1,9 @@
 /** Months that are closed, on a real ledger. */
 
-import { parseUnits } from '@iocloud/contracts';
+import { type LeaseId, parseUnits } from '@iocloud/contracts';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { BillingTrial } from '../billing/testing/index.js';
+import { chargeOf } from '../core/billing/index.js';
 import { closeNextMonth } from './closing.js';
 import { InvoiceScene } from './testing/scene.js';
 
@@ -87,6 +89,38 @@ test('what comes after closing is a correction on the next invoice: nothing is l
     { kind: 'correction', day: `${year}-04-06`, costUsd: '-0.500000', total: '-0.511250' },
   ]);
   expect(total(march) + total(april)).toBe((await scene.posted()).paid);
+});
+
+test('what billing has charged, and corrects after the month was closed, is on invoices to the unit, fees apart', async () => {
+  const billing = new BillingTrial(scene.ground.database);
+  const [renter, supplier] = [scene.renter.tenantId, scene.supplier.tenantId];
+  await billing.credit(renter, 'IO', 100n * 10n ** 8n);
+  const nodeId = await billing.machine(supplier);
+  const begin = new Date(`${year}-01-30T10:00:00Z`);
+  const { leaseIds } = await billing.cluster(renter, [{ nodeId, microUsdPerHour: 1_234_567 }], begin);
+  const [lease] = leaseIds as [LeaseId];
+  await scene.clock(`${year}-01-30T12:00:00Z`);
+  await billing.use(lease, begin, 3_600_000);
+  await billing.use(lease, new Date(`${year}-01-30T11:00:00Z`), 1_800_000);
+  await billing.charge();
+  await scene.close(`${year}-02-03T00:00:00Z`);
+  await scene.clock(`${year}-02-04T00:00:00Z`);
+  await billing.use(lease, begin, -600_000, 1);
+  await billing.charge();
+  await scene.close(`${year}-03-03T00:00:00Z`);
+  const [february, january] = await invoices();
+  const { body: lines } = await scene.get(scene.renter, `/invoices/${february.id}/lines`);
+  expect(lines.items).toMatchObject([
+    { kind: 'correction', gpuSecondsBilled: '-600.000', leaseId: lease, asset: 'IO' },
+  ]);
+  const fees = [january, february].map(each => parseUnits(each.totals[0].fees.replace('-', ''), 'IO') as bigint);
+  const whole = { asset: 'IO' as const, usdPerIo: { numerator: 37n, denominator: 20n }, fees: billing.terms.fees };
+  const cost = (ms: bigint) => chargeOf({ ...whole, costMicroUsd: (ms * 1_234_567n) / 3_600_000n });
+  expect(fees[0]).toBe(cost(3_600_000n).renterReservation + cost(1_800_000n).renterReservation);
+  expect(fees[1]).toBe(cost(3_600_000n).renterReservation - cost(3_000_000n).renterReservation);
+  expect(total(january) + total(february)).toBe((await scene.posted()).paid);
+  const statements = await invoices('statement');
+  expect(statements.map(total).reduce((sum: bigint, each: bigint) => sum + each)).toBe((await scene.posted()).earned);
 });
 
 test('a charge that was taken back is given back line by line', async () => {

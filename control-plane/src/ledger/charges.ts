@@ -1,6 +1,6 @@
 /** What tenants were charged for usage and what they earned by it, for invoices and statements. */
 import { type Asset, parseUnits, type TenantId, type TransactionKind } from '@iocloud/contracts';
-import { chargeOf, type Fees, parseRatio } from '../core/billing/index.js';
+import { chargeOf, parseFees, parseRatio } from '../core/billing/index.js';
 import { pagesOf, type Queryable, type Transaction } from '../platform/index.js';
 
 /** Whose side of a transaction: what a renter pays comes from other accounts than what a supplier earns. */
@@ -98,19 +98,11 @@ function feesOnTop(detail: Record<string, string>, asset: Asset): bigint {
     return units(detail.paymentFee, asset) + units(detail.renterReservation, asset);
   }
   const of = (costMicroUsd: string) => {
-    const terms = { asset, usdPerIo: parseRatio(usdPerIo), fees: feesOf(feesPpm) };
+    const terms = { asset, usdPerIo: parseRatio(usdPerIo), fees: parseFees(feesPpm) };
     const { paymentFee, renterReservation } = chargeOf({ ...terms, costMicroUsd: BigInt(costMicroUsd) });
     return paymentFee + renterReservation;
   };
   return of(after) - of(before);
-}
-
-/** `20000/0/2500/2500`. */
-function feesOf(text: string): Fees {
-  const [paymentPpm = 0n, paymentInIoPpm = 0n, reservationRenterPpm = 0n, reservationSupplierPpm = 0n] = text
-    .split('/')
-    .map(BigInt);
-  return { paymentPpm, paymentInIoPpm, reservationRenterPpm, reservationSupplierPpm };
 }
 
 /** No more than was paid or given back: where the network bore a part, it bore the fees first. */

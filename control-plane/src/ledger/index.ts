@@ -9,5 +9,8 @@ export {
   lastIdBefore,
   lastTransactionId,
 } from './charges.js';
+export { availableOf, closeHold, type HoldState, lockPurse, openHold, readHolds, topUpHolds } from './holds.js';
 export { type LedgerPorts, ledgerRoutes } from './routes.js';
 export { listTransactionsOf } from './statement.js';
+export { settleUsage, type UsageItem, type UsagePosted } from './usage.js';
+export { type PostedSum, postingsOf, usageWithoutCharge } from './usage-postings.js';

@@ -195,10 +195,11 @@ export class InvoiceScene {
 
   async #charge(tx: Transaction, line: number, id: number | null, cost: bigint, reason: string): Promise<void> {
     await tx.query(
-      `INSERT INTO usage_charges (usage_line_id, transaction_id, cost_micro_usd, micro_usd_per_hour, usd_per_io, reason)
-       VALUES ($1, $2, $3, 2000000, $4, $5)`,
-      [line, id, String(cost), id === null ? null : '37/20', reason],
+      `INSERT INTO usage_charges (usage_line_id, transaction_id, cost_micro_usd, micro_usd_per_hour, usd_per_io, reason,
+         asset, fees_ppm) VALUES ($1, $2, $3, 2000000, $4, $5, $6, '20000/0/2500/2500')`,
+      [line, id, String(cost), id === null ? null : '37/20', reason, this.asset],
     );
+    await tx.query('DELETE FROM charges_due WHERE usage_line_id = $1', [line]);
   }
 
   closing(at: string): ClosingWiring {
