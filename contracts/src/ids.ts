@@ -24,6 +24,9 @@ export const idPrefixes = {
   invoice: 'in',
   webhook: 'wh',
   delivery: 'msg',
+  unstaking: 'un',
+  slash: 'sl',
+  proposal: 'pr',
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 
@@ -42,6 +45,9 @@ export type InvoiceId = string & z.core.$brand<'InvoiceId'>;
 export type WebhookId = string & z.core.$brand<'WebhookId'>;
 export type DeliveryId = string & z.core.$brand<'DeliveryId'>;
 export type VerificationId = string & z.core.$brand<'VerificationId'>;
+export type UnstakingId = string & z.core.$brand<'UnstakingId'>;
+export type SlashId = string & z.core.$brand<'SlashId'>;
+export type ProposalId = string & z.core.$brand<'ProposalId'>;
 export type RolloutId = string & z.core.$brand<'RolloutId'>;
 
 interface IdTypes {
@@ -62,6 +68,9 @@ interface IdTypes {
   invoice: InvoiceId;
   webhook: WebhookId;
   delivery: DeliveryId;
+  unstaking: UnstakingId;
+  slash: SlashId;
+  proposal: ProposalId;
 }
 
 /** A new id of the given kind. `randomBytes(n)` gives n random bytes: it comes in, so that a simulation can fix it. */
@@ -90,3 +99,6 @@ export const webhookId = idSchema('webhook');
 export const deliveryId = idSchema('delivery');
 export const verificationId = idSchema('verification');
 export const rolloutId = idSchema('rollout');
+export const unstakingId = idSchema('unstaking');
+export const slashId = idSchema('slash');
+export const proposalId = idSchema('proposal');

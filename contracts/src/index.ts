@@ -30,6 +30,7 @@ export * from './requirements.js';
 export * from './resources.js';
 export * from './retry-policy.js';
 export * from './telemetry.js';
+export * from './token.js';
 export * from './tunnels.js';
 export * from './verifications.js';
 export * from './webhooks.js';

@@ -17,6 +17,7 @@ export const permissions = [
   'webhooks:read',
   'webhooks:write',
   'billing:write',
+  'token:write',
   'metrics:read',
   'tenants:read',
   'tenants:write',

@@ -16,6 +16,7 @@ import {
 import { createAgentReleases } from './agent-releases/index.js';
 import { createBilling } from './billing/index.js';
 import { createClusters, entrances, leaseFacts, pricedLeases } from './clusters/index.js';
+import { EmissionSchedule } from './core/token/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
 import {
@@ -27,6 +28,7 @@ import {
   pricedMachines,
   type RenterDoor,
   recordEvidence,
+  stakedMachines,
   telemetrySweep,
 } from './inventory/index.js';
 import { closingSweep, type InvoicePorts, invoiceRoutes, loadIssuer } from './invoices/index.js';
@@ -49,15 +51,18 @@ import {
 } from './platform/index.js';
 import {
   applyTerms,
+  ioRate,
   loadPricing,
   oracleSweep,
   priceRoutes,
   pricingSweep,
   sourceOf,
+  usableRate,
   versionsById,
 } from './pricing/index.js';
+import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
-import { applyPolicy, challengeSweep, sha256, verificationRoutes } from './verification/index.js';
+import { applyPolicy, challengeSweep, sha256, tokenProofs, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
 import { createWebhooks } from './webhooks/index.js';
 
@@ -72,6 +77,7 @@ const migrations = new URL('../migrations/', import.meta.url);
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
   const pricing = await loadPricing(config.pricingFile);
   const issuer = await loadIssuer(config.invoiceIssuerFile);
+  const tokenFile = await loadToken(config.tokenFile);
   const secrets = await loadSecrets(config.secretsDir);
   const database = new Database(config.databaseUrl, log);
   await migrate(database, migrations, log);
@@ -178,6 +184,22 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     log,
   );
   const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
+  const token: TokenWiring = {
+    database,
+    log,
+    random: randomBytes,
+    genesis: tokenFile.genesis,
+    schedule: new EmissionSchedule(tokenFile.emission),
+    machines: stakedMachines,
+    proofs: tokenProofs,
+    rate: async db => {
+      const rate = await ioRate(db, oracle);
+      const attoUsdPerIo = usableRate(rate);
+      return attoUsdPerIo === null || rate.usdPerIo === null ? null : { usdPerIo: rate.usdPerIo, attoUsdPerIo };
+    },
+    demandTenant: getTenant,
+  };
+  const tokens = tokenSweep(token);
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -218,6 +240,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
 
   await database.transaction(tx => applyPolicy(tx, config.verification === 'shared'));
   await database.transaction(tx => applyTerms(tx, pricing.terms, pricedMachines));
+  if (tokenFile.genesis) await demandGenesis(database, tokenFile.genesis, tokenFile.emission);
+  const isInForce = await database.transaction(tx => applyParameters(tx, stakedMachines, tokenFile.parameters));
+  if (!isInForce)
+    log.warn('the parameters of IOCLOUD_TOKEN_FILE are not those in force: a vote has changed them since');
   if (config.bootstrapFile) {
     const { tenantId, nodes } = await bootstrapAccounts(database, config.bootstrapFile, randomBytes);
     await database.transaction(async tx => {
@@ -250,6 +276,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   agentReleases.routes(http);
   verificationRoutes(http, database, reputation);
   priceRoutes(http, { database, random: randomBytes, now, oracle });
+  tokenRoutes(http, token);
   clusterDomain.routes(http);
   tunnels.routes(http);
   pageRoutes(http, {
@@ -282,6 +309,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   closing.start();
   webhooks.start();
   billing.start();
+  tokens.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -302,6 +330,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await webhooks.stop();
       await closing.stop();
       await billing.stop();
+      await tokens.stop();
       await rates.stop();
       await prices.stop();
       await telemetry.stop();

@@ -73,6 +73,9 @@ const pathOf = (route: Route) =>
     .replace('{line}', '1')
     .replace('{webhookId}', webhookId)
     .replace('{deliveryId}', 'msg_00000000000000000000')
+    .replace('{slashId}', 'sl_00000000000000000000')
+    .replace('{proposalId}', 'pr_00000000000000000000')
+    .replace('{hour}', '1')
     .replace('{port}', '8265')
     .replace('{protocol}', 'gcs')
     .replace('{name}', '_ray_pkg_0123456789abcdef.zip')
@@ -134,6 +137,11 @@ describe('with the key of another tenant', () => {
       '/v1/ledger/transactions',
       '/v1/invoices',
       '/v1/webhooks',
+      '/v1/token/stakes',
+      '/v1/token/unstakings',
+      '/v1/token/rewards',
+      '/v1/token/slashes',
+      '/v1/token/proposals',
     ]) {
       const { status, text } = await bare('GET', path, stranger);
       expect([path, status]).toEqual([path, 200]);
@@ -146,8 +154,8 @@ describe('with the key of another tenant', () => {
 
   test.each(
     protectedRoutes
-      // Prices are everybody's.
-      .filter(([, route]) => route.params && !/^\/(api\/packages|v1\/prices)\//.test(route.path))
+      // Prices and the schedule of emission are everybody's.
+      .filter(([, route]) => route.params && !/^\/(api\/packages|v1\/prices|v1\/token\/schedule)\//.test(route.path))
       .map(([name, route]) => [name, route] as const),
   )('%s of ours answers 404', async (_name, route) => {
     const bodies = new Map<Route, object>([
@@ -161,6 +169,8 @@ describe('with the key of another tenant', () => {
       [api.rotateWebhook, {}],
       [api.appealVerification, { reason: 'mine now' }],
       [api.decideAppeal, { decision: 'accepted', reason: 'mine now' }],
+      [api.appealSlash, { reason: 'mine now' }],
+      [api.castVote, { vote: 'yes' }],
     ]);
     const body = bodies.get(route);
     const { status, text } = await bare(methodOf(route), pathOf(route), stranger, body);

@@ -67,7 +67,9 @@ test('a settlement is on the running month of both sides, in every form, with it
   expect((await as(renterKey, 'invoice', 'get', month, '--output', file)).code).toBe(0);
   expect((await readFile(file)).subarray(0, 5).toString()).toBe('%PDF-');
   expect((await as(renterKey, 'invoice', 'get', month, '--output', file)).stderr).toContain('it is there already');
-  expect((await as(renterKey, 'invoice', 'why', month, '1')).stdout).toMatch(/settlement +=hour 1 +escrow -1\.262344 USDC/);
+  expect((await as(renterKey, 'invoice', 'why', month, '1')).stdout).toMatch(
+    /settlement +=hour 1 +escrow -1\.262344 USDC/,
+  );
   expect((await as(supplierKey, 'ledger', 'why', transaction)).stdout).toMatch(/earnings \+0\.66566486 IO/);
   expect(await operator('invoice', 'check')).toContain('each is what was posted');
   expect((await as(renterKey, 'invoice', 'list')).stdout).toContain('iocloud invoice show');

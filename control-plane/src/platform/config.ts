@@ -142,6 +142,11 @@ const schema = z.object({
     .max(400)
     .default(30)
     .describe('how long it is kept what was sent to webhooks'),
+  IOCLOUD_TOKEN_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('JSON: when emission begins, its schedule and the first parameters, docs/token.md'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -191,6 +196,7 @@ export interface Config {
   /** CIDR. */
   webhookNetworks: string[];
   webhookLogDays: number;
+  tokenFile: string | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -264,6 +270,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     invoiceIssuerFile: value.IOCLOUD_INVOICE_ISSUER_FILE,
     webhookNetworks: value.IOCLOUD_WEBHOOK_NETWORKS,
     webhookLogDays: value.IOCLOUD_WEBHOOK_LOG_DAYS,
+    tokenFile: value.IOCLOUD_TOKEN_FILE,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }
