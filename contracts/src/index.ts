@@ -29,4 +29,5 @@ export * from './resources.js';
 export * from './retry-policy.js';
 export * from './telemetry.js';
 export * from './tunnels.js';
+export * from './usage.js';
 export * from './verifications.js';

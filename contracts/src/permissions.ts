@@ -14,6 +14,8 @@ export const permissions = [
   'accounts:write',
   'audit:read',
   'billing:read',
+  'usage:read',
+  'usage:write',
   'metrics:read',
   'tenants:read',
   'tenants:write',
@@ -57,6 +59,7 @@ export const rolePermissions: Record<Role, readonly Permission[]> = {
     'events:read',
     'accounts:read',
     'billing:read',
+    'usage:read',
   ],
   viewer: ['jobs:read', 'clusters:read', 'nodes:read', 'events:read'],
 };

@@ -59,6 +59,7 @@ describe('dependencies point inward', () => {
     'jobs',
     'ledger',
     'mesh',
+    'metering',
     'pages',
     'platform',
     'pricing',

@@ -14,7 +14,7 @@ import {
   refusalRoutes,
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
-import { createClusters, entrances, pricedLeases } from './clusters/index.js';
+import { createClusters, entrances, meteredLeases, pricedLeases } from './clusters/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
 import {
@@ -22,15 +22,17 @@ import {
   evidenceSweep,
   Inventory,
   measuringSweep,
+  meteredMachines,
   nodeRoutes,
   pricedMachines,
   type RenterDoor,
   recordEvidence,
   telemetrySweep,
 } from './inventory/index.js';
-import { createJobs, queueUseOf } from './jobs/index.js';
+import { attemptTimes, createJobs, queueUseOf } from './jobs/index.js';
 import { ledgerRoutes } from './ledger/index.js';
 import { createMesh } from './mesh/index.js';
+import { createMetering } from './metering/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
   type Config,
@@ -140,8 +142,19 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     ssh: { host: config.sshHost, port: config.sshPort, hostKey: secrets.sshHostKey },
     nodeLostSeconds: config.nodeLostSeconds,
     telemetryHours: config.telemetryHours,
+    onUsage: samples => metering.record(samples),
     onRefused: refusals.noteAgent,
     renters: tunnels.gateway as RenterDoor,
+  });
+  const metering = createMetering({
+    config,
+    database,
+    leases: meteredLeases,
+    machines: meteredMachines,
+    attempts: attemptTimes,
+    // Billing hears of new lines here: wakeAll(tx, 'billing', clusterIds).
+    onUsage: async () => undefined,
+    log,
   });
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
   const telemetry = telemetrySweep(database, config.telemetryHours, log);
@@ -187,6 +200,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       node: inventory.node,
       dispatch: jobDomain.dispatch,
       attempt: jobDomain.attempt,
+      metering: metering.topic,
     },
   });
 
@@ -209,6 +223,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   refusalRoutes(http, database);
   ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant });
   eventRoutes(http, database, signals);
+  metering.routes(http);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   enrolmentRoutes(http, {
     config,
@@ -249,6 +264,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   agentReleases.start();
   telemetry.start();
   prices.start();
+  metering.start();
   rates.start();
   refusals.start();
   // Where none are required none are given.
@@ -268,6 +284,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.closeAllConnections();
       await wakeups.stop();
       await rates.stop();
+      await metering.stop();
       await prices.stop();
       await telemetry.stop();
       ending.abort();

@@ -2,7 +2,13 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
-import { type AgentMessage, type Device, type DeviceTelemetry, telemetryIntervalMs } from '@iocloud/contracts';
+import {
+  type AgentMessage,
+  type Device,
+  type DeviceTelemetry,
+  type LeaseUsage,
+  telemetryIntervalMs,
+} from '@iocloud/contracts';
 import type { Logger } from '../log.js';
 import { TelemetryBuffer } from './buffer.js';
 import {
@@ -46,6 +52,7 @@ export class Telemetry {
     devices: readonly Device[],
     stateDir: string,
     readonly onSample: () => void,
+    readonly usage: () => Promise<LeaseUsage[]>,
     readonly log: Logger,
     readonly intervalMs = telemetryIntervalMs,
   ) {
@@ -85,7 +92,8 @@ export class Telemetry {
     try {
       const machine = await this.#machine.read();
       const devices = await this.#devices();
-      this.#buffer.add({ machine, devices }, performance.now());
+      const leases = await this.usage();
+      this.#buffer.add({ machine, devices, leases }, performance.now());
       this.onSample();
     } catch (error) {
       this.#say('machine', `a sample could not be taken: ${(error as Error).message}`);
