@@ -82,9 +82,16 @@ export const usageEvent = z
   ])
   .meta({ id: 'UsageEvent' });
 export type UsageEvent = z.infer<typeof usageEvent>;
+/** A single event is a batch of one. */
 export const usageEvents = z
-  .union([z.array(usageEvent).min(1).max(maxUsageEvents), usageEvent.transform(event => [event])])
-  .meta({ id: 'UsageEvents' });
+  .preprocess(value => (Array.isArray(value) ? value : [value]), z.array(usageEvent).min(1).max(maxUsageEvents))
+  .meta({
+    id: 'UsageEvents',
+    description:
+      'CloudEvents 1.0: a list (application/cloudevents-batch+json) or one (application/cloudevents+json), of type ' +
+      `${usageEventType} with data {leaseId, from, until, cpuMs?, mibSeconds?, egressBytes?} or ` +
+      `${interruptionEventType} with data {leaseId, from, until}`,
+  });
 
 export const usageEventsTaken = z
   .object({
