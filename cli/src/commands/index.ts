@@ -1,6 +1,6 @@
 /**
  * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
- * tenant, queue, balance, ledger, agent-release.
+ * tenant, queue, balance, ledger, usage, agent-release.
  */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
@@ -19,6 +19,7 @@ import { sshCommands } from './ssh.js';
 import { sshKeyCommands } from './ssh-keys.js';
 import { tenantCommands } from './tenant.js';
 import { processTerminal, type Terminal } from './terminal.js';
+import { usageCommands } from './usage.js';
 import { appealCommands } from './verification.js';
 
 export { CliError, exitCodes } from './exit.js';
@@ -44,5 +45,6 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   eventCommands(program, terminal);
   auditCommands(program, terminal);
   ledgerCommands(program, terminal);
+  usageCommands(program, terminal);
   agentReleaseCommands(program, terminal);
 }

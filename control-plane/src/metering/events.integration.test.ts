@@ -151,8 +151,8 @@ describe('a tenant reads', () => {
     const job = async (name: string, fromHours: number, untilHours: number) => {
       const id = `jb_${name.padEnd(20, '0')}`;
       await trial.database.query(
-        `INSERT INTO jobs (id, tenant_id, submission_id, phase, submission, needs, message, ray_view, submitted_at,
-           ended_at, max_attempts) VALUES ($1, $2, $3, 'succeeded', '{}', '{}', '', '', now(), now(), 1)`,
+        `INSERT INTO jobs (id, tenant_id, submission_id, phase, submission, needs, scheduling, message, ray_view, queue_at, submitted_at,
+           ended_at, max_attempts) VALUES ($1, $2, $3, 'succeeded', '{}', '{}', '{}', '', '', now(), now(), now(), 1)`,
         [id, renter.tenantId, name],
       );
       await trial.database.query(
