@@ -74,14 +74,11 @@ export class Agent {
     const onSample = () => {
       if (agent) agent.#report();
     };
-    const metering = new Metering();
-    const telemetry = new Telemetry(
-      inventory.devices,
-      config.stateDir,
-      onSample,
-      () => metering.read(leases.running()),
-      log,
+    const metering = new Metering(
+      () => leases.running(),
+      error => log.warn({ error: String(error) }, 'what leases use could not be read; again soon'),
     );
+    const telemetry = new Telemetry(inventory.devices, config.stateDir, onSample, metering, log);
     agent = new Agent(config, inventory, privateKey, sandbox, leases, telemetry, mesh, installation, log);
     await leases.open();
     await telemetry.start();

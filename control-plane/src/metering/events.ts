@@ -12,8 +12,8 @@ interface Row {
   source: string;
   id: string;
   leaseId: LeaseId;
-  from: Date;
-  until: Date;
+  fromMs: number;
+  untilMs: number;
   cpuMs: number;
   mibSeconds: number;
   egressBytes: number;
@@ -31,35 +31,35 @@ export async function takeEvents(
   const rows = [...onceEach(events.map(rowOf))];
   await demandLeases(database, ports, caller, rows, nowMs);
   return database.transaction(async tx => {
-    const accepted = await insertEvents(tx, caller.tenantId, rows);
-    if (accepted.length < rows.length) await demandSame(tx, caller.tenantId, rows);
-    const isNew = new Set(accepted.map(keyOf));
-    const added = accepted.length === rows.length ? rows : rows.filter(row => isNew.has(keyOf(row)));
+    const added = await insertEvents(tx, caller.tenantId, rows);
     await insertInterruptions(
       tx,
       caller.tenantId,
       added.filter(row => row.interruption),
     );
-    await lookAgain(
-      tx,
-      added.map(row => row.leaseId),
-      added.map(row => row.from),
-    );
+    const { leaseIds, ats } = earliestOfEach(added);
+    await lookAgain(tx, leaseIds, ats);
     return { accepted: added.length, duplicates: events.length - added.length };
   });
+}
+
+function earliestOfEach(rows: readonly Row[]): { leaseIds: LeaseId[]; ats: Date[] } {
+  const earliest = new Map<LeaseId, number>();
+  for (const { leaseId, fromMs } of rows) earliest.set(leaseId, Math.min(fromMs, earliest.get(leaseId) ?? fromMs));
+  return { leaseIds: [...earliest.keys()], ats: [...earliest.values()].map(ms => new Date(ms)) };
 }
 
 const keyOf = ({ source, id }: { source: string; id: string }) => `${source}\n${id}`;
 
 function rowOf({ source, id, type, data }: UsageEvent): Row {
   const { leaseId } = data;
-  const [from, until] = [new Date(data.from), new Date(data.until)];
-  if (until <= from) throw new Failure('bad-request', `event ${id} of ${source}: it ends before it begins`);
+  const [fromMs, untilMs] = [Date.parse(data.from), Date.parse(data.until)];
+  if (untilMs <= fromMs) throw new Failure('bad-request', `event ${id} of ${source}: it ends before it begins`);
   const none = { cpuMs: 0, mibSeconds: 0, egressBytes: 0 };
   const amounts = type === interruptionEventType ? none : data;
   const { cpuMs, mibSeconds, egressBytes } = amounts;
   const interruption = type === interruptionEventType;
-  return { source, id, leaseId, from, until, cpuMs, mibSeconds, egressBytes, interruption };
+  return { source, id, leaseId, fromMs, untilMs, cpuMs, mibSeconds, egressBytes, interruption };
 }
 
 /** A batch may hold an event twice, but not two that differ. */
@@ -73,10 +73,8 @@ function onceEach(rows: readonly Row[]): Iterable<Row> {
   return found.values();
 }
 
-const isSame = (left: Row, right: Row) => JSON.stringify(contentOf(left)) === JSON.stringify(contentOf(right));
-const contentOf = ({ leaseId, from, until, cpuMs, mibSeconds, egressBytes, interruption }: Row) => [
-  ...[leaseId, from.getTime(), until.getTime(), cpuMs, mibSeconds, egressBytes, interruption],
-];
+const kinds = ['leaseId', 'fromMs', 'untilMs', 'cpuMs', 'mibSeconds', 'egressBytes', 'interruption'] as const;
+const isSame = (left: Row, right: Row) => kinds.every(kind => left[kind] === right[kind]);
 const different = ({ source, id }: Row) =>
   new Failure(
     'conflict',
@@ -97,72 +95,65 @@ async function demandLeases(
     ? found
     : found.filter(lease => owners.get(lease.nodeId)?.tenantId === caller.tenantId);
   const byId = new Map<LeaseId, MeteredLease>(mine.map(lease => [lease.id, lease]));
-  for (const { source, id, leaseId, from, until } of rows) {
+  for (const { source, id, leaseId, fromMs, untilMs } of rows) {
     const lease = byId.get(leaseId);
     if (!lease) {
       throw new Failure('not-found', `event ${id} of ${source}: no lease ${leaseId} on a machine of yours`);
     }
     const latestMs = (lease.releasedMs ?? nowMs) + aheadMs;
-    if (from.getTime() < lease.createdMs - aheadMs || until.getTime() > latestMs) {
+    if (fromMs < lease.createdMs - aheadMs || untilMs > latestMs) {
       throw new Failure('bad-request', `event ${id} of ${source}: lease ${leaseId} was not held for all of that time`);
     }
   }
 }
 
-async function insertEvents(
-  tx: Transaction,
-  tenantId: TenantId,
-  rows: readonly Row[],
-): Promise<{ source: string; id: string }[]> {
-  const { rows: inserted } = await tx.query<{ source: string; id: string }>({
+/** As arrays, and the rows that they make. */
+const given = `unnest($2::text[], $3::text[], $4::text[], $5::float8[], $6::float8[], $7::bigint[], $8::bigint[],
+  $9::bigint[], $10::boolean[])`;
+const valuesOf = (tenantId: TenantId, rows: readonly Row[]) => [
+  tenantId,
+  rows.map(({ source }) => source),
+  rows.map(({ id }) => id),
+  rows.map(({ leaseId }) => leaseId),
+  rows.map(({ fromMs }) => fromMs / 1_000),
+  rows.map(({ untilMs }) => untilMs / 1_000),
+  rows.map(({ cpuMs }) => cpuMs),
+  rows.map(({ mibSeconds }) => mibSeconds),
+  rows.map(({ egressBytes }) => egressBytes),
+  rows.map(({ interruption }) => interruption),
+];
+
+/** Those that had not been on record; throws where one is with other content. */
+async function insertEvents(tx: Transaction, tenantId: TenantId, rows: readonly Row[]): Promise<readonly Row[]> {
+  const values = valuesOf(tenantId, rows);
+  const { rowCount } = await tx.query({
     name: 'insert-usage-events',
     text: `INSERT INTO usage_events (tenant_id, source, id, lease_id, from_at, until_at, cpu_ms, mib_seconds, egress_bytes,
              interruption)
-           SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bigint[],
-             $8::bigint[], $9::bigint[], $10::boolean[])
-           ON CONFLICT DO NOTHING RETURNING source, id`,
-    values: [
-      tenantId,
-      rows.map(({ source }) => source),
-      rows.map(({ id }) => id),
-      rows.map(({ leaseId }) => leaseId),
-      rows.map(({ from }) => from),
-      rows.map(({ until }) => until),
-      rows.map(({ cpuMs }) => cpuMs),
-      rows.map(({ mibSeconds }) => mibSeconds),
-      rows.map(({ egressBytes }) => egressBytes),
-      rows.map(({ interruption }) => interruption),
-    ],
+           SELECT $1, g.source, g.id, g.lease_id, to_timestamp(g.from_s), to_timestamp(g.until_s), g.cpu, g.mib, g.egress,
+             g.interruption
+           FROM ${given} AS g (source, id, lease_id, from_s, until_s, cpu, mib, egress, interruption)
+           ON CONFLICT DO NOTHING`,
+    values,
   });
-  return inserted;
-}
-
-async function demandSame(tx: Transaction, tenantId: TenantId, rows: readonly Row[]): Promise<void> {
-  const { rows: found } = await tx.query<{
-    source: string;
-    id: string;
-    lease_id: LeaseId;
-    from_at: Date;
-    until_at: Date;
-    cpu_ms: number;
-    mib_seconds: number;
-    egress_bytes: number;
-    interruption: boolean;
-  }>(
-    `SELECT e.* FROM unnest($2::text[], $3::text[]) AS u (source, id)
-     JOIN usage_events e ON e.source = u.source AND e.id = u.id AND e.tenant_id = $1`,
-    [tenantId, rows.map(({ source }) => source), rows.map(({ id }) => id)],
-  );
-  const onRecord = new Map(found.map(row => [keyOf(row), row]));
-  for (const row of rows) {
-    const old = onRecord.get(keyOf(row));
-    if (!old) throw new Error(`event ${row.id} was neither written nor found`);
-    const { source, id, interruption } = old;
-    const [from, until] = [old.from_at, old.until_at];
-    const amounts = { cpuMs: old.cpu_ms, mibSeconds: old.mib_seconds, egressBytes: old.egress_bytes };
-    if (!isSame({ source, id, leaseId: old.lease_id, from, until, ...amounts, interruption }, row))
-      throw different(row);
-  }
+  if (rowCount === rows.length) return rows;
+  const { rows: found } = await tx.query<{ number: number; same: boolean }>({
+    name: 'compare-usage-events',
+    text: `SELECT g.number::int, same FROM ${given} WITH ORDINALITY
+             AS g (source, id, lease_id, from_s, until_s, cpu, mib, egress, interruption, number)
+           JOIN usage_events e ON e.source = g.source AND e.id = g.id AND e.tenant_id = $1
+           CROSS JOIN LATERAL (SELECT (e.lease_id, e.from_at, e.until_at, e.cpu_ms, e.mib_seconds, e.egress_bytes,
+             e.interruption) = (g.lease_id, to_timestamp(g.from_s), to_timestamp(g.until_s), g.cpu, g.mib, g.egress,
+             g.interruption) AS same) c
+           WHERE NOT same OR e.xmin = pg_current_xact_id()::xid ORDER BY g.number`,
+    values,
+  });
+  return found.flatMap(({ number, same }) => {
+    const row = rows[number - 1];
+    if (!row) return [];
+    if (!same) throw different(row);
+    return [row];
+  });
 }
 
 async function insertInterruptions(tx: Transaction, tenantId: TenantId, rows: readonly Row[]): Promise<void> {
@@ -173,8 +164,8 @@ async function insertInterruptions(tx: Transaction, tenantId: TenantId, rows: re
     [
       rows.map(({ leaseId }) => leaseId),
       rows.map(({ source, id }) => `reported:${tenantId} ${source} ${id}`),
-      rows.map(({ from }) => from),
-      rows.map(({ until }) => until),
+      rows.map(({ fromMs }) => new Date(fromMs)),
+      rows.map(({ untilMs }) => new Date(untilMs)),
     ],
   );
 }

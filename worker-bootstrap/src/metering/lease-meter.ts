@@ -26,16 +26,26 @@ export class LeaseMeter {
   /** Of each network, what it had sent when it was read last. */
   readonly #sent = new Map<string, number>();
 
-  /** `nowMs`: of a clock that never jumps. Forgets leases that are not among these. */
-  take(readings: readonly Reading[], nowMs: number): LeaseUsage[] {
+  /** Of leases that have ended, until they have been told. */
+  #ended: LeaseUsage[] = [];
+
+  /** `nowMs`: of a clock that never jumps. Leases that are not among these have ended. */
+  take(readings: readonly Reading[], nowMs: number): void {
     const current = new Set(readings.map(({ leaseId }) => leaseId));
-    for (const leaseId of this.#counted.keys()) if (!current.has(leaseId)) this.#forget(leaseId);
+    for (const [leaseId, { usage }] of this.#counted) {
+      if (current.has(leaseId)) continue;
+      this.#ended.push(usage);
+      this.#counted.delete(leaseId);
+      this.#memory.delete(leaseId);
+    }
     for (const reading of readings) this.#count(reading, nowMs);
     this.#countTraffic(readings);
-    return readings.flatMap(({ leaseId }) => {
-      const counted = this.#counted.get(leaseId);
-      return counted ? [{ ...counted.usage }] : [];
-    });
+  }
+
+  usage(): LeaseUsage[] {
+    const ended = this.#ended;
+    this.#ended = [];
+    return [...ended, ...[...this.#counted.values()].map(({ usage }) => ({ ...usage }))];
   }
 
   #count({ leaseId, adopted, cpuMs, residentBytes }: Reading, nowMs: number): void {
@@ -67,10 +77,5 @@ export class LeaseMeter {
       this.#sent.set(network.name, network.sentBytes);
     }
     for (const name of this.#sent.keys()) if (!seen.has(name)) this.#sent.delete(name);
-  }
-
-  #forget(leaseId: LeaseId): void {
-    this.#counted.delete(leaseId);
-    this.#memory.delete(leaseId);
   }
 }

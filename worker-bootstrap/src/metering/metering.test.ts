@@ -18,10 +18,15 @@ const reading = (leaseId: LeaseId, changes: Partial<Reading> = {}): Reading => (
 });
 
 describe('counters of leases', () => {
+  const told = (meter: LeaseMeter, readings: Reading[], nowMs = 0) => {
+    meter.take(readings, nowMs);
+    return meter.usage();
+  };
+
   test('time on processors never goes back, and what was used before this agent is not counted', () => {
     const meter = new LeaseMeter();
     const cpu = (cpuMs: number) =>
-      meter.take([reading(a, { cpuMs }), reading(b, { cpuMs, adopted: true })], 0).map(one => one.cpuMs);
+      told(meter, [reading(a, { cpuMs }), reading(b, { cpuMs, adopted: true })]).map(one => one.cpuMs);
     expect(cpu(500)).toEqual([500, 0]);
     expect(cpu(900)).toEqual([900, 400]);
     expect(cpu(700)).toEqual([900, 400]);
@@ -30,23 +35,41 @@ describe('counters of leases', () => {
   test('memory counts for the time since it was read before', () => {
     const meter = new LeaseMeter();
     const take = (mib: number, nowMs: number) =>
-      meter.take([reading(a, { residentBytes: mib * 2 ** 20 })], nowMs)[0]?.mibSeconds;
+      told(meter, [reading(a, { residentBytes: mib * 2 ** 20 })], nowMs)[0]?.mibSeconds;
     expect([take(10, 5_000), take(10, 7_500), take(1, 8_000), take(0, 9_000)]).toEqual([0, 25, 25, 25]);
   });
 
   test('what leaves a network that two leases share is counted once, also when the first of them ends', () => {
     const meter = new LeaseMeter();
-    const network = (sentBytes: number) => ({ network: { name: 'net:[1]', sentBytes } });
+    const network = (bytes: number) => ({ network: { name: 'net:[1]', sentBytes: bytes } });
     const sent = (leases: LeaseId[], bytes: number) =>
-      meter.take(
-        leases.map(leaseId => reading(leaseId, network(bytes))),
-        0,
+      new Map(
+        told(
+          meter,
+          leases.map(leaseId => reading(leaseId, network(bytes))),
+        ).map(one => [one.leaseId, one.egressBytes]),
       );
-    expect(sent([b, a], 100).map(one => [one.leaseId, one.egressBytes])).toEqual([
-      [b, 0],
-      [a, 100],
-    ]);
-    expect(sent([b], 130).map(one => one.egressBytes)).toEqual([30]);
+    expect(sent([b, a], 100)).toEqual(
+      new Map([
+        [b, 0],
+        [a, 100],
+      ]),
+    );
+    expect(sent([b], 130)).toEqual(
+      new Map([
+        [a, 100],
+        [b, 30],
+      ]),
+    );
+  });
+
+  test('one that has ended is told once more as it stood', () => {
+    const meter = new LeaseMeter();
+    meter.take([reading(a, { cpuMs: 10 })], 0);
+    meter.take([], 1);
+    meter.take([], 2);
+    expect(meter.usage().map(({ cpuMs }) => cpuMs)).toEqual([10]);
+    expect(meter.usage()).toEqual([]);
   });
 });
 
@@ -85,9 +108,14 @@ test('a process that works is counted with its children', async () => {
   });
   try {
     await once(child.stdout as NonNullable<typeof child.stdout>, 'data');
-    const metering = new Metering();
     const lease = { leaseId: a, pid: child.pid ?? 0, adopted: false };
-    const [first] = await metering.read([lease]);
+    const metering = new Metering(
+      () => [lease],
+      error => {
+        throw error;
+      },
+    );
+    const [first] = await metering.usage();
     expect(first?.cpuMs).toBeGreaterThan(50);
     expect(first?.mibSeconds).toBe(0);
   } finally {

@@ -2,14 +2,9 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
-import {
-  type AgentMessage,
-  type Device,
-  type DeviceTelemetry,
-  type LeaseUsage,
-  telemetryIntervalMs,
-} from '@iocloud/contracts';
+import { type AgentMessage, type Device, type DeviceTelemetry, telemetryIntervalMs } from '@iocloud/contracts';
 import type { Logger } from '../log.js';
+import type { Metering } from '../metering/index.js';
 import { TelemetryBuffer } from './buffer.js';
 import {
   amdTelemetry,
@@ -52,7 +47,7 @@ export class Telemetry {
     devices: readonly Device[],
     stateDir: string,
     readonly onSample: () => void,
-    readonly usage: () => Promise<LeaseUsage[]>,
+    readonly metering: Metering,
     readonly log: Logger,
     readonly intervalMs = telemetryIntervalMs,
   ) {
@@ -69,12 +64,14 @@ export class Telemetry {
       });
     };
     look();
+    this.metering.start();
     this.#timer = setInterval(look, this.intervalMs);
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await this.#sampling;
+    await this.metering.stop();
     await this.#kernelLog?.close();
   }
 
@@ -92,7 +89,7 @@ export class Telemetry {
     try {
       const machine = await this.#machine.read();
       const devices = await this.#devices();
-      const leases = await this.usage();
+      const leases = await this.metering.usage();
       this.#buffer.add({ machine, devices, leases }, performance.now());
       this.onSample();
     } catch (error) {
