@@ -16,6 +16,7 @@ export const permissions = [
   'billing:read',
   'usage:read',
   'usage:write',
+  'billing:write',
   'metrics:read',
   'tenants:read',
   'tenants:write',

@@ -14,6 +14,7 @@ import {
   refusalRoutes,
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
+import { createBilling } from './billing/index.js';
 import { createClusters, entrances, meteredLeases, pricedLeases } from './clusters/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
@@ -46,6 +47,7 @@ import {
   Signals,
   Signer,
   Wakeups,
+  wakeAll,
 } from './platform/index.js';
 import { applyTerms, loadPricing, oracleSweep, priceRoutes, pricingSweep, sourceOf } from './pricing/index.js';
 import { createTunnels } from './tunnels/index.js';
@@ -106,6 +108,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
     mesh,
     reputation,
+    orders: { cover: (tx, wanted) => billing.orders.cover(tx, wanted) },
     activity: {
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
       evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
@@ -152,8 +155,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     leases: meteredLeases,
     machines: meteredMachines,
     attempts: attemptTimes,
-    // Billing hears of new lines here: wakeAll(tx, 'billing', clusterIds).
-    onUsage: async () => undefined,
+    onUsage: (tx, clusterIds) => wakeAll(tx, 'billing', clusterIds),
     log,
   });
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
@@ -166,6 +168,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     nowMs: Date.now,
   };
   const rates = oracleSweep(database, oracle, log);
+  const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -201,6 +204,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       dispatch: jobDomain.dispatch,
       attempt: jobDomain.attempt,
       metering: metering.topic,
+      billing: billing.handler,
     },
   });
 
@@ -221,7 +225,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
   refusalRoutes(http, database);
-  ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant });
+  ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant, checkUsage: billing.check });
+  billing.routes(http);
   eventRoutes(http, database, signals);
   metering.routes(http);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
@@ -266,6 +271,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   prices.start();
   metering.start();
   rates.start();
+  billing.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -283,6 +289,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await billing.stop();
       await rates.stop();
       await metering.stop();
       await prices.stop();
