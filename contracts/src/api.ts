@@ -24,6 +24,7 @@ import { quote, quoteRequest } from './quotes.js';
 import { nodeTelemetry } from './telemetry.js';
 import * as token from './token.js';
 import { createSshKey, sshAccess, sshKey, sshKeyChallenge, sshSession } from './tunnels.js';
+import * as usage from './usage.js';
 import { decideAppeal, fileAppeal, verification } from './verifications.js';
 import * as webhooks from './webhooks.js';
 
@@ -50,6 +51,7 @@ export interface Route {
     | 'invoices'
     | 'webhooks'
     | 'token'
+    | 'usage'
     | 'platform';
   params?: z.ZodObject;
   query?: z.ZodObject;
@@ -83,6 +85,13 @@ const clusterParams = z.object({ clusterId: ids.clusterId });
 const jobParams = z.object({ submissionId: z.string().min(1).max(512) });
 const tenantParams = z.object({ tenantId: ids.tenantId });
 const enrolmentParams = z.object({ userCode: enrolment.userCode });
+const usagePeriod = {
+  from: z.iso
+    .datetime({ offset: true })
+    .optional()
+    .describe('windows that begin then or later; by default 30 days ago'),
+  until: z.iso.datetime({ offset: true }).optional().describe('windows that begin before'),
+};
 const transactionParams = z.object({ transactionId: z.coerce.number().pipe(ledger.transactionId) });
 const invoiceParams = z.object({ invoiceId: invoices.invoiceReference });
 const invoiceOf = z.object({
@@ -635,6 +644,58 @@ export const api = {
     status: 200,
     response: null,
     contentType: 'text/plain',
+  },
+
+  leaseMetrics: {
+    method: 'get',
+    path: '/v1/metrics/leases',
+    access: 'usage:read',
+    summary: 'Prometheus counters of leases: those of the tenant; for keys with metrics:read, all',
+    tag: 'usage',
+    status: 200,
+    response: null,
+    contentType: 'text/plain',
+  },
+  sumUsage: {
+    method: 'get',
+    path: '/v1/usage',
+    access: 'usage:read',
+    summary: 'What the tenant has used, by cluster, job or day',
+    tag: 'usage',
+    query: z.object({ by: usage.usageGrouping.default('cluster'), ...usagePeriod }),
+    status: 200,
+    response: z.object({ items: z.array(usage.usageSum) }),
+  },
+  listUsageLines: {
+    method: 'get',
+    path: '/v1/usage/lines',
+    access: 'usage:read',
+    summary: 'Lines of usage of the tenant in the order in which they were written, each with its evidence',
+    tag: 'usage',
+    query: z.object({ limit: page.shape.limit, after: ledgerPage.shape.after, clusterId: ids.clusterId.optional() }),
+    status: 200,
+    response: list(usage.usageLine),
+  },
+  exportUsageEvents: {
+    method: 'get',
+    path: '/v1/usage/events',
+    access: 'usage:read',
+    summary: 'The same lines as CloudEvents',
+    tag: 'usage',
+    query: z.object({ limit: page.shape.limit, after: ledgerPage.shape.after }),
+    status: 200,
+    response: list(usage.exportedUsageEvent),
+  },
+  takeUsageEvents: {
+    method: 'post',
+    path: '/v1/usage/events',
+    access: 'usage:write',
+    summary:
+      "CloudEvents that tell of leases on the tenant's own machines (with ledger:write: on any); one or a batch, all or none",
+    tag: 'usage',
+    body: usage.usageEvents,
+    status: 200,
+    response: usage.usageEventsTaken,
   },
 
   requestEnrolment: {

@@ -32,5 +32,6 @@ export * from './retry-policy.js';
 export * from './telemetry.js';
 export * from './token.js';
 export * from './tunnels.js';
+export * from './usage.js';
 export * from './verifications.js';
 export * from './webhooks.js';

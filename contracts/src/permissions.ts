@@ -16,6 +16,8 @@ export const permissions = [
   'billing:read',
   'webhooks:read',
   'webhooks:write',
+  'usage:read',
+  'usage:write',
   'billing:write',
   'token:write',
   'metrics:read',
@@ -61,6 +63,7 @@ export const rolePermissions: Record<Role, readonly Permission[]> = {
     'events:read',
     'accounts:read',
     'billing:read',
+    'usage:read',
   ],
   viewer: ['jobs:read', 'clusters:read', 'nodes:read', 'events:read'],
 };

@@ -66,6 +66,7 @@ describe('dependencies point inward', () => {
     'jobs',
     'ledger',
     'mesh',
+    'metering',
     'pages',
     'platform',
     'pricing',

@@ -74,6 +74,19 @@ const schema = z.object({
     .max(168)
     .default(6)
     .describe('how long what machines measure of themselves is kept'),
+  PROMETHEUS_URL: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('a Prometheus that scrapes /v1/metrics/leases, from which usage is read'),
+  IOCLOUD_METERING_WINDOW_SECONDS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(3600)
+    .refine(value => 3600 % value === 0, 'a whole part of an hour')
+    .default(3600)
+    .describe('length of the windows that usage is metered in'),
+  IOCLOUD_METERING_GRACE_SECONDS: seconds(60).describe('after the end of a window until it is closed'),
   IOCLOUD_AUDIT_DAYS: z.coerce
     .number()
     .int()
@@ -177,6 +190,9 @@ export interface Config {
   maxJobsPerCluster: number;
   nodeLostSeconds: number;
   telemetryHours: number;
+  prometheusUrl: string | undefined;
+  meteringWindowSeconds: number;
+  meteringGraceSeconds: number;
   auditDays: number;
   verification: 'shared' | 'off';
   verificationSlack: number;
@@ -253,6 +269,9 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     maxJobsPerCluster: value.IOCLOUD_MAX_JOBS_PER_CLUSTER,
     nodeLostSeconds: value.IOCLOUD_NODE_LOST_SECONDS,
     telemetryHours: value.IOCLOUD_TELEMETRY_HOURS,
+    prometheusUrl: value.PROMETHEUS_URL,
+    meteringWindowSeconds: value.IOCLOUD_METERING_WINDOW_SECONDS,
+    meteringGraceSeconds: value.IOCLOUD_METERING_GRACE_SECONDS,
     auditDays: value.IOCLOUD_AUDIT_DAYS,
     verification: value.IOCLOUD_VERIFICATION,
     verificationSlack: value.IOCLOUD_VERIFICATION_SLACK,
