@@ -55,6 +55,7 @@ describe('dependencies point inward', () => {
   const domains = [
     'accounts',
     'agent-releases',
+    'billing',
     'clusters',
     'enrolment',
     'events',

@@ -14,6 +14,7 @@ import {
   refusalRoutes,
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
+import { createBilling } from './billing/index.js';
 import { createClusters, entrances, pricedLeases } from './clusters/index.js';
 import { EmissionSchedule } from './core/token/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
@@ -117,6 +118,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
     mesh,
     reputation,
+    orders: { cover: (tx, wanted) => billing.orders.cover(tx, wanted) },
     activity: {
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
       evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
@@ -182,6 +184,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     demandTenant: getTenant,
   };
   const tokens = tokenSweep(token);
+  const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -216,6 +219,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       node: inventory.node,
       dispatch: jobDomain.dispatch,
       attempt: jobDomain.attempt,
+      billing: billing.handler,
     },
   });
 
@@ -240,7 +244,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
   refusalRoutes(http, database);
-  ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant });
+  ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant, checkUsage: billing.check });
+  billing.routes(http);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   enrolmentRoutes(http, {
@@ -285,6 +290,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   prices.start();
   rates.start();
   tokens.start();
+  billing.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -303,6 +309,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.closeAllConnections();
       await wakeups.stop();
       await tokens.stop();
+      await billing.stop();
       await rates.stop();
       await prices.stop();
       await telemetry.stop();

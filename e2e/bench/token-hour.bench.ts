@@ -5,8 +5,9 @@
  */
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
-import { insertFleet, insertProofs, RawHours, TokenTrial } from '@iocloud/control-plane/token/testing';
+import { insertFleet, insertProofs, TokenTrial } from '@iocloud/control-plane/token/testing';
 import { median, report } from './measure.js';
+import { RawHours } from './token-rows.js';
 
 const { values: options } = parseArgs({
   options: { machines: { type: 'string', default: '1000' }, rounds: { type: 'string', default: '3' } },
@@ -18,7 +19,7 @@ async function measure(machines: number) {
   const { database } = trial.ground;
   try {
     await insertFleet(database, machines, Math.ceil(machines / 10));
-    const raw = new RawHours(database);
+    const raw = new RawHours(trial.database);
     await raw.prepare();
     const times: { ours: number; peer: number }[] = [];
     // The first, in which code is compiled and accounts are opened, does not count.

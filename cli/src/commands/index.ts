@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { accountCommands } from './account.js';
 import { agentReleaseCommands } from './agent-release.js';
 import { auditCommands } from './audit.js';
+import { billingCommands } from './billing.js';
 import { clusterCommands } from './cluster.js';
 import { eventCommands } from './events.js';
 import { exitCodes } from './exit.js';
@@ -50,5 +51,6 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   stakeCommands(program, terminal);
   tokenCommands(program, terminal);
   proposalCommands(program, terminal);
+  billingCommands(program, terminal);
   agentReleaseCommands(program, terminal);
 }
