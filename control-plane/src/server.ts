@@ -168,6 +168,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     nowMs: Date.now,
   };
   const rates = oracleSweep(database, oracle, log);
+  const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
   const token: TokenWiring = {
     database,
     log,
@@ -184,7 +185,6 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     demandTenant: getTenant,
   };
   const tokens = tokenSweep(token);
-  const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -289,8 +289,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   telemetry.start();
   prices.start();
   rates.start();
-  tokens.start();
   billing.start();
+  tokens.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -308,8 +308,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
-      await tokens.stop();
       await billing.stop();
+      await tokens.stop();
       await rates.stop();
       await prices.stop();
       await telemetry.stop();

@@ -48,9 +48,9 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   eventCommands(program, terminal);
   auditCommands(program, terminal);
   ledgerCommands(program, terminal);
+  billingCommands(program, terminal);
   stakeCommands(program, terminal);
   tokenCommands(program, terminal);
   proposalCommands(program, terminal);
-  billingCommands(program, terminal);
   agentReleaseCommands(program, terminal);
 }
