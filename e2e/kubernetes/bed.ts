@@ -21,6 +21,8 @@ export interface BedOptions {
   kwok?: boolean;
   controllers?: boolean;
   scheduler?: boolean;
+  /** Runs as soon as the API server answers: the garbage collector takes half a minute to see a kind that comes later. */
+  prepare?: (bed: Bed) => Promise<void>;
 }
 
 const users = {
@@ -160,7 +162,7 @@ export class Bed {
     await rm(this.directory, { recursive: true, force: true });
   }
 
-  private async startAll({ kwok = false, controllers = true, scheduler = kwok }: BedOptions): Promise<void> {
+  private async startAll({ kwok = false, controllers = true, scheduler = kwok, prepare }: BedOptions): Promise<void> {
     this.ports = await freePorts();
     await this.writeCredentials();
     await mkdir(join(this.directory, 'log'));
@@ -180,6 +182,7 @@ export class Bed {
     ]);
     await this.ready('etcd', `${etcd}/health`);
     await this.startApiServer();
+    await prepare?.(this);
     await Promise.all([
       controllers ? this.startControllers() : undefined,
       scheduler ? this.startScheduler() : undefined,

@@ -60,6 +60,11 @@ export class KubernetesClient {
     return this.call<T>({ method: 'PUT', path, body, signal });
   }
 
+  /** RFC 7386: what is named is set, what is null is removed. */
+  merge<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+    return this.call<T>({ method: 'PATCH', path, body, contentType: 'application/merge-patch+json', signal });
+  }
+
   /** Server-side apply: makes the object, or brings the fields that we own to what the manifest says. */
   apply<T>(
     resource: Resource,
