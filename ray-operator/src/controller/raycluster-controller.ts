@@ -4,7 +4,7 @@ import type { RayClusterStatus } from '../api/raycluster.js';
 import { tokenSecret } from '../core/authentication.js';
 import type { Manifest, Pod, RayCluster, Service } from '../core/kubernetes-objects.js';
 import { operatorName } from '../core/names.js';
-import { isOurs, type Plan, planCluster, unwatchedObjects } from '../core/plan.js';
+import { type Derived, derive, isOurs, type Plan, planCluster, unwatchedObjects } from '../core/plan.js';
 import { canonical } from '../core/spec-hash.js';
 import { differs, onlyCountsDiffer, statusOf } from '../core/status.js';
 import { isAlreadyThere, isNotFound } from '../kubernetes/api-error.js';
@@ -37,9 +37,9 @@ export interface ControllerOptions {
 }
 
 /** Pods come and go by the hundred: what they do within so long is looked at once. */
-const gatherMs = 20;
+const gatherMs = 50;
 /** A change of counts alone is written at most so often. */
-const countsEveryMs = 1_000;
+const countsEveryMs = 2_000;
 const expectationTimeoutMs = 30_000;
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 40);
@@ -54,7 +54,7 @@ interface Memory {
   written?: { resourceVersion: string; status: RayClusterStatus };
   countsWrittenAt: number;
   /** What the operator does not watch, as last made sure of. */
-  ensured?: { hash: string; at: number };
+  ensured?: { hash: string; generation: number; at: number };
 }
 
 export class RayClusterController {
@@ -63,6 +63,7 @@ export class RayClusterController {
   private readonly effects: PodEffects;
   private readonly events: EventRecorder;
   private readonly memories = new Map<string, Memory>();
+  private readonly derived = new WeakMap<RayCluster, Derived>();
   private resync: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: ControllerOptions) {
@@ -155,11 +156,8 @@ export class RayClusterController {
       objects.filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === cluster.metadata.uid));
     const pods = owned(this.options.pods.ownedBy(key));
     const services = owned(this.options.services.ownedBy(key));
-    const plan = planCluster(
-      cluster,
-      { pods, services },
-      { hash: sha256, newSuffix, waitForHead: this.options.waitForHead },
-    );
+    const { waitForHead } = this.options;
+    const plan = planCluster(cluster, this.derive(known), { pods, services }, { newSuffix, waitForHead });
     const failure = plan.problems.length > 0 ? undefined : await this.carryOut(key, cluster, plan, memory);
     for (const event of describe(plan, failure)) this.events.record(cluster, event.type, event.reason, event.message);
     const headService = services.find(({ metadata }) => metadata.name.endsWith('-head-svc'));
@@ -172,8 +170,18 @@ export class RayClusterController {
       failure: plainFailure(failure),
       now,
     });
-    await this.writeStatus(key, cluster, status, memory);
+    // What was just made is not in the local copy yet: a status without it would be out of date at once.
+    const isCatchingUp = plan.creations.length > 0 && plan.creations.length <= this.options.creationBatch;
+    if (failure || !isCatchingUp) await this.writeStatus(key, cluster, status, memory);
     if (failure) throw failure.cause;
+  }
+
+  private derive(cluster: RayCluster): Derived {
+    const known = this.derived.get(cluster);
+    if (known) return known;
+    const derived = derive(cluster, sha256);
+    this.derived.set(cluster, derived);
+    return derived;
   }
 
   private memoryOf({ metadata }: RayCluster): Memory {
@@ -202,18 +210,24 @@ export class RayClusterController {
 
   /** Secrets and access rights are made without being read: the operator may not look into a namespace's Secrets. */
   private async ensureUnwatched(cluster: RayCluster, memory: Memory): Promise<void> {
+    const { ensured } = memory;
+    const generation = cluster.metadata.generation ?? 0;
+    const isFresh = ensured !== undefined && Date.now() - ensured.at < this.options.resyncMs;
+    if (isFresh && ensured.generation === generation) return;
     const secret = tokenSecret(cluster, newToken);
     const applied = unwatchedObjects(cluster);
     const hash = sha256(canonical([secret?.metadata, applied]));
-    const { ensured } = memory;
-    if (ensured?.hash === hash && Date.now() - ensured.at < this.options.resyncMs) return;
+    if (isFresh && ensured.hash === hash) {
+      memory.ensured = { ...ensured, generation };
+      return;
+    }
     if (secret) {
       await this.options.client.create(resources.secrets, secret, this.options.signal).catch((error: unknown) => {
         if (!isAlreadyThere(error)) throw error;
       });
     }
     for (const manifest of applied) await this.apply(manifest);
-    memory.ensured = { hash, at: Date.now() };
+    memory.ensured = { hash, generation, at: Date.now() };
   }
 
   private async apply(manifest: Manifest): Promise<void> {

@@ -17,7 +17,6 @@ export interface Observed {
 }
 
 export interface PlanContext {
-  hash: Hash;
   newSuffix: () => string;
   waitForHead: boolean;
 }
@@ -34,13 +33,25 @@ export interface Plan {
 export const isOurs = (spec: RayClusterSpec) =>
   spec.managedBy === undefined || spec.managedBy === 'ray.io/kuberay-operator';
 
-export function planCluster(cluster: RayCluster, observed: Observed, context: PlanContext): Plan {
+/** What follows from the spec alone, worked out once for each version of it and not at every look. */
+export interface Derived {
+  problems: string[];
+  services: Manifest[];
+  specHash: string;
+}
+
+export function derive(cluster: RayCluster, hash: Hash): Derived {
   const problems = validate(cluster);
+  if (problems.length > 0) return { problems, services: [], specHash: '' };
+  return { problems, services: markedServices(cluster, hash), specHash: podSpecHash(cluster.spec, hash) };
+}
+
+export function planCluster(cluster: RayCluster, derived: Derived, observed: Observed, context: PlanContext): Plan {
+  const { problems, services, specHash } = derived;
   const nothing: Plan = { problems, applies: [], deletions: [], creations: [] };
   if (problems.length > 0) return nothing;
-  const plan = { ...nothing, applies: servicesToApply(cluster, observed.services, context.hash) };
+  const plan = { ...nothing, applies: services.filter(manifest => !isApplied(manifest, observed.services)) };
   if (isSuspending(cluster)) return { ...plan, deletions: all(observed.pods, 'the cluster is suspended') };
-  const specHash = podSpecHash(cluster.spec, context.hash);
   if (cluster.spec.upgradeStrategy?.type === 'Recreate') {
     const outdated = observed.pods.filter(pod => pod.metadata.annotations?.[annotations.specHash] !== specHash);
     // All go, and new ones come once they are gone: a head and workers of two specs are no cluster.
@@ -84,15 +95,18 @@ function byGroup(pods: Pod[]): Map<string, Pod[]> {
   return groups;
 }
 
-function servicesToApply(cluster: RayCluster, services: Service[], hash: Hash): Manifest[] {
+function markedServices(cluster: RayCluster, hash: Hash): Manifest[] {
   return [headService(cluster), headlessService(cluster)].flatMap(manifest => {
     if (!manifest) return [];
-    const applied = hash(canonical(manifest));
-    const existing = services.find(({ metadata }) => metadata.name === manifest.metadata.name);
-    if (existing?.metadata.annotations?.[annotations.appliedHash] === applied) return [];
-    const marked = { ...manifest.metadata.annotations, [annotations.appliedHash]: applied };
-    return [{ ...manifest, metadata: { ...manifest.metadata, annotations: marked } }];
+    const marks = { ...manifest.metadata.annotations, [annotations.appliedHash]: hash(canonical(manifest)) };
+    return [{ ...manifest, metadata: { ...manifest.metadata, annotations: marks } }];
   });
+}
+
+function isApplied({ metadata }: Manifest, services: Service[]): boolean {
+  const existing = services.find(service => service.metadata.name === metadata.name);
+  const mark = annotations.appliedHash;
+  return existing?.metadata.annotations?.[mark] === metadata.annotations?.[mark];
 }
 
 /** What the operator does not watch and makes sure of from time to time. */

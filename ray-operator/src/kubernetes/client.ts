@@ -14,6 +14,8 @@ import { collectionPath, objectPath, type Resource } from './resources.js';
 export type RequestObserver = (method: string, code: string) => void;
 
 const requestTimeoutMs = 30_000;
+/** The server sends a bookmark about each minute: a watch that is silent for longer hangs on a dead connection. */
+const watchSilenceMs = 150_000;
 const attempts = 4;
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -94,7 +96,8 @@ export class KubernetesClient {
 
   /** The lines of a watch as they come. */
   async watch(path: string, query: Record<string, string>, signal: AbortSignal): Promise<WatchStream> {
-    const response = await this.send({ method: 'GET', path, query: { ...query, watch: 'true' }, signal }, 0);
+    const call: Call = { method: 'GET', path, query: { ...query, watch: 'true' }, signal };
+    const response = await this.send(call, watchSilenceMs);
     this.observe('WATCH', String(response.statusCode));
     if (response.statusCode !== 200) throw errorOf(response, await text(response));
     return { [Symbol.asyncIterator]: () => lines(response), close: () => response.destroy() };
@@ -144,8 +147,7 @@ export class KubernetesClient {
         reject(new ApiError(0, 'NoAnswer', `${call.method} ${call.path}: ${error.message}`));
       };
       request.on('error', fail);
-      if (timeoutMs > 0)
-        request.setTimeout(timeoutMs, () => request.destroy(new Error(`no answer in ${timeoutMs} ms`)));
+      request.setTimeout(timeoutMs, () => request.destroy(new Error(`nothing came for ${timeoutMs} ms`)));
       request.end(body);
     });
   }

@@ -26,6 +26,7 @@ export type ChangeHandler<T> = (kind: ChangeKind, object: T) => void;
 
 const pageSize = '500';
 const longestPauseMs = 30_000;
+const shortestWatchMs = 1_000;
 
 export const keyOf = ({ metadata }: KubernetesObject) => `${metadata.namespace}/${metadata.name}`;
 
@@ -69,8 +70,12 @@ export class Informer<T extends KubernetesObject> {
     while (!signal.aborted) {
       try {
         if (this.resourceVersion === '') await this.list();
+        const since = performance.now();
         await this.follow();
         failures = 0;
+        // A server that ends watches as soon as they begin is not to be asked in a circle.
+        const shortfallMs = shortestWatchMs - (performance.now() - since);
+        if (shortfallMs > 0) await sleep(shortfallMs, undefined, { signal }).catch(() => undefined);
       } catch (error) {
         if (signal.aborted) return;
         if (isGone(error)) {

@@ -109,8 +109,8 @@ export class WorkQueue {
       const pauseMs = Math.min(firstPauseMs * 2 ** (failures - 1), longestPauseMs);
       this.options.observer?.retried();
       this.options.onFailure(key, error, pauseMs);
-      this.again.delete(key);
-      this.addAfter(key, pauseMs);
+      // What has changed meanwhile may be what it takes: then at once.
+      if (!this.again.has(key)) this.addAfter(key, pauseMs);
     }
     this.options.observer?.worked((performance.now() - started) / 1000);
     this.active.delete(key);

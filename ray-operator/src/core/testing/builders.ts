@@ -1,7 +1,7 @@
 /** Clusters and pods as tests need them, and a Kubernetes reduced to what a plan does to it. */
 import type { RayClusterSpec, WorkerGroupSpec } from '../../api/raycluster.js';
 import type { Manifest, Pod, RayCluster } from '../kubernetes-objects.js';
-import { type Plan, type PlanContext, planCluster } from '../plan.js';
+import { derive, type Plan, type PlanContext, planCluster } from '../plan.js';
 
 export const generation = 3;
 
@@ -36,8 +36,6 @@ export function aCluster(
 export function aContext(): PlanContext {
   let counter = 0;
   return {
-    // The text itself: a test that fails shows what differs.
-    hash: text => text,
     newSuffix: () => (counter++).toString(36).padStart(5, '0'),
     waitForHead: true,
   };
@@ -56,7 +54,9 @@ export class TinyKubernetes {
   readonly context = aContext();
 
   plan(cluster: RayCluster): Plan {
-    return planCluster(cluster, { pods: this.pods, services: [] }, this.context);
+    // The text itself for a hash: a test that fails shows what differs.
+    const derived = derive(cluster, text => text);
+    return planCluster(cluster, derived, { pods: this.pods, services: [] }, this.context);
   }
 
   /** One look and its effects; returns the plan. */
