@@ -21,6 +21,9 @@ export const idPrefixes = {
   verification: 'vf',
   rollout: 'ro',
   quote: 'qt',
+  unstaking: 'un',
+  slash: 'sl',
+  proposal: 'pr',
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 
@@ -36,6 +39,9 @@ export type SshKeyId = string & z.core.$brand<'SshKeyId'>;
 export type SshSessionId = string & z.core.$brand<'SshSessionId'>;
 export type QuoteId = string & z.core.$brand<'QuoteId'>;
 export type VerificationId = string & z.core.$brand<'VerificationId'>;
+export type UnstakingId = string & z.core.$brand<'UnstakingId'>;
+export type SlashId = string & z.core.$brand<'SlashId'>;
+export type ProposalId = string & z.core.$brand<'ProposalId'>;
 export type RolloutId = string & z.core.$brand<'RolloutId'>;
 
 interface IdTypes {
@@ -53,6 +59,9 @@ interface IdTypes {
   verification: VerificationId;
   rollout: RolloutId;
   quote: QuoteId;
+  unstaking: UnstakingId;
+  slash: SlashId;
+  proposal: ProposalId;
 }
 
 /** A new id of the given kind. `randomBytes(n)` gives n random bytes: it comes in, so that a simulation can fix it. */
@@ -79,3 +88,6 @@ export const sshSessionId = idSchema('sshSession');
 export const quoteId = idSchema('quote');
 export const verificationId = idSchema('verification');
 export const rolloutId = idSchema('rollout');
+export const unstakingId = idSchema('unstaking');
+export const slashId = idSchema('slash');
+export const proposalId = idSchema('proposal');

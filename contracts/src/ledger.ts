@@ -5,12 +5,12 @@ import { tenantId } from './ids.js';
 
 export const asset = z
   .enum(Object.keys(assetDecimals) as [Asset, ...Asset[]])
-  .meta({ id: 'Asset', description: 'IO has 8 decimals, USDC and USD have 6' });
+  .meta({ id: 'Asset', description: 'IO has 8 decimals, USDC, USD and IOSD have 6' });
 
 export const accountKind = z
   .enum([
     ...['available', 'escrow', 'earnings', 'payout', 'stake', 'unstaking', 'slashed'],
-    ...['deposits', 'fees', 'rounding', 'exchange', 'chain', 'emission', 'burned'],
+    ...['deposits', 'fees', 'rounding', 'exchange', 'adjustments', 'chain', 'emission', 'burned'],
   ] as const)
   .meta({ id: 'LedgerAccountKind' });
 export type AccountKind = z.infer<typeof accountKind>;
@@ -86,7 +86,12 @@ export const ledgerTransaction = z
 export type LedgerTransaction = z.infer<typeof ledgerTransaction>;
 
 export const creditTenant = z
-  .strictObject({ tenantId, asset, amount: positiveAmount, reason: memo })
+  .strictObject({
+    tenantId,
+    asset: asset.refine(name => name !== 'IOSD', 'IOSD comes from burned IO alone'),
+    amount: positiveAmount,
+    reason: memo,
+  })
   .superRefine(checkDecimals)
   .meta({ id: 'CreditTenant' });
 export const reverseTransaction = z.strictObject({ reason: memo }).meta({ id: 'ReverseTransaction' });
@@ -135,8 +140,11 @@ export const ledgerCheck = z
     postings: z.int(),
     differences: z.array(
       z.object({
-        what: z.enum(['balance', 'unbalanced', 'incomplete', 'overdrawn']),
-        subject: z.string().describe('name of an account or id of a transaction'),
+        what: z.enum([
+          ...['balance', 'unbalanced', 'incomplete', 'overdrawn'],
+          ...['uncharged', 'cost', 'posting', 'spending'],
+        ] as const),
+        subject: z.string().describe('name of an account, id of a transaction, usage line or window of usage'),
         message: z.string(),
       }),
     ),

@@ -14,6 +14,8 @@ export const permissions = [
   'accounts:write',
   'audit:read',
   'billing:read',
+  'billing:write',
+  'token:write',
   'metrics:read',
   'tenants:read',
   'tenants:write',

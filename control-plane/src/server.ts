@@ -14,7 +14,9 @@ import {
   refusalRoutes,
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
+import { createBilling } from './billing/index.js';
 import { createClusters, entrances, pricedLeases } from './clusters/index.js';
+import { EmissionSchedule } from './core/token/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
 import {
@@ -26,6 +28,7 @@ import {
   pricedMachines,
   type RenterDoor,
   recordEvidence,
+  stakedMachines,
   telemetrySweep,
 } from './inventory/index.js';
 import { createJobs, queueUseOf } from './jobs/index.js';
@@ -45,9 +48,19 @@ import {
   Signer,
   Wakeups,
 } from './platform/index.js';
-import { applyTerms, loadPricing, oracleSweep, priceRoutes, pricingSweep, sourceOf } from './pricing/index.js';
+import {
+  applyTerms,
+  ioRate,
+  loadPricing,
+  oracleSweep,
+  priceRoutes,
+  pricingSweep,
+  sourceOf,
+  usableRate,
+} from './pricing/index.js';
+import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
-import { applyPolicy, challengeSweep, sha256, verificationRoutes } from './verification/index.js';
+import { applyPolicy, challengeSweep, sha256, tokenProofs, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
 
 export interface RunningServer {
@@ -60,6 +73,7 @@ const migrations = new URL('../migrations/', import.meta.url);
 
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
   const pricing = await loadPricing(config.pricingFile);
+  const tokenFile = await loadToken(config.tokenFile);
   const secrets = await loadSecrets(config.secretsDir);
   const database = new Database(config.databaseUrl, log);
   await migrate(database, migrations, log);
@@ -104,6 +118,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
     mesh,
     reputation,
+    orders: { cover: (tx, wanted) => billing.orders.cover(tx, wanted) },
     activity: {
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
       evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
@@ -153,6 +168,23 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     nowMs: Date.now,
   };
   const rates = oracleSweep(database, oracle, log);
+  const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
+  const token: TokenWiring = {
+    database,
+    log,
+    random: randomBytes,
+    genesis: tokenFile.genesis,
+    schedule: new EmissionSchedule(tokenFile.emission),
+    machines: stakedMachines,
+    proofs: tokenProofs,
+    rate: async db => {
+      const rate = await ioRate(db, oracle);
+      const attoUsdPerIo = usableRate(rate);
+      return attoUsdPerIo === null || rate.usdPerIo === null ? null : { usdPerIo: rate.usdPerIo, attoUsdPerIo };
+    },
+    demandTenant: getTenant,
+  };
+  const tokens = tokenSweep(token);
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -187,11 +219,16 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       node: inventory.node,
       dispatch: jobDomain.dispatch,
       attempt: jobDomain.attempt,
+      billing: billing.handler,
     },
   });
 
   await database.transaction(tx => applyPolicy(tx, config.verification === 'shared'));
   await database.transaction(tx => applyTerms(tx, pricing.terms, pricedMachines));
+  if (tokenFile.genesis) await demandGenesis(database, tokenFile.genesis, tokenFile.emission);
+  const isInForce = await database.transaction(tx => applyParameters(tx, stakedMachines, tokenFile.parameters));
+  if (!isInForce)
+    log.warn('the parameters of IOCLOUD_TOKEN_FILE are not those in force: a vote has changed them since');
   if (config.bootstrapFile) {
     const { tenantId, nodes } = await bootstrapAccounts(database, config.bootstrapFile, randomBytes);
     await database.transaction(async tx => {
@@ -207,7 +244,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
   refusalRoutes(http, database);
-  ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant });
+  ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant, checkUsage: billing.check });
+  billing.routes(http);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   enrolmentRoutes(http, {
@@ -221,6 +259,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   agentReleases.routes(http);
   verificationRoutes(http, database, reputation);
   priceRoutes(http, { database, random: randomBytes, now, oracle });
+  tokenRoutes(http, token);
   clusterDomain.routes(http);
   tunnels.routes(http);
   pageRoutes(http, {
@@ -250,6 +289,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   telemetry.start();
   prices.start();
   rates.start();
+  billing.start();
+  tokens.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -267,6 +308,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await billing.stop();
+      await tokens.stop();
       await rates.stop();
       await prices.stop();
       await telemetry.stop();

@@ -1,11 +1,12 @@
 /**
  * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
- * tenant, queue, balance, ledger, agent-release.
+ * tenant, queue, balance, ledger, stake, slash, rewards, token, iosd, proposal, agent-release.
  */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
 import { agentReleaseCommands } from './agent-release.js';
 import { auditCommands } from './audit.js';
+import { billingCommands } from './billing.js';
 import { clusterCommands } from './cluster.js';
 import { eventCommands } from './events.js';
 import { exitCodes } from './exit.js';
@@ -14,11 +15,14 @@ import { ledgerCommands } from './ledger.js';
 import { nodeCommands } from './node.js';
 import { portForwardCommand } from './port-forward.js';
 import { priceCommands } from './prices.js';
+import { proposalCommands } from './proposal.js';
 import { quoteCommands } from './quotes.js';
 import { sshCommands } from './ssh.js';
 import { sshKeyCommands } from './ssh-keys.js';
+import { stakeCommands } from './stake.js';
 import { tenantCommands } from './tenant.js';
 import { processTerminal, type Terminal } from './terminal.js';
+import { tokenCommands } from './token.js';
 import { appealCommands } from './verification.js';
 
 export { CliError, exitCodes } from './exit.js';
@@ -44,5 +48,9 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   eventCommands(program, terminal);
   auditCommands(program, terminal);
   ledgerCommands(program, terminal);
+  billingCommands(program, terminal);
+  stakeCommands(program, terminal);
+  tokenCommands(program, terminal);
+  proposalCommands(program, terminal);
   agentReleaseCommands(program, terminal);
 }

@@ -1,2 +1,6 @@
 /** Accounts, transactions and postings: the only code that writes them. docs/billing.md has the rules. */
+export { availableOf, closeHold, type HoldState, lockPurse, openHold, readHolds, topUpHolds } from './holds.js';
 export { type LedgerPorts, ledgerRoutes } from './routes.js';
+export { postTokens, type TokenPosting, tokenSums } from './tokens.js';
+export { settleUsage, type UsageItem, type UsagePosted } from './usage.js';
+export { type PostedSum, postingsOf, usageWithoutCharge } from './usage-postings.js';

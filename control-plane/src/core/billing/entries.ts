@@ -29,7 +29,15 @@ export const escrow = (tenantId: TenantId, asset: Asset, hold: string): Account 
   tenantId,
   hold,
 });
-export type NetworkKind = 'deposits' | 'fees' | 'rounding' | 'exchange' | 'chain' | 'emission' | 'burned';
+export type NetworkKind =
+  | 'deposits'
+  | 'fees'
+  | 'rounding'
+  | 'exchange'
+  | 'adjustments'
+  | 'chain'
+  | 'emission'
+  | 'burned';
 export const ofNetwork = (kind: NetworkKind, asset: Asset): Account => ({
   kind,
   asset,

@@ -11,6 +11,7 @@ export {
   nameOf,
   ofNetwork,
 } from './entries.js';
+export { coveredCost, type Exposure, lastsMs, type Need, needOf, unitsFor } from './escrow.js';
 export {
   creditEntries,
   type HoldTerms,
@@ -20,3 +21,36 @@ export {
   settlementEntries,
 } from './postings.js';
 export { parseRatio, type Ratio } from './ratio.js';
+export {
+  type CapsLeft,
+  capEnd,
+  lowerOf,
+  type OrderState,
+  type PaidUntil,
+  type TenantState,
+  type Tending,
+  tend,
+} from './tending.js';
+export {
+  burnSlashedEntries,
+  cooledEntries,
+  emissionEntries,
+  iosdEntries,
+  type SlashedAmount,
+  slashEntries,
+  stakeEntries,
+  type TenantAmount,
+  unslashEntries,
+  unstakeEntries,
+} from './token-entries.js';
+export {
+  feesInWords,
+  noShortfall,
+  type Purses,
+  parseFees,
+  type Shortfall,
+  type UsageStep,
+  type UsageTerms,
+  usageCost,
+  usageEntries,
+} from './usage.js';
