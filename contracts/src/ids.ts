@@ -21,6 +21,8 @@ export const idPrefixes = {
   verification: 'vf',
   rollout: 'ro',
   quote: 'qt',
+  payout: 'po',
+  payoutAddress: 'pa',
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 
@@ -36,6 +38,8 @@ export type SshKeyId = string & z.core.$brand<'SshKeyId'>;
 export type SshSessionId = string & z.core.$brand<'SshSessionId'>;
 export type QuoteId = string & z.core.$brand<'QuoteId'>;
 export type VerificationId = string & z.core.$brand<'VerificationId'>;
+export type PayoutId = string & z.core.$brand<'PayoutId'>;
+export type PayoutAddressId = string & z.core.$brand<'PayoutAddressId'>;
 export type RolloutId = string & z.core.$brand<'RolloutId'>;
 
 interface IdTypes {
@@ -53,6 +57,8 @@ interface IdTypes {
   verification: VerificationId;
   rollout: RolloutId;
   quote: QuoteId;
+  payout: PayoutId;
+  payoutAddress: PayoutAddressId;
 }
 
 /** A new id of the given kind. `randomBytes(n)` gives n random bytes: it comes in, so that a simulation can fix it. */
@@ -79,3 +85,5 @@ export const sshSessionId = idSchema('sshSession');
 export const quoteId = idSchema('quote');
 export const verificationId = idSchema('verification');
 export const rolloutId = idSchema('rollout');
+export const payoutId = idSchema('payout');
+export const payoutAddressId = idSchema('payoutAddress');

@@ -14,6 +14,7 @@ export const permissions = [
   'accounts:write',
   'audit:read',
   'billing:read',
+  'payouts:write',
   'metrics:read',
   'tenants:read',
   'tenants:write',

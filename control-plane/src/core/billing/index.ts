@@ -10,6 +10,7 @@ export {
   moved,
   nameOf,
   ofNetwork,
+  payout,
 } from './entries.js';
 export {
   creditEntries,
