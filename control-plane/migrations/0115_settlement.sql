@@ -100,12 +100,11 @@ CREATE TABLE sweeps (
   PRIMARY KEY (chain_transaction_id, account)
 );
 
--- The second factor of a person (RFC 6238); usable only after the same wait as a new address.
+-- The second factor of a person (RFC 6238).
 CREATE TABLE second_factors (
   user_id text PRIMARY KEY REFERENCES users,
   tenant_id text NOT NULL REFERENCES tenants,
   secret bytea NOT NULL,
-  usable_at timestamptz NOT NULL,
   -- Null: no code of it has been shown yet.
   proven_at timestamptz,
   -- A code is taken once, and none from before it.

@@ -46,6 +46,7 @@ import {
   Wakeups,
 } from './platform/index.js';
 import { applyTerms, loadPricing, oracleSweep, priceRoutes, pricingSweep, sourceOf } from './pricing/index.js';
+import { openSettlement } from './settlement/index.js';
 import { createTunnels } from './tunnels/index.js';
 import { applyPolicy, challengeSweep, sha256, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
@@ -153,6 +154,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     nowMs: Date.now,
   };
   const rates = oracleSweep(database, oracle, log);
+  const settlement = await openSettlement({ config, database, seal, log, nowMs: Date.now, random: randomBytes });
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -208,6 +210,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   queueTermsRoutes(http, database, queueUseOf);
   refusalRoutes(http, database);
   ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant });
+  settlement.routes(http);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   enrolmentRoutes(http, {
@@ -250,6 +253,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   telemetry.start();
   prices.start();
   rates.start();
+  settlement.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -267,6 +271,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await settlement.stop();
       await rates.stop();
       await prices.stop();
       await telemetry.stop();

@@ -1,6 +1,6 @@
 /**
  * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
- * tenant, queue, balance, ledger, agent-release.
+ * tenant, queue, balance, ledger, deposit, payout, settlement, agent-release.
  */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
@@ -12,9 +12,11 @@ import { exitCodes } from './exit.js';
 import { jobCommands } from './job.js';
 import { ledgerCommands } from './ledger.js';
 import { nodeCommands } from './node.js';
+import { payoutCommands } from './payout.js';
 import { portForwardCommand } from './port-forward.js';
 import { priceCommands } from './prices.js';
 import { quoteCommands } from './quotes.js';
+import { settlementCommands } from './settlement.js';
 import { sshCommands } from './ssh.js';
 import { sshKeyCommands } from './ssh-keys.js';
 import { tenantCommands } from './tenant.js';
@@ -44,5 +46,7 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   eventCommands(program, terminal);
   auditCommands(program, terminal);
   ledgerCommands(program, terminal);
+  payoutCommands(program, terminal);
+  settlementCommands(program, terminal);
   agentReleaseCommands(program, terminal);
 }

@@ -100,6 +100,14 @@ const schema = z.object({
     .min(1)
     .optional()
     .describe('JSON: base prices and terms of pricing, docs/pricing.md'),
+  SOLANA_RPC_URL: z.url().optional().describe('JSON-RPC of a Solana node; absent: nothing is settled on a chain'),
+  IOCLOUD_SETTLEMENT_FILE: z.string().min(1).optional().describe('JSON: mints, limits and waits, docs/settlement.md'),
+  IOCLOUD_SETTLEMENT_KEYSTORE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('the keystore that `iocloud settlement init` made'),
+  IOCLOUD_SETTLEMENT_PASSPHRASE_FILE: z.string().min(1).optional().describe('file with the passphrase of the keystore'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -141,6 +149,11 @@ export interface Config {
     reservationSupplierPpm: bigint;
   };
   pricingFile: string | undefined;
+  /** Undefined: nothing is settled on a chain, and the next three are not read. */
+  solanaRpcUrl: string | undefined;
+  settlementFile: string | undefined;
+  settlementKeystore: string | undefined;
+  settlementPassphraseFile: string | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -207,6 +220,10 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
       reservationSupplierPpm: value.IOCLOUD_SUPPLIER_FEE_PERCENT,
     },
     pricingFile: value.IOCLOUD_PRICING_FILE,
+    solanaRpcUrl: value.SOLANA_RPC_URL,
+    settlementFile: value.IOCLOUD_SETTLEMENT_FILE,
+    settlementKeystore: value.IOCLOUD_SETTLEMENT_KEYSTORE,
+    settlementPassphraseFile: value.IOCLOUD_SETTLEMENT_PASSPHRASE_FILE,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }

@@ -53,7 +53,11 @@ describe('a deposit', () => {
   test('of too little waits for the next ones and is credited with them', async () => {
     await on.issuer.issue(on.tokens.IO, to, 40000000n);
     await on.turns(2);
-    expect([await availableNow(), await on.reasons(renter), await openDifferences()]).toEqual([0n, ['DepositSmall'], 0]);
+    expect([await availableNow(), await on.reasons(renter), await openDifferences()]).toEqual([
+      0n,
+      ['DepositSmall'],
+      0,
+    ]);
     await on.issuer.issue(on.tokens.IO, to, 60000001n);
     await on.turns(2);
     expect(await availableNow()).toBe(1_00000001n);
@@ -87,7 +91,10 @@ describe('a deposit', () => {
   test('that the node shows late, behind newer ones, is found all the same', async () => {
     const signature = await on.issuer.issue(on.tokens.IO, to, 1_50000000n);
     const { executed } = on.rpc.chain;
-    const [late] = executed.splice(executed.findIndex(one => one.signature === signature), 1);
+    const [late] = executed.splice(
+      executed.findIndex(one => one.signature === signature),
+      1,
+    );
     await on.issuer.issue(on.tokens.IO, to, 1_00000000n);
     await on.turn();
     expect(await availableNow()).toBe(1_00000000n);
@@ -111,7 +118,10 @@ describe('a chain that does not agree with the ledger', () => {
     const { rows } = await on.ground.database.query<{ severity: string; message: string }>(
       `SELECT severity, message FROM events WHERE reason = 'SettlementDiffers' ORDER BY sequence`,
     );
-    expect(rows.at(-1)).toEqual({ severity: 'error', message: expect.stringMatching('a difference of -5.00000000 IO') });
+    expect(rows.at(-1)).toEqual({
+      severity: 'error',
+      message: expect.stringMatching('a difference of -5.00000000 IO'),
+    });
     await on.ground.database.query(`UPDATE settlement_differences SET acknowledged_at = now(), acknowledged_by = 'x'`);
     await on.turns(3);
     expect([(await on.payoutState(id)).state, await on.issuer.balance(on.tokens.IO, wallet)]).toEqual([
