@@ -101,7 +101,9 @@ describe('a pay-out', () => {
   });
 
   test('is not confirmed by a wrong code, a code that was used, nor without a second factor; five wrong ones lock', async () => {
-    expect((await call(supplier, 'POST', '/payout-addresses', { address: on.issuer.signer.address, code: '123456' })).status).toBe(409);
+    expect(
+      (await call(supplier, 'POST', '/payout-addresses', { address: on.issuer.signer.address, code: '123456' })).status,
+    ).toBe(409);
     await prove();
     const wallet = await addWallet();
     await waited();
@@ -120,9 +122,19 @@ describe('a pay-out', () => {
     const wallet = await addWallet();
     await waited();
     const { id } = (await call(supplier, 'POST', '/payouts', wanted(wallet.id))).body;
-    await on.ground.database.query(`UPDATE payouts SET state = 'reserved' WHERE false`);
     expect((await call(supplier, 'POST', `/payouts/${id}/cancel`)).body.state).toBe('cancelled');
     expect((await call(supplier, 'POST', `/payouts/${id}/confirm`, { code: nextCode() })).status).toBe(409);
+    // Set aside, and nothing to send it with: the fees of a day are used up.
+    const { id: second } = (await call(supplier, 'POST', '/payouts', wanted(wallet.id))).body;
+    await call(supplier, 'POST', `/payouts/${second}/confirm`, { code: nextCode() });
+    await on.turn({ ...on.world, terms: { ...on.terms, fees: { ...on.terms.fees, lamportsPerDay: 0n } } });
+    expect(await on.problems()).toEqual([expect.stringMatching(/^fees of the last 24 hours/)]);
+    expect((await on.books())[`payout:IO:${supplier.tenantId}`]).toBe(12_50000000n);
+    expect((await call(supplier, 'POST', `/payouts/${second}/cancel`)).body.state).toBe('failed');
+    await on.turn();
+    expect((await call(supplier, 'GET', `/payouts/${second}`)).body.state).toBe('returned');
+    expect((await on.books())[`earnings:IO:${supplier.tenantId}`]).toBe(500_00000000n);
+    expect(await on.issuer.balance(on.tokens.IO, wallet.address)).toBe(0n);
   });
 
   test('stays within the limit of a day and what there is', async () => {
@@ -132,7 +144,9 @@ describe('a pay-out', () => {
     expect((await call(supplier, 'POST', '/payouts', wanted(wallet.id, '60'))).status).toBe(201);
     const over = await call(supplier, 'POST', '/payouts', wanted(wallet.id, '40.00000001'));
     expect([over.status, over.body.detail]).toEqual([409, 'of the limit of 24 hours 40.00000000 IO are left']);
-    const together = await Promise.all([1, 2, 3].map(() => call(supplier, 'POST', '/payouts', wanted(wallet.id, '20'))));
+    const together = await Promise.all(
+      [1, 2, 3].map(() => call(supplier, 'POST', '/payouts', wanted(wallet.id, '20'))),
+    );
     expect(together.map(({ status }) => status).sort()).toEqual([201, 201, 409]);
     expect((await call(supplier, 'POST', '/payouts', wanted(wallet.id, '0.5'))).status).toBe(400);
   });
@@ -142,10 +156,13 @@ describe('a pay-out', () => {
     const wallet = await addWallet();
     await waited();
     const schedule = { addressId: wallet.id, threshold: '10', every: 'hour', code: nextCode() };
-    expect((await call(supplier, 'PUT', '/payout-schedule', schedule)).body).toMatchObject({ threshold: '10.00000000' });
-    await on.ground.database.query(`UPDATE payout_schedules SET next_at = now() - interval '5 hours' WHERE tenant_id = $1`, [
-      supplier.tenantId,
-    ]);
+    expect((await call(supplier, 'PUT', '/payout-schedule', schedule)).body).toMatchObject({
+      threshold: '10.00000000',
+    });
+    await on.ground.database.query(
+      `UPDATE payout_schedules SET next_at = now() - interval '5 hours' WHERE tenant_id = $1`,
+      [supplier.tenantId],
+    );
     await on.turns(3);
     // All that is earned, within the limit of a day.
     expect(await on.issuer.balance(on.tokens.IO, wallet.address)).toBe(100_00000000n);

@@ -104,8 +104,9 @@ function addressRoutes(http: Http, ports: FactorPorts, demandWorld: DemandWorld)
     await demandCode(ports, caller, body.code);
     return world.database.transaction(tx => addAddress(world, tx, caller, body));
   });
-  http.handle(api.removePayoutAddress, async ({ caller, params }) => {
+  http.handle(api.removePayoutAddress, async ({ caller, params, response }) => {
     await demandWorld().database.transaction(tx => removeAddress(tx, caller, params.addressId));
+    response.status(204).end();
     return undefined;
   });
 }
@@ -155,8 +156,9 @@ function scheduleRoutes(http: Http, ports: FactorPorts, demandWorld: DemandWorld
     await demandCode(ports, caller, body.code);
     return database.transaction(tx => writeSchedule(tx, caller, body));
   });
-  http.handle(api.dropPayoutSchedule, async ({ caller }) => {
+  http.handle(api.dropPayoutSchedule, async ({ caller, response }) => {
     await demandWorld().database.query('DELETE FROM payout_schedules WHERE tenant_id = $1', [caller.tenantId]);
+    response.status(204).end();
     return undefined;
   });
 }
@@ -171,8 +173,9 @@ function factorRoutes(http: Http, ports: FactorPorts, demandWorld: DemandWorld):
     await demandCode(ports, caller, body.code, true);
     return { proven: true };
   });
-  http.handle(api.dropSecondFactor, async ({ caller, params }) => {
+  http.handle(api.dropSecondFactor, async ({ caller, params, response }) => {
     await demandWorld().database.transaction(tx => dropSecondFactor(tx, params.userId, caller.userId));
+    response.status(204).end();
     return undefined;
   });
 }

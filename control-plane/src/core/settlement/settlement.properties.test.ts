@@ -55,11 +55,11 @@ describe('the life of a payout', () => {
 
   test('what is signed is neither cancelled nor refused', () => {
     for (const state of ['signed', 'sent'] as const) {
-      expect([afterPayoutEvent(state, 'cancel'), afterPayoutEvent(state, 'refuse'), afterPayoutEvent(state, 'sign')]).toEqual([
-        null,
-        null,
-        null,
-      ]);
+      expect([
+        afterPayoutEvent(state, 'cancel'),
+        afterPayoutEvent(state, 'refuse'),
+        afterPayoutEvent(state, 'sign'),
+      ]).toEqual([null, null, null]);
     }
   });
 });
@@ -74,7 +74,13 @@ const payable = fc.record({
 test('batches take each payout at most once, of one asset, no more than fit and than there is, in order', () => {
   fc.assert(
     fc.property(fc.array(payable, { maxLength: 60 }), fc.bigInt({ min: 0n, max: 20_000n }), (payables, fund) => {
-      const { batches, waiting } = batchesOf(payables, new Map([['IO', fund], ['USDC', fund]]));
+      const { batches, waiting } = batchesOf(
+        payables,
+        new Map([
+          ['IO', fund],
+          ['USDC', fund],
+        ]),
+      );
       const taken = batches.flat();
       expect(new Set([...taken, ...waiting])).toEqual(new Set(payables));
       expect(taken.length + waiting.length).toBe(payables.length);
@@ -86,7 +92,11 @@ test('batches take each payout at most once, of one asset, no more than fit and 
         const of = (all: typeof payables) => all.filter(one => one.asset === asset);
         expect(of(taken).reduce((sum, { amount }) => sum + amount, 0n)).toBeLessThanOrEqual(fund);
         // Who waits waits behind all that go: nobody is overtaken.
-        expect(of(payables).slice(0, of(taken).length).every(one => taken.includes(one))).toBe(true);
+        expect(
+          of(payables)
+            .slice(0, of(taken).length)
+            .every(one => taken.includes(one)),
+        ).toBe(true);
       }
     }),
   );
@@ -98,7 +108,12 @@ describe('what became of a transaction', () => {
     ['nothing yet, while its nonce is in force', 'n1', [], { is: 'open' }],
     ['done, once it is seen', 'n2', [{ signature: 'ours', failed: false }], { is: 'finalized' }],
     ['failed for good, once it is seen so', 'n2', [{ signature: 'ours', failed: true }], { is: 'failed' }],
-    ['impossible, once another has ended its nonce', 'n2', [{ signature: 'x', failed: false }], { is: 'superseded', by: 'x' }],
+    [
+      'impossible, once another has ended its nonce',
+      'n2',
+      [{ signature: 'x', failed: false }],
+      { is: 'superseded', by: 'x' },
+    ],
     ['not known, while nothing shows what ended its nonce', 'n2', [], { is: 'unknown' }],
     ['not known, where the node shows no nonce account', null, [], { is: 'unknown' }],
   ] as const)('is %s', (_, nonceNow, carriers, outcome) => {
@@ -109,23 +124,32 @@ describe('what became of a transaction', () => {
 test('a difference is explained by some of what is under way, or is what it is', () => {
   const small = fc.bigInt({ min: 1n, max: 10n ** 12n });
   fc.assert(
-    fc.property(small, fc.array(fc.record({ amount: small, done: fc.boolean() }), { maxLength: 8 }), (inBooks, flights) => {
-      const done = flights.filter(flight => flight.done).reduce((sum, { amount }) => sum + amount, 0n);
-      const inFlight = flights.map(({ amount }) => amount);
-      expect(differenceOf({ onChain: inBooks - done, inBooks, inFlight })).toBe(0n);
-      expect(differenceOf({ onChain: inBooks + 1n, inBooks, inFlight })).toBe(1n);
-    }),
+    fc.property(
+      small,
+      fc.array(fc.record({ amount: small, done: fc.boolean() }), { maxLength: 8 }),
+      (inBooks, flights) => {
+        const done = flights.filter(flight => flight.done).reduce((sum, { amount }) => sum + amount, 0n);
+        const inFlight = flights.map(({ amount }) => amount);
+        expect(differenceOf({ onChain: inBooks - done, inBooks, inFlight })).toBe(0n);
+        expect(differenceOf({ onChain: inBooks + 1n, inBooks, inFlight })).toBe(1n);
+      },
+    ),
   );
 });
 
 test('the price of priority keeps within the budget of a transaction', () => {
   fc.assert(
-    fc.property(fc.array(fc.bigInt({ min: 0n, max: 10n ** 9n })), fc.nat(6), fc.bigInt({ min: 0n, max: 10n ** 9n }), (recent, n, most) => {
-      const units = computeUnits(n);
-      const price = priorityPrice(recent, units, most);
-      expect((price * units) / 1_000_000n).toBeLessThanOrEqual(most);
-      expect(recent.length === 0 ? price : 0n).toBe(0n);
-    }),
+    fc.property(
+      fc.array(fc.bigInt({ min: 0n, max: 10n ** 9n })),
+      fc.nat(6),
+      fc.bigInt({ min: 0n, max: 10n ** 9n }),
+      (recent, n, most) => {
+        const units = computeUnits(n);
+        const price = priorityPrice(recent, units, most);
+        expect((price * units) / 1_000_000n).toBeLessThanOrEqual(most);
+        expect(recent.length === 0 ? price : 0n).toBe(0n);
+      },
+    ),
   );
 });
 

@@ -1,12 +1,13 @@
 /** Settlement on a chain of ours: PostgreSQL, two mints, a funded fee payer, tenants. */
 import { randomBytes } from 'node:crypto';
-import { type Asset, newId, type PayoutId, type TenantId } from '@iocloud/contracts';
+import { type Asset, newId, type PayoutId, parseUnits, type TenantId } from '@iocloud/contracts';
 import { address, type KeyPairSigner } from '@solana/kit';
 import { AuthorityType, getSetAuthorityInstruction, getTokenDecoder, getTokenEncoder } from '@solana-program/token';
 import { operatorTenants } from '../../accounts/index.js';
 import { available, earnings, moved, ofNetwork } from '../../core/billing/index.js';
 import { checkLedger } from '../../ledger/check.js';
 import { post } from '../../ledger/post.js';
+import { listAccounts } from '../../ledger/statement.js';
 import { createLogger, Database } from '../../platform/index.js';
 import { type Ground, newTenantKey, startGround, type TestKey } from '../../test-ground.js';
 import { tokenAccountOf } from '../chain/build.js';
@@ -128,13 +129,14 @@ export class SettlementGround {
     return rows.map(({ state }) => state);
   }
 
-  /** Name of account → units, those that hold any. */
+  /** Account → units, those that hold any. */
   async books(): Promise<Record<string, bigint>> {
-    const { rows } = await this.ground.database.query<{ name: string; balance: string }>(
-      `SELECT a.name, b.balance::text FROM ledger_accounts a JOIN ledger_balances b ON b.account_id = a.id
-       WHERE b.balance <> 0 ORDER BY a.name`,
-    );
-    return Object.fromEntries(rows.map(({ name, balance }) => [name, BigInt(balance)]));
+    const accounts = await listAccounts(this.ground.database, null, { limit: 1_000, closed: false });
+    const held = accounts.map(({ kind, asset, tenantId, balance }) => {
+      const units = (parseUnits(balance.replace('-', ''), asset) ?? 0n) * (balance.startsWith('-') ? -1n : 1n);
+      return [[kind, asset, ...(tenantId === null ? [] : [tenantId])].join(':'), units] as const;
+    });
+    return Object.fromEntries(held.filter(([, units]) => units !== 0n));
   }
 
   ledgerIsClean = async (): Promise<boolean> => (await checkLedger(this.ground.database)).clean;
