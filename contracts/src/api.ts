@@ -7,6 +7,7 @@ import { z } from 'zod';
 import * as accounts from './accounts.js';
 import * as releases from './agent-releases.js';
 import { refusal } from './audit.js';
+import * as billing from './billing.js';
 import { changeCluster, cluster, clusterSpec, dashboardLink, scaleRequest } from './clusters.js';
 import * as enrolment from './enrolment.js';
 import { event } from './events.js';
@@ -1120,6 +1121,28 @@ export const api = {
     response: accounts.apiKey,
   },
 
+  getBilling: {
+    method: 'get',
+    path: '/v1/billing',
+    access: 'billing:read',
+    summary:
+      'What the tenant pays in, its caps, what it has spent and for how long its money lasts; of another only with ledger:read',
+    tag: 'ledger',
+    query: z.object({ tenantId: ids.tenantId.optional().describe('of this tenant; absent: of the own') }),
+    status: 200,
+    response: billing.billing,
+  },
+  changeBilling: {
+    method: 'patch',
+    path: '/v1/billing',
+    access: 'billing:write',
+    summary: 'Change what the tenant pays in and its spend caps; of another only with ledger:write',
+    tag: 'ledger',
+    query: z.object({ tenantId: ids.tenantId.optional().describe('of this tenant; absent: of the own') }),
+    body: billing.changeBilling,
+    status: 200,
+    response: billing.billing,
+  },
   listLedgerAccounts: {
     method: 'get',
     path: '/v1/ledger/accounts',

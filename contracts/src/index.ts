@@ -5,6 +5,7 @@ export * from './agent-releases.js';
 export * from './amounts.js';
 export * from './api.js';
 export * from './audit.js';
+export * from './billing.js';
 export * from './clusters.js';
 export * from './enrolment.js';
 export * from './events.js';

@@ -10,7 +10,7 @@ export const asset = z
 export const accountKind = z
   .enum([
     ...['available', 'escrow', 'earnings', 'payout', 'stake', 'unstaking', 'slashed'],
-    ...['deposits', 'fees', 'rounding', 'exchange', 'chain', 'emission', 'burned'],
+    ...['deposits', 'fees', 'rounding', 'exchange', 'adjustments', 'chain', 'emission', 'burned'],
   ] as const)
   .meta({ id: 'LedgerAccountKind' });
 export type AccountKind = z.infer<typeof accountKind>;
@@ -135,8 +135,11 @@ export const ledgerCheck = z
     postings: z.int(),
     differences: z.array(
       z.object({
-        what: z.enum(['balance', 'unbalanced', 'incomplete', 'overdrawn']),
-        subject: z.string().describe('name of an account or id of a transaction'),
+        what: z.enum([
+          ...['balance', 'unbalanced', 'incomplete', 'overdrawn'],
+          ...['uncharged', 'cost', 'posting', 'spending'],
+        ] as const),
+        subject: z.string().describe('name of an account, id of a transaction, usage line or window of usage'),
         message: z.string(),
       }),
     ),

@@ -15,6 +15,7 @@ export const permissions = [
   'audit:read',
   'billing:read',
   'payouts:write',
+  'billing:write',
   'metrics:read',
   'tenants:read',
   'tenants:write',

@@ -54,6 +54,7 @@ describe('dependencies point inward', () => {
   const domains = [
     'accounts',
     'agent-releases',
+    'billing',
     'clusters',
     'enrolment',
     'events',

@@ -14,6 +14,7 @@ import {
   refusalRoutes,
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
+import { createBilling } from './billing/index.js';
 import { createClusters, entrances, pricedLeases } from './clusters/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
@@ -105,6 +106,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
     mesh,
     reputation,
+    orders: { cover: (tx, wanted) => billing.orders.cover(tx, wanted) },
     activity: {
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
       evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
@@ -155,6 +157,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   };
   const rates = oracleSweep(database, oracle, log);
   const settlement = await openSettlement({ config, database, seal, log, nowMs: Date.now, random: randomBytes });
+  const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -189,6 +192,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       node: inventory.node,
       dispatch: jobDomain.dispatch,
       attempt: jobDomain.attempt,
+      billing: billing.handler,
     },
   });
 
@@ -209,8 +213,9 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
   refusalRoutes(http, database);
-  ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant });
   settlement.routes(http);
+  ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant, checkUsage: billing.check });
+  billing.routes(http);
   eventRoutes(http, database, signals);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   enrolmentRoutes(http, {
@@ -254,6 +259,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   prices.start();
   rates.start();
   settlement.start();
+  billing.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -272,6 +278,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.closeAllConnections();
       await wakeups.stop();
       await settlement.stop();
+      await billing.stop();
       await rates.stop();
       await prices.stop();
       await telemetry.stop();

@@ -42,6 +42,15 @@ test('the commands of README.md take an order from its credit to its end', async
   expect(await settle('hour 1')).toMatch(/paid +1\.262344\n.*\nearnings +IO +0\.66566486/s);
   expect(await operator('ledger', 'close', 'order-7')).toMatch(/left +0\.000000 USDC\nstate +closed/);
   expect((await as(renterKey, 'balance')).stdout).toMatch(/^ACCOUNT.*\navailable +USDC +248\.737656 +tn_\w+\n$/);
+  const billing = (...args: string[]) => as(renterKey, 'billing', ...args);
+  expect((await billing('set', '--pays-in', 'usdc', '--day-cap', '50')).stdout).toMatch(
+    /billing +off.*\npays in +USDC\ntoday +\$0\.00, of \$50\.00 at the most/,
+  );
+  expect(JSON.parse((await billing('show', '--json')).stdout)).toMatchObject({
+    mode: 'off',
+    dayCapMicroUsd: 50_000_000,
+  });
+  expect((await billing('set')).code).not.toBe(0);
   expect((await as(supplierKey, 'balance')).stdout).toMatch(/\nearnings +IO +0\.66566486 /);
   const statement = (await as(renterKey, 'ledger', 'list')).stdout;
   expect(statement.split('\n').map(line => line.split(/ {2,}/)[2])).toEqual(

@@ -5,7 +5,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { codeOf, stepAt, SvmRpc, TokenIssuer, type Token } from '@iocloud/control-plane/settlement/testing';
+import { codeOf, SvmRpc, stepAt, type Token, TokenIssuer } from '@iocloud/control-plane/settlement/testing';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { type Part, repository, run, Stack, until } from './harness/index.js';
 
@@ -22,13 +22,19 @@ beforeAll(async () => {
   rpc = await SvmRpc.start();
   issuer = await TokenIssuer.on(rpc);
   io = await issuer.mint(8);
-  const [keystore, passphrase, terms] = ['keystore', 'passphrase', 'terms'].map(name => join(directory, name)) as [string, string, string];
+  const [keystore, passphrase, terms] = ['keystore', 'passphrase', 'terms'].map(name => join(directory, name)) as [
+    string,
+    string,
+    string,
+  ];
   await writeFile(passphrase, 'twelve characters and more\n');
   await writeFile(terms, JSON.stringify({ mints: { IO: io.mint }, addressWaitSeconds: 0, turnSeconds: 0.2 }));
   const cli = join(repository, 'cli/bin/iocloud.js');
   const init = ['settlement', 'init', '--keystore', keystore, '--passphrase-file', passphrase, '--json'];
-  made = JSON.parse((await run(process.execPath, [cli, ...init], { env: process.env })).stdout);
-  expect((await run(process.execPath, [cli, ...init], { env: process.env })).code).toBe(2);
+  made = JSON.parse(
+    (await run(process.execPath, [cli, ...init], { env: process.env as Record<string, string> })).stdout,
+  );
+  expect((await run(process.execPath, [cli, ...init], { env: process.env as Record<string, string> })).code).toBe(2);
   rpc.chain.fund(made.feePayer, 5_000_000_000n);
   await issuer.issue(io, made.treasury, 50_00000000n);
   stack = await Stack.start({
@@ -52,13 +58,16 @@ async function operator(...args: string[]): Promise<string> {
 
 async function as(key: string, ...args: string[]): Promise<string> {
   const env = { ...stack.env, IOCLOUD_API_KEY: key };
-  const { code, stdout, stderr } = await run(process.execPath, [join(repository, 'cli/bin/iocloud.js'), ...args], { env });
+  const { code, stdout, stderr } = await run(process.execPath, [join(repository, 'cli/bin/iocloud.js'), ...args], {
+    env,
+  });
   if (code !== 0) throw new Error(`iocloud ${args.join(' ')} exited with ${code}: ${stderr}`);
   return stdout;
 }
 
 test('what a renter pays in on the chain pays a supplier there, to the unit and once, through a kill -9', async () => {
-  const tenant = async (name: string) => JSON.parse(await operator('tenant', 'create', name, '--json')).apiKey.secret as string;
+  const tenant = async (name: string) =>
+    JSON.parse(await operator('tenant', 'create', name, '--json')).apiKey.secret as string;
   const [renter, supplier] = [await tenant('vision'), await tenant('acme')];
   const { address } = JSON.parse(await as(renter, 'deposit', 'address', '--json'));
   await issuer.issue(io, address, 10_00000000n);
@@ -87,13 +96,19 @@ test('what a renter pays in on the chain pays a supplier there, to the unit and 
   await until('the transaction at the node', 60_000, async () => taken);
   await stack.kill9('control plane' as Part);
   rpc.intercept = () => undefined;
-  await until('the payout', 90_000, async () => (await stack.iocloud('payout', 'show', asked.id)).stdout.includes('finalized'));
+  await until('the payout', 90_000, async () =>
+    (await stack.iocloud('payout', 'show', asked.id)).stdout.includes('finalized'),
+  );
   expect(await issuer.balance(io, wallet)).toBe(3_99000000n);
   expect(await as(supplier, 'balance')).toMatch(/earnings +IO +0\.00000000/);
-  expect((await as(supplier, 'payout', 'show', asked.id)).replaceAll('\n', ' ')).toMatch(/explorer\.solana\.com\/tx\/\w{80,}/);
+  expect((await as(supplier, 'payout', 'show', asked.id)).replaceAll('\n', ' ')).toMatch(
+    /explorer\.solana\.com\/tx\/\w{80,}/,
+  );
   await until('the sweep', 60_000, async () => (await issuer.balance(io, address)) === 0n);
   expect(await issuer.balance(io, made.treasury)).toBe(56_01000000n);
-  await until('agreement', 60_000, async () => /IO +56\.01000000 +56\.01000000 +0\.00000000/.test(await operator('settlement', 'status')));
+  await until('agreement', 60_000, async () =>
+    /IO +56\.01000000 +56\.01000000 +0\.00000000/.test(await operator('settlement', 'status')),
+  );
   expect((await stack.iocloud('ledger', 'check')).code).toBe(0);
 });
 

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { accountCommands } from './account.js';
 import { agentReleaseCommands } from './agent-release.js';
 import { auditCommands } from './audit.js';
+import { billingCommands } from './billing.js';
 import { clusterCommands } from './cluster.js';
 import { eventCommands } from './events.js';
 import { exitCodes } from './exit.js';
@@ -48,5 +49,6 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   ledgerCommands(program, terminal);
   payoutCommands(program, terminal);
   settlementCommands(program, terminal);
+  billingCommands(program, terminal);
   agentReleaseCommands(program, terminal);
 }

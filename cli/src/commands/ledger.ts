@@ -1,9 +1,10 @@
 /** `iocloud balance` and `iocloud ledger list | show`, for everybody; what posts and checks is for operators. */
 import { randomUUID } from 'node:crypto';
-import type { Asset } from '@iocloud/contracts';
+import type { Asset, TenantId } from '@iocloud/contracts';
 import { assetDecimals } from '@iocloud/contracts/amounts';
 import type { Command } from 'commander';
 import { type Client, collect } from '../client.js';
+import { outlookInWords } from './billing-render.js';
 import { CliError } from './exit.js';
 import {
   balanceTable,
@@ -27,13 +28,16 @@ const withWhose = (command: Command): Command =>
     .option('--tenant <tenant>', 'of this tenant, by name or id (for operators)')
     .option('--all', 'of all tenants and of the network (for operators)');
 
+const tenantOf = ({ tenantId }: Record<string, unknown>) =>
+  typeof tenantId === 'string' ? { tenantId: tenantId as TenantId } : {};
+
 async function whose(client: Client, { tenant, all }: Whose): Promise<Record<string, string | boolean>> {
   if (tenant !== undefined && all) throw new CliError('usage', 'either --tenant or --all');
   if (all) return { all };
   return tenant === undefined ? {} : { tenantId: await findTenant(client, tenant) };
 }
 
-function parseAsset(text: string): Asset {
+export function parseAsset(text: string): Asset {
   const asset = text.toUpperCase();
   if (!Object.hasOwn(assetDecimals, asset)) {
     throw new CliError('usage', `"${text}" is no asset; there are ${Object.keys(assetDecimals).join(', ')}`);
@@ -53,7 +57,9 @@ export function ledgerCommands(program: Command, terminal: Terminal): void {
       run(terminal, options, async ({ client, show }) => {
         const query = { ...(await whose(client, options)), closed: options.closed };
         const accounts = await collect(client.list('listLedgerAccounts', query));
-        show(accounts, () => balanceTable(accounts));
+        const outlook = options.all ? null : await client.call('getBilling', { query: tenantOf(query) });
+        const isRunning = outlook !== null && (outlook.orders.length > 0 || outlook.waitingReason !== null);
+        show(accounts, () => [balanceTable(accounts), ...(isRunning ? [outlookInWords(outlook)] : [])].join('\n'));
       }),
     );
   const ledger = program.command('ledger').description('statement; for operators also credits, holds and checks');

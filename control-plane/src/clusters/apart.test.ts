@@ -22,6 +22,7 @@ function machine(id: string, changes: Partial<Offers[number]> = {}): Offers[numb
     memoryBytes: 16 * gibibyte,
     devices: [],
     rayVersions: ['2.60.0'],
+    priceBasis: { microUsdPerCpuHour: 0, microUsdPerGpuHour: 0, ownMicroUsdPerGpuHour: 0, market: null },
     isolation: 'namespace',
     isolationReason: '',
     mesh: { able: true, reason: 'wireguard-go' },

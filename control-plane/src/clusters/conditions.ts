@@ -42,7 +42,8 @@ const going = (cluster: ClusterFacts): Finding => ({
 
 function placed(cluster: ClusterFacts, { live, start, refused }: Situation): Finding {
   if (isGoing(cluster)) return going(cluster);
-  if (refused) return { status: 'False', reason: 'NoCapacity', message: refused.message };
+  if (refused)
+    return { status: 'False', reason: refused.isForMoney ? 'NotPaid' : 'NoCapacity', message: refused.message };
   if (live.length + start.length > 0)
     return { status: 'True', reason: 'Placed', message: 'every Ray node has its place' };
   return { status: 'False', reason: 'Waiting', message: waiting(cluster) };

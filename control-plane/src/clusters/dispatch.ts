@@ -213,7 +213,7 @@ export const provisionForJob =
       });
     }
     const shape = shapeThatFits(needs, rayVersion, offers);
-    if (!('refused' in shape)) return { clusterId: await provision(tx, wiring, tenantId, shape) };
+    if (!('refused' in shape)) return provision(tx, wiring, tenantId, shape);
 
     const emptied = offers.map(offer => ({ ...offer, used: empty }));
     const roomy = shapeThatFits(needs, rayVersion, emptied);
@@ -226,7 +226,7 @@ export const provisionForJob =
         tenantId: whose,
         isUrgent: preempts,
       });
-      if (makesRoom) return { clusterId: await provision(tx, wiring, tenantId, candidate) };
+      if (makesRoom) return provision(tx, wiring, tenantId, candidate);
     }
     return { refused: shape.refused, ever: true };
   };
@@ -250,7 +250,7 @@ async function provisionAsRequired(
 ): ReturnType<Clusters['provisionForJob']> {
   const need = { wants: [wantFor(needs)], rayVersion: wiring.config.rayVersion, tenantId, isPart };
   const found = suitable(offers, requirements, need);
-  if (!('refused' in found)) return { clusterId: await provision(tx, wiring, tenantId, needs, requirements) };
+  if (!('refused' in found)) return provision(tx, wiring, tenantId, needs, requirements);
   const emptied = suitable(
     offers.map(offer => ({ ...offer, used: empty })),
     requirements,
@@ -264,7 +264,7 @@ async function provisionAsRequired(
     forWhom: 'a job',
     isUrgent,
   });
-  if (makesRoom) return { clusterId: await provision(tx, wiring, tenantId, needs, requirements) };
+  if (makesRoom) return provision(tx, wiring, tenantId, needs, requirements);
   return { refused: found.refused, ever: true };
 }
 
@@ -327,7 +327,7 @@ async function provision(
   tenantId: TenantId,
   head: NodeResources,
   requirements?: Requirements,
-): Promise<ClusterId> {
+): ReturnType<Clusters['provisionForJob']> {
   const { config, random, seal } = wiring;
   const id = newId('cluster', random);
   const spec: ClusterSpec & { rayVersion: string } = {
@@ -345,6 +345,7 @@ async function provision(
     ...(requirements ? { requirements } : {}),
   };
   const sealedToken = seal.seal(newToken(random), id);
+  await tx.query('SAVEPOINT job_cluster');
   await insertCluster(tx, { id, tenantId, spec, origin: 'job', sealedToken, now: wiring.now() });
   await recordEvent(tx, {
     tenantId,
@@ -354,7 +355,13 @@ async function provision(
     message: `${spec.name} is brought up for a job that found no room: ${head.cpus} CPUs, ${head.gpus} accelerators`,
   });
   // Placed at once, so that the room just found is taken when this transaction commits.
-  await step(tx, wiring, id);
+  const refused = (await step(tx, wiring, id))?.plan.refused;
+  if (refused?.isForMoney) {
+    // The job goes on waiting in the queue, which says why, and no cluster waits beside it.
+    await tx.query('ROLLBACK TO SAVEPOINT job_cluster');
+    return { refused: refused.message, ever: true, isUnpaid: true };
+  }
+  await tx.query('RELEASE SAVEPOINT job_cluster');
   await wake(tx, 'cluster', id);
-  return id;
+  return { clusterId: id };
 }

@@ -1,5 +1,6 @@
 /** Joins the parts of the domain and gives its loop to the wake-ups. */
 import type { Cluster, ClusterId, NodeId, TenantId } from '@iocloud/contracts';
+import type { Orders } from '../billing/index.js';
 import type { LeaseBook, Machines, Reputation } from '../inventory/index.js';
 import type { MeshBook } from '../mesh/index.js';
 import type { Config, Database, Http, Logger, Seal, Signals, Signer, TopicHandler } from '../platform/index.js';
@@ -26,6 +27,7 @@ export interface ClusterWiring {
   mesh: Pick<MeshBook, 'seats' | 'hold'>;
   activity: ClusterActivity;
   reputation: Reputation;
+  orders: Orders;
   signals: Pick<Signals, 'send'>;
   seal: Seal;
   signer: Signer;

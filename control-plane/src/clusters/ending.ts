@@ -1,4 +1,4 @@
-/** When a cluster must be stopped, by its time or its budget, and how: its jobs are asked to move first. Pure. */
+/** When a cluster must be stopped, by its time, its budget or its tenant's money, and how: its jobs are asked to move first. Pure. */
 import { type ClusterSpec, defaultGraceSeconds } from '@iocloud/contracts';
 import { usdInWords } from '@iocloud/contracts/amounts';
 import { affordableMs, costMicroUsd } from '../core/queueing/index.js';
@@ -19,15 +19,21 @@ export interface Spending {
 /** `at`: nothing of it may be held any more. */
 export interface End {
   at: Date;
-  reason: 'BudgetSpent' | 'TimeOver';
+  reason: 'BudgetSpent' | 'TimeOver' | 'NotPaid';
   message: string;
 }
 
 type Limits = Pick<ClusterSpec, 'budgetMicroUsd' | 'until'>;
 
 /** The first of its limits that will be reached as things are; null: none. */
-export function endOf({ budgetMicroUsd, until }: Limits, spending: Spending, now: Date): End | null {
-  const ends: End[] = [];
+export function endOf(
+  { budgetMicroUsd, until }: Limits,
+  spending: Spending,
+  now: Date,
+  /** Until when it is paid for; absent: no end is in sight. */
+  paid?: Pick<End, 'at' | 'message'>,
+): End | null {
+  const ends: End[] = paid ? [{ ...paid, reason: 'NotPaid' }] : [];
   if (until !== null) ends.push({ at: new Date(until), reason: 'TimeOver', message: `it was to run until ${until}` });
   const left = budgetMicroUsd === null ? null : budgetMicroUsd - spending.spentMicroUsd;
   if (left !== null && (left <= 0 || spending.microUsdPerHour > 0)) {

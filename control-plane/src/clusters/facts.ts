@@ -14,6 +14,7 @@ import type {
 import type { Offer } from '../core/matching/index.js';
 import type { Machine } from '../inventory/ports.js';
 import type { Seats } from '../mesh/index.js';
+import type { PriceBasis } from '../pricing/ports.js';
 import type { End, Spending } from './ending.js';
 
 export const headGroup = 'head';
@@ -64,6 +65,8 @@ export interface ClusterFacts {
   idleTimeoutSeconds: number | null;
   budgetMicroUsd: number | null;
   spending: Spending;
+  /** Why what was to be started is not paid for; null: it is, or has not been asked yet. */
+  uncovered: string | null;
   /** When it must have been stopped; null: never, as things are. */
   end: End | null;
   conditions: Condition[];
@@ -106,6 +109,10 @@ export interface NewLease {
   deviceIndices: number[];
   simulated: boolean;
   microUsdPerHour: number;
+  /** What that was made of. */
+  priceBasis: PriceBasis | null;
+  /** On a machine of its own tenant, which costs it nothing. */
+  isOwn: boolean;
   /** Of its accelerators and its place, by Ray's own keys. */
   rayLabels: Record<string, string>;
 }
@@ -133,7 +140,7 @@ export interface Plan {
   /** Which machines belong to its network from now on. */
   seats: ReadonlyMap<NodeId, number>;
   /** What did not fit, with the reason; idle clusters may make room for it. */
-  refused: { places: Place[]; nodeId: NodeId | null; message: string } | null;
+  refused: { places: Place[]; nodeId: NodeId | null; message: string; isForMoney: boolean } | null;
   /** The idle time is over: ask the head, which may run jobs that came past us. */
   askIdle: boolean;
   /** Its machine is to be left, or it will be stopped: its jobs are asked to move. */

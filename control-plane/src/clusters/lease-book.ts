@@ -2,7 +2,15 @@
 import type { ClusterId, LeaseId, LeaseObservation, LeasePhase, NodeId, TenantId } from '@iocloud/contracts';
 import { recordEvent, recordEvents } from '../events/index.js';
 import type { LeaseBook, Reputation } from '../inventory/index.js';
-import { type Database, groupsInOrderOf, lookUp, type Seal, type Transaction, wake } from '../platform/index.js';
+import {
+  type Database,
+  groupsInOrderOf,
+  lookUp,
+  type Seal,
+  type Transaction,
+  wake,
+  wakeAll,
+} from '../platform/index.js';
 import { leasedWithLoad } from './load-store.js';
 import { wakeWaiting } from './loop.js';
 import type { ClusterActivity } from './ports.js';
@@ -177,6 +185,8 @@ async function observe(
     await tx.query('UPDATE lease_devices SET released = true WHERE lease_id = ANY($1)', [ended]);
     await wakeWaiting(tx);
     await wake(tx, 'dispatch', 'all');
+    const released = new Set(rows.filter(({ id }) => ended.includes(id)).map(lease => lease.cluster_id));
+    await wakeAll(tx, 'billing', [...released]);
   }
   for (const clusterId of new Set(changed.map(lease => lease.cluster_id))) await wake(tx, 'cluster', clusterId);
   return new Set(changed.map(lease => lease.tenant_id));

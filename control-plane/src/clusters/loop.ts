@@ -2,24 +2,25 @@
  * Brings one cluster towards what it shall be: reads the facts under a lock, asks the pure function, writes its whole
  * plan in the same transaction. Killed anywhere, nothing of it has happened, and the sweep comes again.
  */
-import { isAbsolute, join } from 'node:path';
-import { type ClusterId, type LeaseId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
+import type { ClusterId, LeaseId, NodeId, TenantId } from '@iocloud/contracts';
+import { type Cover, type Orders, paidUntil } from '../billing/index.js';
 import { suitableIfEmpty } from '../core/matching/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines, Reputation } from '../inventory/index.js';
 import type { MeshBook, Seats } from '../mesh/index.js';
 import { type Transaction, wake } from '../platform/index.js';
 import { endOf } from './ending.js';
-import type { ClusterFacts, NewLease, Plan } from './facts.js';
+import type { ClusterFacts, Plan } from './facts.js';
 import { lookAround } from './ground.js';
 import { loadsOf } from './load-store.js';
 import type { MachineMirror } from './machine-mirror.js';
+import { insertLease } from './new-lease.js';
 import { placesOf, type Standing, wantOf } from './places.js';
 import { isMeshed } from './placing.js';
 import type { ClusterActivity } from './ports.js';
 import { courseOf, reconcile } from './reconcile.js';
 import { releaseIdle } from './room.js';
-import { type ClusterRow, type LeaseRow, type StoredLeaseSpec, spendingOf } from './store.js';
+import { type ClusterRow, type LeaseRow, spendingOf } from './store.js';
 import { comesLater } from './turn.js';
 
 export interface LoopWiring {
@@ -28,6 +29,7 @@ export interface LoopWiring {
   mesh: Pick<MeshBook, 'seats' | 'hold'>;
   activity: ClusterActivity;
   reputation: Reputation;
+  orders: Orders;
   random(n: number): Uint8Array;
   now(): Date;
   /** Nodes that have been silent for too long; empty while this process cannot know. */
@@ -66,8 +68,10 @@ export async function step(
     ground = { offers: [], all: [], unsuitable: 'a cluster that comes first waits for the machine that would do' };
     plan = reconcile(facts, ground, now);
   }
-  await write(tx, wiring, row, facts, plan, now);
-  if (plan.refused && ground) {
+  const cover = await coverOf(tx, wiring, row, facts, plan, now);
+  if ('refused' in cover) plan = reconcile({ ...facts, uncovered: cover.refused }, ground, now);
+  await write(tx, wiring, row, facts, plan, now, 'refused' in cover ? null : cover.orderId);
+  if (plan.refused && !plan.refused.isForMoney && ground) {
     const { nodeId, places } = plan.refused;
     const { requirements, rayVersion } = facts;
     const need = { wants: places.map(wantOf), rayVersion, tenantId: row.tenant_id };
@@ -89,6 +93,21 @@ export async function step(
     );
   }
   return { tenantId: row.tenant_id, idleTimeoutSeconds: facts.idleTimeoutSeconds, plan };
+}
+
+/** Sets money aside for what is to start on machines of others. */
+async function coverOf(
+  tx: Transaction,
+  { orders }: LoopWiring,
+  { id, tenant_id: tenantId, name }: ClusterRow,
+  { budgetMicroUsd, spending }: ClusterFacts,
+  { start }: Plan,
+  now: Date,
+): Promise<Cover> {
+  const microUsdPerHour = start.reduce((sum, lease) => sum + (lease.isOwn ? 0 : lease.microUsdPerHour), 0);
+  if (microUsdPerHour === 0) return { orderId: null };
+  const budgetLeftMicroUsd = budgetMicroUsd === null ? null : budgetMicroUsd - spending.spentMicroUsd;
+  return orders.cover(tx, { clusterId: id, tenantId, name, microUsdPerHour, budgetLeftMicroUsd, now });
 }
 
 async function readFacts(
@@ -123,7 +142,8 @@ async function readFacts(
     idleTimeoutSeconds: row.spec.idleTimeoutSeconds,
     budgetMicroUsd,
     spending,
-    end: endOf(row.spec, spending, now),
+    uncovered: null,
+    end: endOf(row.spec, spending, now, (await paidUntil(tx, [row.id])).get(row.id)),
     conditions: row.conditions,
     retries: row.retries,
     createdAt: row.created_at,
@@ -173,10 +193,11 @@ async function write(
   facts: ClusterFacts,
   plan: Plan,
   now: Date,
+  orderId: string | null,
 ): Promise<void> {
   // First, as what starts may take the places of what is lost.
   if (plan.lose.length > 0) await loseLeases(tx, wiring.reputation, row.tenant_id, plan, now);
-  for (const lease of plan.start) await insertLease(tx, wiring, row, lease, now);
+  for (const lease of plan.start) await insertLease(tx, wiring, row, lease, now, orderId);
   const { byNode } = facts.seats;
   const isSame = byNode.size === plan.seats.size && [...plan.seats.keys()].every(nodeId => byNode.has(nodeId));
   const meshed = isSame ? [] : await wiring.mesh.hold(tx, row.id, plan.seats);
@@ -201,67 +222,11 @@ async function write(
   for (const line of plan.lines) {
     await recordEvent(tx, { tenantId: row.tenant_id, subjectKind: 'cluster', subject: row.id, ...line });
   }
+  if (plan.lose.length > 0) await wake(tx, 'billing', row.id);
   if (plan.wakeDispatch || plan.lose.length > 0) await wake(tx, 'dispatch', 'all');
   if (plan.lose.length > 0) await wakeWaiting(tx);
   if (plan.evict) await wiring.activity.evict(tx, row.id, plan.evict);
   if (plan.headLost) await wiring.activity.headLost(tx, row.id);
-}
-
-async function insertLease(
-  tx: Transaction,
-  wiring: LoopWiring,
-  row: ClusterRow,
-  lease: NewLease,
-  now: Date,
-): Promise<void> {
-  const { place } = lease;
-  const id = newId('lease', wiring.random);
-  const spec: StoredLeaseSpec = {
-    leaseId: id,
-    clusterId: row.id,
-    role: place.role,
-    group: place.group,
-    ordinal: place.ordinal,
-    rayVersion: row.spec.rayVersion,
-    nodeIp: lease.nodeIp,
-    headIp: lease.headIp,
-    cpus: place.needs.cpus,
-    memoryBytes: lease.memoryBytes,
-    deviceIndices: lease.deviceIndices,
-    resources: place.needs.resources,
-    labels: { ...lease.rayLabels, ...place.needs.labels },
-    ...checkpointsOf(wiring.checkpointRoot, row.tenant_id),
-  };
-  await tx.query(
-    `INSERT INTO leases (id, tenant_id, cluster_id, node_id, role, group_name, ordinal, cpus, memory_bytes, spec,
-       simulated, created_at, micro_usd_per_hour) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-    [
-      id,
-      row.tenant_id,
-      row.id,
-      lease.nodeId,
-      place.role,
-      place.group,
-      place.ordinal,
-      place.needs.cpus,
-      lease.memoryBytes,
-      JSON.stringify(spec),
-      lease.simulated,
-      now,
-      lease.microUsdPerHour,
-    ],
-  );
-  await tx.query('INSERT INTO lease_devices (lease_id, node_id, device_index) SELECT $1, $2, unnest($3::int[])', [
-    id,
-    lease.nodeId,
-    lease.deviceIndices,
-  ]);
-}
-
-/** An object store needs nothing of the machine. */
-function checkpointsOf(root: string, tenantId: TenantId): Pick<StoredLeaseSpec, 'checkpointDir' | 'checkpointRoot'> {
-  if (!isAbsolute(root)) return { checkpointDir: null, checkpointRoot: null };
-  return { checkpointDir: join(root, tenantId), checkpointRoot: root };
 }
 
 /** A silent machine cannot confirm: its leases are given up; should it come back, it is told that they are not desired. */

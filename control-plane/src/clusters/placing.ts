@@ -29,11 +29,15 @@ export function place(cluster: ClusterFacts, wanted: Wanted, ground: Ground): Pl
   const nothing: Placed = { start: [], refused: null, seats: new Map() };
   if (want.length === 0) return nothing;
   const wants = want.map(wantOf);
-  const refuse = (message: string, places = want): Plan['refused'] => ({ places, nodeId, message });
+  const refuse = (message: string, places = want, isForMoney = false): Plan['refused'] => {
+    return { places, nodeId, message, isForMoney };
+  };
   const paid = (made: Placed): Placed => {
     const price = made.start.reduce((sum, lease) => sum + lease.microUsdPerHour, 0);
     const why = unaffordable(cluster.budgetMicroUsd, cluster.spending, price);
-    return why === null ? made : { ...nothing, refused: refuse(why) };
+    if (why !== null) return { ...nothing, refused: refuse(why) };
+    const isRefused = cluster.uncovered !== null && made.start.length > 0;
+    return isRefused ? { ...nothing, refused: refuse(cluster.uncovered ?? '', want, true) } : made;
   };
   const { rayVersion, requirements, tenantId } = cluster;
   const need: Apart = { wants, rayVersion, requirements, tenantId };
@@ -68,7 +72,7 @@ export function place(cluster: ClusterFacts, wanted: Wanted, ground: Ground): Pl
 
 function leasesOnOne(cluster: ClusterFacts, want: Place[], ground: Ground, part: Part): NewLease[] {
   const nextAddress = freeAddresses(new Set(cluster.leases.map(lease => lease.nodeIp)));
-  return leasesOf(want, ground, part, place => (place.role === 'head' ? headIp : nextAddress()), headIp);
+  return leasesOf(cluster, want, ground, part, place => (place.role === 'head' ? headIp : nextAddress()), headIp);
 }
 
 /** Machines that join get the next slots. A Ray node for which a machine has no address left is left out, and waits. */
@@ -79,7 +83,7 @@ function meshedLeases(cluster: ClusterFacts, want: Place[], ground: Ground, part
   const nextAddress = freeMeshAddresses(new Set(cluster.leases.map(lease => lease.nodeIp)));
   const head = cluster.leases.find(lease => lease.role === 'head')?.nodeIp ?? null;
   const start = parts.flatMap(part =>
-    leasesOf(want, ground, part, () => nextAddress(seats.get(part.nodeId) ?? 0), head),
+    leasesOf(cluster, want, ground, part, () => nextAddress(seats.get(part.nodeId) ?? 0), head),
   );
   const newHead = start.find(lease => lease.place.role === 'head')?.nodeIp;
   const headAddress = newHead ?? head;
@@ -88,6 +92,7 @@ function meshedLeases(cluster: ClusterFacts, want: Place[], ground: Ground, part
 }
 
 function leasesOf(
+  cluster: ClusterFacts,
   want: Place[],
   ground: Ground,
   { nodeId, assignments }: Part,
@@ -108,6 +113,8 @@ function leasesOf(
       memoryBytes,
       deviceIndices,
       microUsdPerHour: machine ? priceOf(machine.terms, { cpus: target.needs.cpus, gpus: deviceIndices.length }) : 0,
+      priceBasis: machine?.priceBasis ?? null,
+      isOwn: machine?.ownerId === cluster.tenantId,
       simulated: machine?.devices.some(device => device.simulated && deviceIndices.includes(device.index)) ?? false,
       rayLabels: machine ? rayLabelsOf(machine, deviceIndices) : {},
     };

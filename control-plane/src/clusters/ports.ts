@@ -69,7 +69,8 @@ export interface Clusters {
   hold(tx: Transaction, clusterIds: ClusterId[]): Promise<ClusterView[]>;
   /**
    * Provisions a cluster for a job that found no room: one head with at least `needs`, released after the idle time.
-   * Returns the reason in words when no machine could carry it now; `ever` says whether any could if it were free.
+   * Returns the reason in words when no machine could carry it now; `ever` says whether any could if it were free, and
+   * `isUnpaid` that only its tenant's money is missing.
    */
   provisionForJob(
     tx: Transaction,
@@ -77,7 +78,7 @@ export interface Clusters {
     needs: NodeResources,
     /** `preempts`: idle clusters of other tenants, too, go for it where they stand on machines that are shared. */
     wish?: { requirements?: Requirements | undefined; preempts?: boolean },
-  ): Promise<{ clusterId: ClusterId } | { refused: string; ever: boolean }>;
+  ): Promise<{ clusterId: ClusterId } | { refused: string; ever: boolean; isUnpaid?: boolean }>;
   /** Machines that take new work, of whomever, with what holds them: all, or of very many those that matter for this. */
   rooms(db: Queryable, asked: RoomsAsked): Promise<{ machines: JobMachine[]; isPart: boolean }>;
   /** Of all machines that take new work. */

@@ -198,6 +198,8 @@ function lookAtEnd(cluster: ClusterFacts, start: NewLease[], now: Date): Date | 
 function desiredOf(cluster: ClusterFacts, idleIsOver: boolean, now: Date): ClusterFacts['desired'] {
   if (idleIsOver || isForsaken(cluster)) return 'deleted';
   const isOver = cluster.desired === 'running' && courseOfEnd(cluster.end, now)?.stage === 'over';
+  // What was brought up for jobs nobody would start again.
+  if (isOver && cluster.origin === 'job') return 'deleted';
   return isOver ? 'stopped' : cluster.desired;
 }
 
@@ -247,6 +249,11 @@ function lineOf(
 function news(cluster: ClusterFacts, refused: Plan['refused']): Line[] {
   const before = cluster.conditions.find(condition => condition.type === 'Placed');
   if (!refused || before?.message === refused.message) return [];
+  if (refused.isForMoney) {
+    // Told once, though what is available may change from one look to the next.
+    if (before?.reason === 'NotPaid') return [];
+    return [{ reason: 'NotPaid', message: `${cluster.name} waits: ${refused.message}`, severity: 'warning' }];
+  }
   return [{ reason: 'NoCapacity', message: `${cluster.name} waits for room: ${refused.message}`, severity: 'warning' }];
 }
 

@@ -31,6 +31,7 @@ const cluster = (leases: LeaseFacts[], retries: Retries, silent: string[] = []):
   idleTimeoutSeconds: null,
   budgetMicroUsd: null,
   spending: { spentMicroUsd: 0, microUsdPerHour: 0 } as never,
+  uncovered: null,
   end: null,
   conditions: [],
   retries,

@@ -12,6 +12,7 @@ import type {
   NodeId,
   TenantId,
 } from '@iocloud/contracts';
+import { paidUntil } from '../billing/index.js';
 import { networksOf } from '../mesh/index.js';
 import { Failure, type Queryable, type Transaction } from '../platform/index.js';
 import { endOf, type Spending } from './ending.js';
@@ -189,6 +190,7 @@ export async function toClusters(db: Queryable, rows: ClusterRow[]): Promise<Clu
   const networks = await networksOf(db, ids);
   const now = new Date();
   const spending = await spendingOf(db, ids, now);
+  const paid = await paidUntil(db, ids);
   return rows.map(row => ({
     id: row.id,
     spec: row.spec,
@@ -202,7 +204,7 @@ export async function toClusters(db: Queryable, rows: ClusterRow[]): Promise<Clu
     network: networks.get(row.id) ?? null,
     load: row.phase === 'ready' ? (loads.get(row.id) ?? null) : null,
     ...spending(row.id),
-    endsAt: endOf(row.spec, spending(row.id), now)?.at.toISOString() ?? null,
+    endsAt: endOf(row.spec, spending(row.id), now, paid.get(row.id))?.at.toISOString() ?? null,
     dashboardPath: dashboardPath(row.id),
     createdAt: row.created_at.toISOString(),
     readyAt: row.ready_at?.toISOString() ?? null,

@@ -12,10 +12,13 @@ import type {
 } from '@iocloud/contracts';
 import type { Evidence, MachineFacts } from '../core/matching/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
+import type { PriceBasis } from '../pricing/ports.js';
 
 /** A machine that has said what it is, with all that it offers (leased or not). */
 export interface Machine extends MachineFacts {
   name: string;
+  /** What its terms' prices are made of. */
+  priceBasis: PriceBasis;
   isolation: Isolation;
   isolationReason: string;
   /** Whether it can carry a part of a cluster that stands on several machines, and by what or why not. */

@@ -11,7 +11,7 @@ import type {
 import { nodeTerms } from '@iocloud/contracts';
 import { bestOf, connectivityOf, modelOf, recognised } from '../core/matching/index.js';
 import { Failure, inOrderOf, lookUp, type Queryable, type Transaction, wake } from '../platform/index.js';
-import { type Market, marketOf, marketPriceOf } from '../pricing/index.js';
+import { type Market, marketBasisOf, marketOf, marketPriceOf, type PriceBasis } from '../pricing/index.js';
 import { agentOf } from './agent-release.js';
 import type { LeaseBook, Machine } from './ports.js';
 import { reputations } from './reputation.js';
@@ -198,6 +198,17 @@ function placedBy(
   return { ...terms, microUsdPerGpuHour: marketPriceOf(terms, [...models], market) };
 }
 
+/** Of the terms that `placedBy` has made of these. */
+function basisOf(stated: NodeTerms, placed: NodeTerms, { devices }: Inventory, market: Market | null): PriceBasis {
+  const models = new Set(devices.map(modelOf));
+  return {
+    microUsdPerCpuHour: placed.microUsdPerCpuHour,
+    microUsdPerGpuHour: placed.microUsdPerGpuHour,
+    ownMicroUsdPerGpuHour: stated.microUsdPerGpuHour,
+    market: market === null || stated.gpuPricing !== 'market' ? null : marketBasisOf(placed, [...models], market),
+  };
+}
+
 /** Null where none of them goes by it. */
 const marketFor = async (db: Queryable, rows: readonly Pick<NodeRow, 'terms'>[]): Promise<Market | null> =>
   rows.some(({ terms }) => terms.gpuPricing === 'market') ? marketOf(db) : null;
@@ -262,22 +273,27 @@ function audienceOf(offered: boolean, { plainProcesses }: NodeTerms, { isolation
 async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]> {
   const reputationOf = await reputations(db, rows, new Date());
   const market = await marketFor(db, rows);
-  return rows.map(({ id, tenant_id, name, shared, eligible, online, scheduling, terms, measured, inventory }) => ({
-    nodeId: id,
-    ownerId: tenant_id,
-    ...audienceOf(shared && eligible, nodeTerms.parse(terms), inventory),
-    schedulable: online && scheduling === 'active',
-    name,
-    terms: placedBy(nodeTerms.parse(terms), measured, inventory, market),
-    reputation: reputationOf.get(id) ?? 0,
-    cpus: inventory.cpus,
-    memoryBytes: inventory.memoryBytes,
-    devices: inventory.devices,
-    rayVersions: inventory.rayVersions,
-    isolation: inventory.isolation,
-    isolationReason: inventory.isolationReason,
-    mesh: inventory.mesh ?? { able: false, reason: '' },
-  }));
+  return rows.map(({ id, tenant_id, name, shared, eligible, online, scheduling, terms, measured, inventory }) => {
+    const stated = nodeTerms.parse(terms);
+    const placed = placedBy(stated, measured, inventory, market);
+    return {
+      nodeId: id,
+      ownerId: tenant_id,
+      ...audienceOf(shared && eligible, stated, inventory),
+      schedulable: online && scheduling === 'active',
+      name,
+      terms: placed,
+      priceBasis: basisOf(stated, placed, inventory, market),
+      reputation: reputationOf.get(id) ?? 0,
+      cpus: inventory.cpus,
+      memoryBytes: inventory.memoryBytes,
+      devices: inventory.devices,
+      rayVersions: inventory.rayVersions,
+      isolation: inventory.isolation,
+      isolationReason: inventory.isolationReason,
+      mesh: inventory.mesh ?? { able: false, reason: '' },
+    };
+  });
 }
 
 export async function changeDesired(tx: Transaction, nodeId: NodeId): Promise<number> {

@@ -3,7 +3,7 @@
  * whom, is decided by core/queueing; here the decisions are made true, or not at all, in one transaction.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { JobId, Requirements } from '@iocloud/contracts';
+import type { JobId, Requirements, TenantId } from '@iocloud/contracts';
 import { type JobDecision, JobQueue, type QueuedJob, withCeiling } from '../core/queueing/index.js';
 import { type Database, type Logger, type TopicHandler, type Transaction, wake } from '../platform/index.js';
 import { assign } from './assignment.js';
@@ -24,6 +24,8 @@ import { changeJobs, type JobRow, lockQueuedJobs, type RandomBytes, recordJobEve
 const schedulerLock = 7_265_010;
 /** For how many jobs a run brings clusters up; the next run does it for others. */
 const maxProvisions = 16;
+/** Money that has come in is seen after so long. */
+const unpaidPauseSeconds = 15;
 /** At most a quarter of the time is spent on runs, however many ask for one, and nobody waits longer than this for one. */
 const restFactor = 3;
 const maxRestMs = 500;
@@ -117,8 +119,9 @@ export class Dispatcher implements TopicHandler {
     // Before any cluster is asked for: making room for it releases what is idle, and this is idle no more.
     await assign(tx, this.wiring, of('assign'), scene);
     for (const decision of of('evict')) await this.#evict(tx, decision);
-    const news = await this.#provision(tx, of('provision'), scene);
+    const { news, unpaid } = await this.#provision(tx, of('provision'), scene);
     await this.#sayWhy(tx, [...of('wait'), ...news], rows);
+    if (unpaid.length > 0) await this.#setAside(tx, unpaid);
     return nextTimeMs;
   }
 
@@ -158,19 +161,38 @@ export class Dispatcher implements TopicHandler {
   }
 
   /** What those whose cluster is not coming up, or not yet, wait for. */
-  async #provision(tx: Transaction, decisions: Of<'provision'>[], { queued }: ReadScene): Promise<Of<'wait'>[]> {
+  async #provision(
+    tx: Transaction,
+    decisions: Of<'provision'>[],
+    { queued }: ReadScene,
+  ): Promise<{ news: Of<'wait'>[]; unpaid: JobId[] }> {
     const jobs = new Map(queued.map(job => [job.id, job]));
     const news: Of<'wait'>[] = [];
+    const unpaid: JobId[] = [];
+    const refusals = new Map<TenantId, string>();
     for (const [index, { jobId, maxMicroUsdPerHour, preempts }] of decisions.entries()) {
       const job = jobs.get(jobId);
       if (!job) continue;
       if (index === maxProvisions) await wake(tx, 'dispatch', 'all');
       const required = withCeiling(job.needs.requirements, maxMicroUsdPerHour);
-      const refusal = index < maxProvisions ? await this.#bringUp(tx, job, required, preempts) : null;
-      const message = refusal ?? 'Waiting for a cluster to be brought up.';
+      const known = refusals.get(job.tenantId);
+      const isTried = known === undefined && index < maxProvisions;
+      const refusal = isTried ? await this.#bringUp(tx, job, required, preempts) : null;
+      if (refusal?.isUnpaid) refusals.set(job.tenantId, refusal.message);
+      if (refusal?.isUnpaid || known !== undefined) unpaid.push(jobId);
+      const message = refusal?.message ?? known ?? 'Waiting for a cluster to be brought up.';
       news.push({ kind: 'wait', jobId, message, memory: job.memory });
     }
-    return news;
+    return { news, unpaid };
+  }
+
+  /** What cannot be paid is out of the queue for a while: it would take the place of what comes behind it and can. */
+  async #setAside(tx: Transaction, jobIds: readonly JobId[]): Promise<void> {
+    await tx.query(
+      `UPDATE jobs SET not_before = now() + make_interval(secs => $2) WHERE id = ANY ($1) AND phase = 'queued'`,
+      [jobIds, unpaidPauseSeconds],
+    );
+    await wake(tx, 'dispatch', 'all');
   }
 
   /** The reason when no cluster is coming up for it. */
@@ -179,7 +201,7 @@ export class Dispatcher implements TopicHandler {
     { tenantId, needs }: QueuedJob,
     requirements: Requirements | undefined,
     preempts: boolean,
-  ): Promise<string | null> {
+  ): Promise<{ message: string; isUnpaid: boolean } | null> {
     const wanted = nodeFor(needs);
     if (!wanted.success) throw new Error('the queue brings up only what a node can be');
     await tx.query('SAVEPOINT provision');
@@ -187,13 +209,14 @@ export class Dispatcher implements TopicHandler {
       const wish = { requirements, preempts };
       const result = await this.wiring.clusters.provisionForJob(tx, tenantId, wanted.data, wish);
       if ('clusterId' in result) return null;
-      return result.ever
-        ? `Waiting for a machine: ${result.refused}`
-        : `No machine can carry this job: ${result.refused}`;
+      if (result.isUnpaid) return { message: `Waiting to be paid for: ${result.refused}`, isUnpaid: true };
+      const words = result.ever ? 'Waiting for a machine' : 'No machine can carry this job';
+      return { message: `${words}: ${result.refused}`, isUnpaid: false };
     } catch (error) {
       await tx.query('ROLLBACK TO SAVEPOINT provision');
       this.wiring.log.error({ tenant: tenantId, err: error }, 'a cluster for a job could not be provisioned');
-      return 'Waiting for a cluster: one could not be brought up just now; it will be tried again.';
+      const message = 'Waiting for a cluster: one could not be brought up just now; it will be tried again.';
+      return { message, isUnpaid: false };
     }
   }
 

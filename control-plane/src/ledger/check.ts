@@ -20,7 +20,7 @@ type Difference = LedgerCheck['differences'][number];
 const mostListed = 100;
 
 /** Each finds one sort of difference. Amounts are said in the smallest unit: what differs is for who keeps the ledger. */
-const searches: Record<Difference['what'], string> = {
+const searches: Record<'balance' | 'unbalanced' | 'incomplete' | 'overdrawn', string> = {
   balance: `
     SELECT coalesce(a.name, 'account ' || coalesce(b.account_id, s.account_id)) AS subject,
       format('balance is %s, its postings sum to %s', coalesce(b.balance::text, 'not there'), coalesce(s.total, 0)) AS message
@@ -46,7 +46,10 @@ const searches: Record<Difference['what'], string> = {
 };
 
 /** Of one moment, while others go on posting. */
-export async function checkLedger(database: Database): Promise<LedgerCheck> {
+export async function checkLedger(
+  database: Database,
+  checkUsage?: (db: Queryable) => Promise<Difference[]>,
+): Promise<LedgerCheck> {
   return database.transaction(async tx => {
     await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
     const { rows } = await tx.query<{ accounts: number; transactions: number; postings: number }>(
@@ -55,12 +58,17 @@ export async function checkLedger(database: Database): Promise<LedgerCheck> {
     );
     const differences: Difference[] = [];
     let differencesInAll = 0;
-    for (const [what, search] of Object.entries(searches) as [Difference['what'], string][]) {
+    for (const [what, search] of Object.entries(searches) as [keyof typeof searches, string][]) {
       const found = await tx.query<{ subject: string; message: string; in_all: number }>(
         `SELECT subject, message, count(*) OVER () AS in_all FROM (${search}) found ORDER BY subject LIMIT ${mostListed}`,
       );
       differences.push(...found.rows.map(({ subject, message }) => ({ what, subject, message })));
       differencesInAll += found.rows[0]?.in_all ?? 0;
+    }
+    if (checkUsage) {
+      const found = await checkUsage(tx);
+      differences.push(...found);
+      differencesInAll += found.length;
     }
     const counts = rows[0] ?? { accounts: 0, transactions: 0, postings: 0 };
     return { clean: differencesInAll === 0, ...counts, differences, differencesInAll };

@@ -46,6 +46,67 @@ export async function openHold(tx: Transaction, wanted: NewHold): Promise<Posted
   return posted as Posted;
 }
 
+export interface TopUp {
+  reference: string;
+  /** Unique for its hold. */
+  key: string;
+  amount: bigint;
+}
+
+/** Holds grow, all or none; each under its key once. Throws Failure 'not-found' or 'conflict'. */
+export async function topUpHolds(tx: Transaction, topUps: readonly TopUp[], actor: string): Promise<Posted[]> {
+  const holds = await readHolds(
+    tx,
+    topUps.map(({ reference }) => reference),
+  );
+  const drafts = topUps.map(({ reference, key, amount }): Draft => {
+    const hold = holds.get(reference);
+    if (!hold) throw new Failure('not-found', `no hold ${reference}`);
+    return {
+      key: `top-up:${reference}:${key}`,
+      kind: 'hold',
+      asked: [String(amount)],
+      memo: 'more for what runs on',
+      detail: {},
+      actor,
+      entries: holdEntries(hold, amount),
+    };
+  });
+  return covered(post(tx, drafts), 'less is available than holds are to grow by');
+}
+
+/**
+ * What the tenant has available in each asset, locked with these holds of its until the transaction ends: what is there
+ * can be set aside.
+ */
+export async function lockPurse(
+  tx: Transaction,
+  tenantId: TenantId,
+  references: readonly string[],
+): Promise<Map<Asset, bigint>> {
+  const { rows } = await tx.query<{ hold: string | null; asset: Asset; balance: string }>({
+    name: 'ledger-lock-purse',
+    text: `SELECT a.hold, a.asset, b.balance::text FROM ledger_accounts a JOIN ledger_balances b ON b.account_id = a.id
+           WHERE a.tenant_id = $1 AND (a.kind = 'available' OR a.hold = ANY ($2)) ORDER BY b.account_id FOR NO KEY UPDATE OF b`,
+    values: [tenantId, references],
+  });
+  return new Map(rows.flatMap(row => (row.hold === null ? [[row.asset, BigInt(row.balance)] as const] : [])));
+}
+
+/** What tenants have available in each asset. */
+export async function availableOf(
+  db: Queryable,
+  tenantIds: readonly TenantId[],
+): Promise<(tenantId: TenantId, asset: Asset) => bigint> {
+  const { rows } = await db.query<{ tenant_id: TenantId; asset: Asset; balance: string }>(
+    `SELECT a.tenant_id, a.asset, b.balance::text FROM ledger_accounts a JOIN ledger_balances b ON b.account_id = a.id
+     WHERE a.tenant_id = ANY ($1) AND a.kind = 'available'`,
+    [tenantIds],
+  );
+  const balances = new Map(rows.map(row => [`${row.tenant_id} ${row.asset}`, BigInt(row.balance)]));
+  return (tenantId, asset) => balances.get(`${tenantId} ${asset}`) ?? 0n;
+}
+
 export interface Settlement {
   reference: string;
   /** Unique for its hold. */

@@ -9,4 +9,7 @@ export {
   reservePayout,
   returnPayout,
 } from './chain.js';
+export { availableOf, closeHold, type HoldState, lockPurse, openHold, readHolds, topUpHolds } from './holds.js';
 export { type LedgerPorts, ledgerRoutes } from './routes.js';
+export { settleUsage, type UsageItem, type UsagePosted } from './usage.js';
+export { type PostedSum, postingsOf, usageWithoutCharge } from './usage-postings.js';

@@ -33,7 +33,12 @@ const hashOf = ({ kind, asked }: Pick<Draft, 'kind' | 'asked'>) =>
     .digest();
 
 /** In the order of the drafts. Throws Failure 'conflict' where a key came with something else before. */
-export async function post(tx: Transaction, drafts: readonly Draft[]): Promise<Posted[]> {
+export async function post(
+  tx: Transaction,
+  drafts: readonly Draft[],
+  /** Ids of all their accounts, where the caller has looked them up. */
+  known?: ReadonlyMap<string, string>,
+): Promise<Posted[]> {
   const byKey = new Map<string, { draft: Draft; hash: Buffer }>();
   for (const draft of drafts) {
     const hash = hashOf(draft);
@@ -43,16 +48,19 @@ export async function post(tx: Transaction, drafts: readonly Draft[]): Promise<P
   }
   // Keys in one order too: of two that post the same ones at a time, one waits for the other.
   const all = [...byKey.values()].sort((a, b) => (a.draft.key < b.draft.key ? -1 : 1));
-  const accounts = await accountIds(
-    tx,
-    all.flatMap(({ draft }) => draft.entries.map(({ account }) => account)),
-  );
+  const entries = all.flatMap(({ draft }) => draft.entries);
+  const accounts =
+    known ??
+    (await accountIds(
+      tx,
+      entries.map(({ account }) => account),
+    ));
   const made = await insert(tx, all, accounts);
-  const known = made.size === all.length ? new Map<string, Found>() : await find(tx, [...byKey.keys()]);
+  const before = made.size === all.length ? new Map<string, Found>() : await find(tx, [...byKey.keys()]);
   return drafts.map(draft => {
     const id = made.get(draft.key);
     if (id !== undefined) return { id, isNew: true };
-    const found = known.get(draft.key);
+    const found = before.get(draft.key);
     if (!found || !byKey.get(draft.key)?.hash.equals(found.hash)) throw otherContent(draft);
     return { id: found.id, isNew: false };
   });
@@ -131,7 +139,7 @@ async function find(db: Queryable, keys: readonly string[]): Promise<Map<string,
 }
 
 /** Name to id, as text; accounts that are not there yet are opened, in one order over all writers. */
-async function accountIds(tx: Transaction, wanted: readonly Account[]): Promise<Map<string, string>> {
+export async function accountIds(tx: Transaction, wanted: readonly Account[]): Promise<Map<string, string>> {
   const byName = new Map(wanted.map(account => [nameOf(account), account]));
   const ids = await idsOf(tx, [...byName.keys()]);
   const missing = [...byName].filter(([name]) => !ids.has(name)).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -1,5 +1,13 @@
 /** The ledger over HTTP: a tenant reads what is its own, an operator reads all and posts. */
-import { type Asset, api, type Hold, type LedgerTransaction, parseUnits, type TenantId } from '@iocloud/contracts';
+import {
+  type Asset,
+  api,
+  type Hold,
+  type LedgerCheck,
+  type LedgerTransaction,
+  parseUnits,
+  type TenantId,
+} from '@iocloud/contracts';
 import { type Fees, parseRatio } from '../core/billing/index.js';
 import { recordEvents } from '../events/index.js';
 import {
@@ -21,10 +29,12 @@ export interface LedgerPorts {
   fees: Fees;
   /** Throws Failure 'not-found'. */
   demandTenant(db: Queryable, tenantId: TenantId): Promise<unknown>;
+  /** What else the checker looks at: whether usage and postings agree. */
+  checkUsage?(db: Queryable): Promise<LedgerCheck['differences']>;
 }
 
 export function ledgerRoutes(http: Http, ports: LedgerPorts): void {
-  readingRoutes(http, ports.database);
+  readingRoutes(http, ports);
   creditRoutes(http, ports);
   holdRoutes(http, ports);
 }
@@ -44,7 +54,7 @@ function readable(caller: Caller, wanted: { tenantId?: TenantId | undefined; all
 
 const ownOrAll = (caller: Caller) => (caller.permissions.has('ledger:read') ? null : caller.tenantId);
 
-function readingRoutes(http: Http, database: Database): void {
+function readingRoutes(http: Http, { database, checkUsage }: LedgerPorts): void {
   http.handle(api.listLedgerAccounts, async ({ caller, query }) => {
     const items = await listAccounts(database, readable(caller, query), query);
     return { items, next: items.length === query.limit ? String(items.at(-1)?.id) : null };
@@ -66,7 +76,7 @@ function readingRoutes(http: Http, database: Database): void {
   });
 
   http.handle(api.trialBalance, async () => trialBalance(database));
-  http.handle(api.checkLedger, async () => checkLedger(database));
+  http.handle(api.checkLedger, async () => checkLedger(database, checkUsage));
 }
 
 function creditRoutes(http: Http, { database, demandTenant }: LedgerPorts): void {

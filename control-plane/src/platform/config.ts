@@ -95,6 +95,23 @@ const schema = z.object({
   IOCLOUD_FEE_PERCENT_IO: percent('0').describe('of the rent, from a renter who pays in IO'),
   IOCLOUD_RENTER_FEE_PERCENT: percent('0.25').describe('reservation fee, from the renter on top of the rent'),
   IOCLOUD_SUPPLIER_FEE_PERCENT: percent('0.25').describe('reservation fee, from the supplier out of the rent'),
+  IOCLOUD_BILLING: z
+    .enum(['off', 'prepaid'])
+    .default('off')
+    .describe('off: what usage costs is shown, and nothing is paid; prepaid: machines of others take money set aside'),
+  IOCLOUD_HOLD_MINUTES: z.coerce
+    .number()
+    .int()
+    .min(10)
+    .max(43_200)
+    .default(60)
+    .describe('for how long ahead the hold of an order pays; it grows when half of that is used'),
+  IOCLOUD_LOW_BALANCE_HOURS: z.coerce
+    .number()
+    .min(0)
+    .max(8_760)
+    .default(24)
+    .describe('a tenant whose money pays what it runs for less than so many hours is warned'),
   IOCLOUD_PRICING_FILE: z
     .string()
     .min(1)
@@ -148,6 +165,9 @@ export interface Config {
     reservationRenterPpm: bigint;
     reservationSupplierPpm: bigint;
   };
+  billing: 'off' | 'prepaid';
+  holdMinutes: number;
+  lowBalanceHours: number;
   pricingFile: string | undefined;
   /** Undefined: nothing is settled on a chain, and the next three are not read. */
   solanaRpcUrl: string | undefined;
@@ -219,6 +239,9 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
       reservationRenterPpm: value.IOCLOUD_RENTER_FEE_PERCENT,
       reservationSupplierPpm: value.IOCLOUD_SUPPLIER_FEE_PERCENT,
     },
+    billing: value.IOCLOUD_BILLING,
+    holdMinutes: value.IOCLOUD_HOLD_MINUTES,
+    lowBalanceHours: value.IOCLOUD_LOW_BALANCE_HOURS,
     pricingFile: value.IOCLOUD_PRICING_FILE,
     solanaRpcUrl: value.SOLANA_RPC_URL,
     settlementFile: value.IOCLOUD_SETTLEMENT_FILE,

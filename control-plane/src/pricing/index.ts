@@ -1,7 +1,7 @@
 /** Market prices of accelerators: terms, a version for each hour, what machines cost by it. */
 export { applyTerms, pricingSweep } from './hours.js';
-export { oracleSweep, sourceOf } from './io-rate/index.js';
-export { type Market, marketOf, marketPriceOf } from './market.js';
-export type { PricedLeases, PricedMachines } from './ports.js';
+export { ioRate, oracleSweep, sourceOf } from './io-rate/index.js';
+export { type Market, marketBasisOf, marketOf, marketPriceOf } from './market.js';
+export type { PriceBasis, PricedLeases, PricedMachines } from './ports.js';
 export { priceRoutes } from './routes.js';
 export { loadPricing } from './terms-file.js';

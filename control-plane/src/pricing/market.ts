@@ -2,17 +2,21 @@
 import type { NodeTerms } from '@iocloud/contracts';
 import { offeringFactors, type PricingTerms, priced } from '../core/pricing/index.js';
 import type { Queryable } from '../platform/index.js';
+import type { PriceBasis } from './ports.js';
 import { newestVersions, readTerms } from './store.js';
 
 export interface Market {
-  /** Market prices by model, micro-USD per accelerator and hour. */
-  prices: ReadonlyMap<string, number>;
+  /** Market prices by model, micro-USD per accelerator and hour, with the versions that they are of. */
+  prices: ReadonlyMap<string, { id: string; microUsdPerGpuHour: number }>;
   terms: PricingTerms;
 }
 
 export async function marketOf(db: Queryable): Promise<Market> {
   const [versions, terms] = [await newestVersions(db), await readTerms(db)];
-  return { prices: new Map(versions.map(version => [version.model, version.microUsdPerGpuHour])), terms };
+  return {
+    prices: new Map(versions.map(({ model, id, microUsdPerGpuHour }) => [model, { id, microUsdPerGpuHour }])),
+    terms,
+  };
 }
 
 /**
@@ -24,7 +28,17 @@ export function marketPriceOf(stated: NodeTerms, models: readonly string[], { pr
   const factors = offeringFactors(terms, stated);
   const market = models.flatMap(model => {
     const price = prices.get(model);
-    return price === undefined ? [] : priced(price, factors, terms);
+    return price === undefined ? [] : priced(price.microUsdPerGpuHour, factors, terms);
   });
   return Math.max(stated.microUsdPerGpuHour, ...market);
+}
+
+/** What `marketPriceOf` is made of. */
+export function marketBasisOf(
+  stated: NodeTerms,
+  models: readonly string[],
+  { prices, terms }: Market,
+): NonNullable<PriceBasis['market']> {
+  const versions = models.flatMap(model => prices.get(model) ?? []);
+  return { versions, factors: offeringFactors(terms, stated) };
 }

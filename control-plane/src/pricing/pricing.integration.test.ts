@@ -209,9 +209,23 @@ test('a lease gets the price of the version in force, and placement hears of a n
     nodeId,
     JSON.stringify({ gpuPricing: 'market', connectivity: 'medium' }),
   ]);
-  const { microUsdPerGpuHour } = await price();
+  const { id: version, microUsdPerGpuHour } = await price();
   const id = await trial.create(owner.tenantId, { name: 'at-market', head: { cpus: 1, gpus: 2 } });
   expect(await trial.show(id)).toMatchObject({ microUsdPerHour: 2 * microUsdPerGpuHour });
+  const { rows: leases } = await trial.database.query('SELECT price_basis FROM leases WHERE cluster_id = $1', [id]);
+  expect(leases.map(lease => lease.price_basis)).toEqual([
+    {
+      microUsdPerCpuHour: 0,
+      microUsdPerGpuHour,
+      ownMicroUsdPerGpuHour: 0,
+      market: {
+        versions: [{ id: version, microUsdPerGpuHour }],
+        factors: [{ reason: 'connectivity medium', ppm: 1_000_000 }],
+      },
+      cpus: 1,
+      gpus: 2,
+    },
+  ]);
   await trial.database.query('DELETE FROM machine_changes');
   hour += hourMs;
   await makeAll(hour);

@@ -13,6 +13,7 @@ import {
   newId,
   type TenantId,
 } from '@iocloud/contracts';
+import { freeOfCharge, type Orders } from '../../billing/index.js';
 import { drainingNodes } from '../../inventory/draining.js';
 import { recordEvidence } from '../../inventory/index.js';
 import { lostSince, silentSince } from '../../inventory/silent-nodes.js';
@@ -79,6 +80,8 @@ export class Trial {
   readonly told: string[] = [];
   readonly seal = new Seal(randomBytes(32));
   now = () => new Date();
+  /** What clusters ask to be paid for. */
+  orders: Orders = freeOfCharge;
   readonly domain: ClusterDomain;
   readonly mesh: MeshDomain;
 
@@ -123,6 +126,7 @@ export class Trial {
         tell: async (_tx, ids, { reason }) => void this.told.push(...ids.map(id => `${reason} ${id}`)),
       },
       reputation: { record: recordEvidence },
+      orders: { cover: (tx, wanted) => this.orders.cover(tx, wanted) },
       signals: { send: () => undefined },
       seal: this.seal,
       signer: new Signer(randomBytes(32)),

@@ -31,7 +31,15 @@ export const escrow = (tenantId: TenantId, asset: Asset, hold: string): Account 
 });
 /** On its way to the chain. */
 export const payout = (tenantId: TenantId, asset: Asset): Account => ({ kind: 'payout', asset, tenantId, hold: null });
-export type NetworkKind = 'deposits' | 'fees' | 'rounding' | 'exchange' | 'chain' | 'emission' | 'burned';
+export type NetworkKind =
+  | 'deposits'
+  | 'fees'
+  | 'rounding'
+  | 'exchange'
+  | 'adjustments'
+  | 'chain'
+  | 'emission'
+  | 'burned';
 export const ofNetwork = (kind: NetworkKind, asset: Asset): Account => ({
   kind,
   asset,

@@ -12,6 +12,7 @@ export {
   ofNetwork,
   payout,
 } from './entries.js';
+export { coveredCost, type Exposure, lastsMs, type Need, needOf, unitsFor } from './escrow.js';
 export {
   creditEntries,
   type HoldTerms,
@@ -21,3 +22,24 @@ export {
   settlementEntries,
 } from './postings.js';
 export { parseRatio, type Ratio } from './ratio.js';
+export {
+  type CapsLeft,
+  capEnd,
+  lowerOf,
+  type OrderState,
+  type PaidUntil,
+  type TenantState,
+  type Tending,
+  tend,
+} from './tending.js';
+export {
+  feesInWords,
+  noShortfall,
+  type Purses,
+  parseFees,
+  type Shortfall,
+  type UsageStep,
+  type UsageTerms,
+  usageCost,
+  usageEntries,
+} from './usage.js';

@@ -1,7 +1,8 @@
 /**
  * What waits, found in logarithmic time. Workloads that differ in nothing that quotas and ground look at stand in one
  * lane, first come first served: when the first of a lane cannot go, none of them can, and the lane is parked until what
- * it waits for changes. Only what others were stopped for can, as it has a place that no other may go to: it is the first.
+ * it waits for changes. Only what others were stopped for can, as it has a place that no other may go to, and what quota is
+ * kept for that the others wait for: such a one is the first.
  * What waits for a price alone is no reason for those behind it: it is set aside, out of its lane.
  * Waking costs as much as parking did, so a step never costs more than the tries that it makes.
  */
@@ -50,7 +51,7 @@ function inWords(demand: Demand): string {
 }
 
 function firstInLane<Request, Placement>(one: Entry<Request, Placement>, other: Entry<Request, Placement>): boolean {
-  return one.hasClearedPlace === other.hasClearedPlace ? ranksBefore(one, other) : one.hasClearedPlace;
+  return one.leads === other.leads ? ranksBefore(one, other) : one.leads;
 }
 
 const first = <Item>(heap: OrderedHeap<Item>): Item => {
@@ -103,10 +104,10 @@ export class Backlog<Request, Placement> {
   }
 
   /** Its lane is looked at again where another is the first of it now. */
-  setClearedPlace(entry: Entry<Request, Placement>, hasOne: boolean): void {
+  setLeads(entry: Entry<Request, Placement>, leads: boolean): void {
     const { lane } = entry;
     const before = lane?.items.first();
-    entry.hasClearedPlace = hasOne;
+    entry.leads = leads;
     if (!lane) return;
     lane.items.moved(entry);
     if (lane.items.first() !== before) this.wake(lane);

@@ -98,14 +98,14 @@ export class Books<Request, Placement extends Priced> {
 
   makeReservation(reservation: Reservation<Request, Placement>): void {
     this.reservations.make(reservation);
-    this.backlog.setClearedPlace(reservation.entry, reservation.wasCleared);
+    this.backlog.setLeads(reservation.entry, reservation.wasCleared);
   }
 
   dropReservation(id: string): void {
     const reservation = this.reservations.of(id);
     if (!reservation) return;
     this.reservations.drop(id);
-    this.backlog.setClearedPlace(reservation.entry, false);
+    this.backlog.setLeads(reservation.entry, false);
     this.roomFreed();
     if (reservation.holdsQuota) this.quotaFreed(reservation.entry.workload.tenantId);
   }

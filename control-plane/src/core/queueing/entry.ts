@@ -27,8 +27,8 @@ export interface Entry<Request, Placement> {
   state: WorkloadState;
   rankMs: number;
   lane: Lane<Request, Placement> | null;
-  /** Others were told to stop for it, and their place is kept for it. */
-  hasClearedPlace: boolean;
+  /** First of its lane: others were told to stop for its place, or quota is kept for it that those before it wait for. */
+  leads: boolean;
   /** Set aside by itself, while its lane goes on without it. */
   aside: Wait | null;
   notBeforeMs: number;

@@ -20,3 +20,24 @@ test('work that comes to stand before what a place is kept for is looked at at o
   expect(queue.explain('older', 12 * minuteMs).wait).toBeNull();
   expect(decided(12 * minuteMs)).toEqual(['admit older']);
 });
+
+test('who has quota and a place kept for it goes, whoever of its kind has come before it since', () => {
+  const { queue } = new Trial({
+    machines: [{ devices: 4 }],
+    tenants: [tenant('full', { quota: { gpus: 3 } }), tenant('other')],
+  });
+  const decided = (atMs: number) => queue.decide(atMs).decisions.map(({ kind, id }) => `${kind} ${id}`);
+  queue.submit(workload('short', { tenantId: 'other', devices: 3 }));
+  queue.submit(workload('long', { tenantId: 'full', expectedDurationMs: 600 * minuteMs }));
+  expect(decided(0)).toHaveLength(2);
+  queue.submit(workload('kept for', { tenantId: 'full', devices: 2, submittedAtMs: 2 * minuteMs }));
+  expect(decided(2 * minuteMs)).toEqual([]);
+  // It needs the whole quota of its tenant, for which later work of the tenant has to wait.
+  const urgent = { tenantId: 'full', priorityClass: 'urgent', devices: 3, submittedAtMs: 3 * minuteMs } as const;
+  queue.submit(workload('urgent', urgent));
+  queue.submit(workload('older', { tenantId: 'full', devices: 2, submittedAtMs: minuteMs }));
+  expect(decided(3 * minuteMs)).toEqual([]);
+  expect(queue.explain('older', 3 * minuteMs).wait?.code).toBe('behind-quota');
+  queue.finished('short', 10 * minuteMs);
+  expect(decided(10 * minuteMs)).toEqual(['admit kept for']);
+});

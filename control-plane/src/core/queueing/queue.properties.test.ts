@@ -166,8 +166,10 @@ describe('the queue', () => {
         });
         const isOther = ({ id }: { id: string }) => !id.startsWith('never ');
         // One machine, and nobody stops others: which of two equal machines is taken, and when victims are searched for
-        // again, depends on how often is looked.
-        const one = { ...setting, machines: [{ devices: 8 }], terms: { ...setting.terms, preempting: [] } };
+        // again, depends on how often is looked. So does, where loans have a limit, when who waits to borrow is seen to
+        // wait for its own tenant's work instead.
+        const tenants = setting.tenants.map(each => ({ ...each, borrowingLimit: {} }));
+        const one = { ...setting, tenants, machines: [{ devices: 8 }], terms: { ...setting.terms, preempting: [] } };
         // Last of what comes at one time: each step lets what is due at that time go.
         const { decisions } = play([one, [...workloads, ...neverPay]]);
         const without = play([one, workloads]).decisions;

@@ -126,7 +126,7 @@ export class Queue<Request, Placement extends Priced> {
       state: adopted?.held ? (adopted.stop ? 'stopping' : 'running') : 'queued',
       rankMs: rankMs(workload, terms.order),
       lane: null,
-      hasClearedPlace: false,
+      leads: false,
       aside: null,
       notBeforeMs: Number.NEGATIVE_INFINITY,
       loanSinceMs: adopted?.memory?.loanSinceMs ?? null,

@@ -159,7 +159,8 @@ export class Steps<Request, Placement extends Priced> {
     const { tenantId } = entry.workload;
     const by = wokenBy[wait.code];
     if (by === 'aside') {
-      if (wait.code === 'backoff' || entry.awaiting === 0 || !entry.hasClearedPlace) this.#setAside(entry, wait);
+      if (wait.code === 'backoff' || entry.awaiting === 0 || !books.reservations.of(entry.id)?.wasCleared)
+        this.#setAside(entry, wait);
       else {
         // Only dearer places are free until those have gone who were told to: set aside, it would lose theirs to others.
         books.stepAside(entry);
@@ -175,13 +176,21 @@ export class Steps<Request, Placement extends Priced> {
     if (wait.code !== 'lent' && wait.code !== 'no-room') books.settle(entry);
     // A place that it may not go to is of no use to it, and perhaps to those whom it waits for.
     if (wait.code !== 'no-room' && entry.awaiting === 0) books.dropReservation(entry.id);
-    if (wait.code !== 'behind-quota' && wait.code !== 'behind-loan') {
+    if (wait.code === 'behind-quota' || wait.code === 'behind-loan') this.#letKeptLead(lane);
+    else {
       if (!this.#preempt(entry, wait) && wait.code === 'no-room') this.#reserve(entry);
     }
     const where = by === 'tenant' || by === 'behind' ? tenantId : books.quotas.cohortOf(tenantId);
     const key = by === 'ground' ? by : `${by} ${where}`;
     // Where it has lost a place that put it first, the lane's first has yet to be looked at.
     if (lane.items.first() === entry) books.backlog.park(lane, key);
+  }
+
+  /** It waits for quota behind others; one of its lane that has its own kept since before them need not. */
+  #letKeptLead(lane: Lane<Request, Placement>): void {
+    const { reservations, backlog } = this.books;
+    const kept = reservations.all().find(({ entry, holdsQuota }) => holdsQuota && entry.lane === lane);
+    if (kept) backlog.setLeads(kept.entry, true);
   }
 
   #setAside(entry: Entry<Request, Placement>, wait: Wait): void {
@@ -215,6 +224,8 @@ export class Steps<Request, Placement extends Priced> {
     const patientAtMs = entry.loanSinceMs + terms.loanPatienceMs;
     if (this.#hopeless(entry)) return;
     if (this.#nowMs < patientAtMs) {
+      // It may have waited for its tenant's own quota before: others of the tenant need no longer.
+      this.books.stepAside(entry);
       this.#look(patientAtMs, entry);
       return;
     }
