@@ -54,10 +54,22 @@ async function readAgain(world: World, account: Account): Promise<void> {
   let before: string | null = null;
   for (let page = 0; page < mostPagesAgain; page++) {
     const lines = await world.chain.signaturesOf(account.address, { before });
-    for (const { signature, failed } of lines) if (!failed) await recordTransaction(world, signature, null);
+    const worked = lines.filter(({ failed }) => !failed).map(({ signature }) => signature);
+    for (const signature of await unknownOf(world, worked)) await recordTransaction(world, signature, null);
     if (lines.length < signaturePage) return;
     before = lines.at(-1)?.signature ?? null;
   }
+}
+
+/** Those that nothing is on record of: the others are not asked for once more. */
+async function unknownOf({ database }: World, signatures: readonly string[]): Promise<string[]> {
+  const { rows } = await database.query<{ signature: string }>(
+    `SELECT s.signature FROM unnest($1::text[]) AS s (signature)
+     WHERE NOT EXISTS (SELECT FROM deposits d WHERE d.signature = s.signature)
+       AND NOT EXISTS (SELECT FROM chain_transactions c WHERE c.signature = s.signature)`,
+    [signatures],
+  );
+  return rows.map(({ signature }) => signature);
 }
 
 /** False: the node has listed it but does not show it yet. `cursorOf`: the account that has been read up to it. */

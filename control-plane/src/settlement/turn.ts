@@ -40,7 +40,10 @@ export async function settlementTurn(world: World): Promise<boolean> {
     await turn(world);
     return true;
   } finally {
-    // Closed and not given back: with the connection its lock is gone, whatever happened.
+    // Given up at once, and in any case with the connection, which is not used again.
+    await client.query('SELECT pg_advisory_unlock($1)', [settlementLock]).catch((error: Error) => {
+      world.log.warn({ error: error.message }, 'the lock of a turn of settlement goes with its connection');
+    });
     client.release(true);
   }
 }
