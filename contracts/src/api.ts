@@ -22,6 +22,7 @@ import { queueTerms, tenantQueue } from './queue-terms.js';
 import { quote, quoteRequest } from './quotes.js';
 import * as settlement from './settlement.js';
 import { nodeTelemetry } from './telemetry.js';
+import * as token from './token.js';
 import { createSshKey, sshAccess, sshKey, sshKeyChallenge, sshSession } from './tunnels.js';
 import { decideAppeal, fileAppeal, verification } from './verifications.js';
 
@@ -46,6 +47,7 @@ export interface Route {
     | 'tunnels'
     | 'ledger'
     | 'settlement'
+    | 'token'
     | 'platform';
   params?: z.ZodObject;
   query?: z.ZodObject;
@@ -90,6 +92,14 @@ const payoutPage = page.extend({
   all: z.stringbool().default(false).describe('of all tenants; only with ledger:read'),
 });
 const rolloutParams = z.object({ rolloutId: ids.rolloutId });
+const slashParams = z.object({ slashId: ids.slashId });
+const proposalParams = z.object({ proposalId: ids.proposalId });
+const hourPage = page.extend({
+  after: z
+    .string()
+    .regex(/^\d{1,7}$/, 'the `next` of the page before')
+    .optional(),
+});
 const packageParams = z.object({ protocol: z.string(), name: z.string() });
 
 export const api = {
@@ -1431,6 +1441,238 @@ export const api = {
     params: differenceParams,
     status: 200,
     response: settlement.settlementStatus,
+  },
+
+  getToken: {
+    method: 'get',
+    path: '/v1/token',
+    access: 'billing:read',
+    summary: 'Emission, supply and the parameters in force',
+    tag: 'token',
+    status: 200,
+    response: token.tokenStatus,
+  },
+  getScheduledHour: {
+    method: 'get',
+    path: '/v1/token/schedule/{hour}',
+    access: 'billing:read',
+    summary: 'What the schedule emits in an hour',
+    tag: 'token',
+    params: z.object({ hour: z.coerce.number().pipe(token.emissionHour) }),
+    status: 200,
+    response: token.scheduledHour,
+  },
+  listEmission: {
+    method: 'get',
+    path: '/v1/token/emission',
+    access: 'billing:read',
+    summary: 'What was emitted, newest hour first',
+    tag: 'token',
+    query: hourPage,
+    status: 200,
+    response: list(token.emittedHour),
+  },
+  listTokenVersions: {
+    method: 'get',
+    path: '/v1/token/parameters',
+    access: 'billing:read',
+    summary: 'Parameters of the token rules, newest version first',
+    tag: 'token',
+    query: hourPage,
+    status: 200,
+    response: list(token.tokenVersion),
+  },
+  listRewards: {
+    method: 'get',
+    path: '/v1/token/rewards',
+    access: 'billing:read',
+    summary: 'Rewards of the tenant, newest hour first',
+    tag: 'token',
+    query: hourPage.extend({
+      after: z
+        .string()
+        .regex(/^\d{1,7} [a-z]{1,16} [a-z0-9_]*$/, 'the `next` of the page before')
+        .optional(),
+    }),
+    status: 200,
+    response: list(token.reward),
+  },
+  listMachineHours: {
+    method: 'get',
+    path: '/v1/token/machines/{nodeId}/hours',
+    access: 'billing:read',
+    summary: 'What a machine of the tenant was judged by, newest hour first',
+    tag: 'token',
+    params: z.object({ nodeId: ids.nodeId }),
+    query: hourPage,
+    status: 200,
+    response: list(token.machineHour),
+  },
+  estimateReward: {
+    method: 'get',
+    path: '/v1/token/estimate',
+    access: 'billing:read',
+    summary: 'What accelerators would have earned in the last rewarded hour',
+    tag: 'token',
+    query: z.object({ model: acceleratorSlug, gpus: z.coerce.number().int().min(1).max(100_000).default(1) }),
+    status: 200,
+    response: token.rewardEstimate,
+  },
+  listStakes: {
+    method: 'get',
+    path: '/v1/token/stakes',
+    access: 'billing:read',
+    summary: 'Stakes of the tenant, and those on its machines',
+    tag: 'token',
+    status: 200,
+    response: list(token.stake),
+  },
+  stakeTokens: {
+    method: 'post',
+    path: '/v1/token/stakes',
+    access: 'token:write',
+    summary: 'Stake IO on a machine; needs an Idempotency-Key',
+    tag: 'token',
+    body: token.changeStake,
+    status: 201,
+    response: token.stake,
+    idempotent: true,
+  },
+  unstakeTokens: {
+    method: 'post',
+    path: '/v1/token/unstakings',
+    access: 'token:write',
+    summary: 'Take stake off a machine: without rewards until its cooldown is over; needs an Idempotency-Key',
+    tag: 'token',
+    body: token.unstake,
+    status: 201,
+    response: token.unstaking,
+    idempotent: true,
+  },
+  listUnstakings: {
+    method: 'get',
+    path: '/v1/token/unstakings',
+    access: 'billing:read',
+    summary: 'Stake of the tenant that is on its way out, newest first',
+    tag: 'token',
+    query: page,
+    status: 200,
+    response: list(token.unstaking),
+  },
+  getTokenSettings: {
+    method: 'get',
+    path: '/v1/token/settings',
+    access: 'billing:read',
+    summary: 'Third-party stake and referrer of the tenant',
+    tag: 'token',
+    status: 200,
+    response: token.tokenSettings,
+  },
+  changeTokenSettings: {
+    method: 'patch',
+    path: '/v1/token/settings',
+    access: 'token:write',
+    summary: 'Take third-party stake, name who referred you',
+    tag: 'token',
+    body: token.changeTokenSettings,
+    status: 200,
+    response: token.tokenSettings,
+  },
+  listSlashes: {
+    method: 'get',
+    path: '/v1/token/slashes',
+    access: 'billing:read',
+    summary: 'Slashes that the tenant has a part in, newest first; of all only with ledger:read',
+    tag: 'token',
+    query: page.extend({ all: z.stringbool().default(false) }),
+    status: 200,
+    response: list(token.slash),
+  },
+  slashStake: {
+    method: 'post',
+    path: '/v1/token/slashes',
+    access: 'ledger:write',
+    summary: 'Slash the stake on a machine; needs an Idempotency-Key',
+    tag: 'token',
+    body: token.createSlash,
+    status: 201,
+    response: token.slash,
+    idempotent: true,
+  },
+  appealSlash: {
+    method: 'post',
+    path: '/v1/token/slashes/{slashId}/appeal',
+    access: 'token:write',
+    summary: 'Appeal against a slash on a machine of the tenant, once, within its month',
+    tag: 'token',
+    params: slashParams,
+    body: token.appealSlash,
+    status: 200,
+    response: token.slash,
+  },
+  decideSlash: {
+    method: 'post',
+    path: '/v1/token/slashes/{slashId}/decision',
+    access: 'ledger:write',
+    summary: 'Uphold or reject an appeal',
+    tag: 'token',
+    params: slashParams,
+    body: token.decideSlash,
+    status: 200,
+    response: token.slash,
+  },
+  mintIosd: {
+    method: 'post',
+    path: '/v1/token/iosd',
+    access: 'token:write',
+    summary: 'Burn IO for IOSD at the rate of IO; needs an Idempotency-Key',
+    tag: 'token',
+    body: token.burnForIosd,
+    status: 201,
+    response: token.iosdMinted,
+    idempotent: true,
+  },
+  listProposals: {
+    method: 'get',
+    path: '/v1/token/proposals',
+    access: 'billing:read',
+    summary: 'Proposals, newest first',
+    tag: 'token',
+    query: page,
+    status: 200,
+    response: list(token.proposal),
+  },
+  createProposal: {
+    method: 'post',
+    path: '/v1/token/proposals',
+    access: 'token:write',
+    summary: 'Propose to change parameters of the token rules',
+    tag: 'token',
+    body: token.createProposal,
+    status: 201,
+    response: token.proposal,
+    idempotent: true,
+  },
+  getProposal: {
+    method: 'get',
+    path: '/v1/token/proposals/{proposalId}',
+    access: 'billing:read',
+    summary: 'One proposal',
+    tag: 'token',
+    params: proposalParams,
+    status: 200,
+    response: token.proposal,
+  },
+  castVote: {
+    method: 'post',
+    path: '/v1/token/proposals/{proposalId}/vote',
+    access: 'token:write',
+    summary: 'Vote on a proposal, once, with the stake at its beginning',
+    tag: 'token',
+    params: proposalParams,
+    body: token.castVote,
+    status: 200,
+    response: token.proposal,
   },
 
   health: {

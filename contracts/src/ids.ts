@@ -23,6 +23,9 @@ export const idPrefixes = {
   quote: 'qt',
   payout: 'po',
   payoutAddress: 'pa',
+  unstaking: 'un',
+  slash: 'sl',
+  proposal: 'pr',
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 
@@ -40,6 +43,9 @@ export type QuoteId = string & z.core.$brand<'QuoteId'>;
 export type VerificationId = string & z.core.$brand<'VerificationId'>;
 export type PayoutId = string & z.core.$brand<'PayoutId'>;
 export type PayoutAddressId = string & z.core.$brand<'PayoutAddressId'>;
+export type UnstakingId = string & z.core.$brand<'UnstakingId'>;
+export type SlashId = string & z.core.$brand<'SlashId'>;
+export type ProposalId = string & z.core.$brand<'ProposalId'>;
 export type RolloutId = string & z.core.$brand<'RolloutId'>;
 
 interface IdTypes {
@@ -59,6 +65,9 @@ interface IdTypes {
   quote: QuoteId;
   payout: PayoutId;
   payoutAddress: PayoutAddressId;
+  unstaking: UnstakingId;
+  slash: SlashId;
+  proposal: ProposalId;
 }
 
 /** A new id of the given kind. `randomBytes(n)` gives n random bytes: it comes in, so that a simulation can fix it. */
@@ -87,3 +96,6 @@ export const verificationId = idSchema('verification');
 export const rolloutId = idSchema('rollout');
 export const payoutId = idSchema('payout');
 export const payoutAddressId = idSchema('payoutAddress');
+export const unstakingId = idSchema('unstaking');
+export const slashId = idSchema('slash');
+export const proposalId = idSchema('proposal');

@@ -30,5 +30,6 @@ export * from './resources.js';
 export * from './retry-policy.js';
 export * from './settlement.js';
 export * from './telemetry.js';
+export * from './token.js';
 export * from './tunnels.js';
 export * from './verifications.js';

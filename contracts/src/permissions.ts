@@ -16,6 +16,7 @@ export const permissions = [
   'billing:read',
   'payouts:write',
   'billing:write',
+  'token:write',
   'metrics:read',
   'tenants:read',
   'tenants:write',

@@ -7,6 +7,7 @@ import { transitions } from './clusters/life.js';
 import { workloadTransitions } from './core/queueing/index.js';
 import { rolloutTransitions } from './core/rollouts/index.js';
 import { payoutTransitions } from './core/settlement/index.js';
+import { proposalTransitions, slashTransitions } from './core/token/index.js';
 import { verificationTransitions } from './core/verification/index.js';
 import { schedulingTransitions } from './inventory/draining.js';
 import { attemptTransitions, jobTransitions } from './jobs/states.js';
@@ -36,6 +37,8 @@ test.each([
   ['verification', diagram(verificationTransitions as Record<string, Record<string, string>>)],
   ['roll-out', diagram(rolloutTransitions as Record<string, Record<string, string>>)],
   ['payout', diagram(payoutTransitions as Record<string, Record<string, string>>)],
+  ['slash', diagram(slashTransitions as Record<string, Record<string, string>>)],
+  ['proposal', diagram(proposalTransitions as Record<string, Record<string, string>>)],
   ['workload', diagram(workloadTransitions as Record<string, Record<string, string>>)],
 ])('the drawing of the life of a %s is that of its table', (_name, drawing) => {
   expect(architecture).toContain(drawing);
@@ -66,6 +69,7 @@ describe('dependencies point inward', () => {
     'platform',
     'pricing',
     'settlement',
+    'token',
     'tunnels',
     'verification',
   ];

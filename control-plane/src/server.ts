@@ -16,6 +16,7 @@ import {
 import { createAgentReleases } from './agent-releases/index.js';
 import { createBilling } from './billing/index.js';
 import { createClusters, entrances, pricedLeases } from './clusters/index.js';
+import { EmissionSchedule } from './core/token/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
 import {
@@ -27,6 +28,7 @@ import {
   pricedMachines,
   type RenterDoor,
   recordEvidence,
+  stakedMachines,
   telemetrySweep,
 } from './inventory/index.js';
 import { createJobs, queueUseOf } from './jobs/index.js';
@@ -46,10 +48,20 @@ import {
   Signer,
   Wakeups,
 } from './platform/index.js';
-import { applyTerms, loadPricing, oracleSweep, priceRoutes, pricingSweep, sourceOf } from './pricing/index.js';
+import {
+  applyTerms,
+  ioRate,
+  loadPricing,
+  oracleSweep,
+  priceRoutes,
+  pricingSweep,
+  sourceOf,
+  usableRate,
+} from './pricing/index.js';
 import { openSettlement } from './settlement/index.js';
+import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
-import { applyPolicy, challengeSweep, sha256, verificationRoutes } from './verification/index.js';
+import { applyPolicy, challengeSweep, sha256, tokenProofs, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
 
 export interface RunningServer {
@@ -62,6 +74,7 @@ const migrations = new URL('../migrations/', import.meta.url);
 
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
   const pricing = await loadPricing(config.pricingFile);
+  const tokenFile = await loadToken(config.tokenFile);
   const secrets = await loadSecrets(config.secretsDir);
   const database = new Database(config.databaseUrl, log);
   await migrate(database, migrations, log);
@@ -158,6 +171,22 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const rates = oracleSweep(database, oracle, log);
   const settlement = await openSettlement({ config, database, seal, log, nowMs: Date.now, random: randomBytes });
   const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
+  const token: TokenWiring = {
+    database,
+    log,
+    random: randomBytes,
+    genesis: tokenFile.genesis,
+    schedule: new EmissionSchedule(tokenFile.emission),
+    machines: stakedMachines,
+    proofs: tokenProofs,
+    rate: async db => {
+      const rate = await ioRate(db, oracle);
+      const attoUsdPerIo = usableRate(rate);
+      return attoUsdPerIo === null || rate.usdPerIo === null ? null : { usdPerIo: rate.usdPerIo, attoUsdPerIo };
+    },
+    demandTenant: getTenant,
+  };
+  const tokens = tokenSweep(token);
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -198,6 +227,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
 
   await database.transaction(tx => applyPolicy(tx, config.verification === 'shared'));
   await database.transaction(tx => applyTerms(tx, pricing.terms, pricedMachines));
+  if (tokenFile.genesis) await demandGenesis(database, tokenFile.genesis, tokenFile.emission);
+  const isInForce = await database.transaction(tx => applyParameters(tx, stakedMachines, tokenFile.parameters));
+  if (!isInForce)
+    log.warn('the parameters of IOCLOUD_TOKEN_FILE are not those in force: a vote has changed them since');
   if (config.bootstrapFile) {
     const { tenantId, nodes } = await bootstrapAccounts(database, config.bootstrapFile, randomBytes);
     await database.transaction(async tx => {
@@ -229,6 +262,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   agentReleases.routes(http);
   verificationRoutes(http, database, reputation);
   priceRoutes(http, { database, random: randomBytes, now, oracle });
+  tokenRoutes(http, token);
   clusterDomain.routes(http);
   tunnels.routes(http);
   pageRoutes(http, {
@@ -260,6 +294,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   rates.start();
   settlement.start();
   billing.start();
+  tokens.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -279,6 +314,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await wakeups.stop();
       await settlement.stop();
       await billing.stop();
+      await tokens.stop();
       await rates.stop();
       await prices.stop();
       await telemetry.stop();

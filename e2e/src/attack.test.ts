@@ -66,6 +66,9 @@ const pathOf = (route: Route) =>
     .replace('{reference}', 'mine')
     .replace('{model}', 'a100-80-sxm')
     .replace('{quoteId}', 'qt_00000000000000000000')
+    .replace('{slashId}', 'sl_00000000000000000000')
+    .replace('{proposalId}', 'pr_00000000000000000000')
+    .replace('{hour}', '1')
     .replace('{port}', '8265')
     .replace('{protocol}', 'gcs')
     .replace('{name}', '_ray_pkg_0123456789abcdef.zip')
@@ -125,6 +128,11 @@ describe('with the key of another tenant', () => {
       '/v1/ssh-sessions',
       '/v1/ledger/accounts',
       '/v1/ledger/transactions',
+      '/v1/token/stakes',
+      '/v1/token/unstakings',
+      '/v1/token/rewards',
+      '/v1/token/slashes',
+      '/v1/token/proposals',
     ]) {
       const { status, text } = await bare('GET', path, stranger);
       expect([path, status]).toEqual([path, 200]);
@@ -137,8 +145,8 @@ describe('with the key of another tenant', () => {
 
   test.each(
     protectedRoutes
-      // Prices are everybody's.
-      .filter(([, route]) => route.params && !/^\/(api\/packages|v1\/prices)\//.test(route.path))
+      // Prices and the schedule of emission are everybody's.
+      .filter(([, route]) => route.params && !/^\/(api\/packages|v1\/prices|v1\/token\/schedule)\//.test(route.path))
       .map(([name, route]) => [name, route] as const),
   )('%s of ours answers 404', async (_name, route) => {
     const bodies = new Map<Route, object>([
@@ -150,6 +158,8 @@ describe('with the key of another tenant', () => {
       [api.rateJob, { stars: 1 }],
       [api.appealVerification, { reason: 'mine now' }],
       [api.decideAppeal, { decision: 'accepted', reason: 'mine now' }],
+      [api.appealSlash, { reason: 'mine now' }],
+      [api.castVote, { vote: 'yes' }],
     ]);
     const body = bodies.get(route);
     const { status, text } = await bare(methodOf(route), pathOf(route), stranger, body);

@@ -1,6 +1,6 @@
 /**
  * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
- * tenant, queue, balance, ledger, deposit, payout, settlement, agent-release.
+ * tenant, queue, balance, ledger, deposit, payout, settlement, stake, slash, rewards, token, iosd, proposal, agent-release.
  */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
@@ -16,12 +16,15 @@ import { nodeCommands } from './node.js';
 import { payoutCommands } from './payout.js';
 import { portForwardCommand } from './port-forward.js';
 import { priceCommands } from './prices.js';
+import { proposalCommands } from './proposal.js';
 import { quoteCommands } from './quotes.js';
 import { settlementCommands } from './settlement.js';
 import { sshCommands } from './ssh.js';
 import { sshKeyCommands } from './ssh-keys.js';
+import { stakeCommands } from './stake.js';
 import { tenantCommands } from './tenant.js';
 import { processTerminal, type Terminal } from './terminal.js';
+import { tokenCommands } from './token.js';
 import { appealCommands } from './verification.js';
 
 export { CliError, exitCodes } from './exit.js';
@@ -50,5 +53,8 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   payoutCommands(program, terminal);
   settlementCommands(program, terminal);
   billingCommands(program, terminal);
+  stakeCommands(program, terminal);
+  tokenCommands(program, terminal);
+  proposalCommands(program, terminal);
   agentReleaseCommands(program, terminal);
 }

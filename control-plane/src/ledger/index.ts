@@ -11,5 +11,6 @@ export {
 } from './chain.js';
 export { availableOf, closeHold, type HoldState, lockPurse, openHold, readHolds, topUpHolds } from './holds.js';
 export { type LedgerPorts, ledgerRoutes } from './routes.js';
+export { postTokens, type TokenPosting, tokenSums } from './tokens.js';
 export { settleUsage, type UsageItem, type UsagePosted } from './usage.js';
 export { type PostedSum, postingsOf, usageWithoutCharge } from './usage-postings.js';

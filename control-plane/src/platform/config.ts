@@ -125,6 +125,11 @@ const schema = z.object({
     .optional()
     .describe('the keystore that `iocloud settlement init` made'),
   IOCLOUD_SETTLEMENT_PASSPHRASE_FILE: z.string().min(1).optional().describe('file with the passphrase of the keystore'),
+  IOCLOUD_TOKEN_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('JSON: when emission begins, its schedule and the first parameters, docs/token.md'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -174,6 +179,7 @@ export interface Config {
   settlementFile: string | undefined;
   settlementKeystore: string | undefined;
   settlementPassphraseFile: string | undefined;
+  tokenFile: string | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -247,6 +253,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     settlementFile: value.IOCLOUD_SETTLEMENT_FILE,
     settlementKeystore: value.IOCLOUD_SETTLEMENT_KEYSTORE,
     settlementPassphraseFile: value.IOCLOUD_SETTLEMENT_PASSPHRASE_FILE,
+    tokenFile: value.IOCLOUD_TOKEN_FILE,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }
