@@ -88,11 +88,3 @@ async function note(world: World, { asset, onChain, inBooks, difference }: Asset
     });
   });
 }
-
-/** True while a difference is there that nobody has acknowledged. */
-export async function isPaused({ database }: Pick<World, 'database'>): Promise<boolean> {
-  const { rows } = await database.query(
-    'SELECT 1 FROM settlement_differences WHERE cleared_at IS NULL AND acknowledged_at IS NULL LIMIT 1',
-  );
-  return rows.length > 0;
-}

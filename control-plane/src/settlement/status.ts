@@ -2,7 +2,7 @@
 import { type SettlementStatus, unitsInWords } from '@iocloud/contracts';
 import type { PayoutState } from '../core/settlement/index.js';
 import { Failure, type Queryable, type Transaction } from '../platform/index.js';
-import { isPaused } from './reconciling.js';
+import { isPaused } from './pause.js';
 import type { SettledAsset } from './terms.js';
 import type { World } from './world.js';
 
@@ -47,7 +47,7 @@ export async function readStatus(world: World): Promise<SettlementStatus> {
     feePayerLamports: turn?.lamports ?? null,
     lastTurnAt: turn?.at.toISOString() ?? null,
     slot: turn?.slot ?? null,
-    paused: await isPaused(world),
+    paused: await isPaused(database),
     balances: (turn?.balances ?? []).map(({ asset, onChain, inBooks, difference }) => ({
       asset,
       onChain: unitsInWords(BigInt(onChain), asset),

@@ -11,8 +11,9 @@ import { sendUnder, unended } from './chain-transactions.js';
 import { watchDeposits } from './deposits.js';
 import { makeNonceAccounts } from './nonces.js';
 import { settleOutcomes } from './outcomes.js';
+import { isPaused } from './pause.js';
 import { reserveConfirmed, signPayouts } from './paying.js';
-import { type AssetBalance, isPaused, reconcile } from './reconciling.js';
+import { type AssetBalance, reconcile } from './reconciling.js';
 import { runSchedules } from './schedules.js';
 import { signSweeps } from './sweeping.js';
 import { settlementLock, tellOperators, type World } from './world.js';
@@ -55,7 +56,7 @@ async function turn(world: World): Promise<void> {
   const balances = await reconcile(world);
   await runSchedules(world);
   await reserveConfirmed(world);
-  if (await isPaused(world)) problems.push('pay-outs and sweeps are paused: chain and ledger differ');
+  if (await isPaused(world.database)) problems.push('pay-outs and sweeps are paused: chain and ledger differ');
   else {
     problems.push(...(await signPayouts(world)));
     problems.push(...(await signSweeps(world)));
