@@ -14,6 +14,8 @@ export const permissions = [
   'accounts:write',
   'audit:read',
   'billing:read',
+  'webhooks:read',
+  'webhooks:write',
   'billing:write',
   'token:write',
   'metrics:read',

@@ -15,7 +15,7 @@ import {
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
 import { createBilling } from './billing/index.js';
-import { createClusters, entrances, pricedLeases } from './clusters/index.js';
+import { createClusters, entrances, leaseFacts, pricedLeases } from './clusters/index.js';
 import { EmissionSchedule } from './core/token/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
@@ -31,7 +31,8 @@ import {
   stakedMachines,
   telemetrySweep,
 } from './inventory/index.js';
-import { createJobs, queueUseOf } from './jobs/index.js';
+import { closingSweep, type InvoicePorts, invoiceRoutes, loadIssuer } from './invoices/index.js';
+import { createJobs, heldAttempts, queueUseOf } from './jobs/index.js';
 import { ledgerRoutes } from './ledger/index.js';
 import { createMesh } from './mesh/index.js';
 import { pageRoutes } from './pages/index.js';
@@ -57,11 +58,13 @@ import {
   pricingSweep,
   sourceOf,
   usableRate,
+  versionsById,
 } from './pricing/index.js';
 import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
 import { applyPolicy, challengeSweep, sha256, tokenProofs, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
+import { createWebhooks } from './webhooks/index.js';
 
 export interface RunningServer {
   httpPort: number;
@@ -73,6 +76,7 @@ const migrations = new URL('../migrations/', import.meta.url);
 
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
   const pricing = await loadPricing(config.pricingFile);
+  const issuer = await loadIssuer(config.invoiceIssuerFile);
   const tokenFile = await loadToken(config.tokenFile);
   const secrets = await loadSecrets(config.secretsDir);
   const database = new Database(config.databaseUrl, log);
@@ -118,7 +122,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
     mesh,
     reputation,
-    orders: { cover: (tx, wanted) => billing.orders.cover(tx, wanted) },
+    orders: {
+      cover: (tx, wanted) => billing.orders.cover(tx, wanted),
+      refusal: (db, price) => billing.orders.refusal(db, price),
+    },
     activity: {
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
       evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
@@ -168,6 +175,17 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     nowMs: Date.now,
   };
   const rates = oracleSweep(database, oracle, log);
+  const webhooks = createWebhooks({ config, database, seal, random: randomBytes, log, version });
+  const invoicePorts: InvoicePorts = {
+    leases: leaseFacts,
+    attempts: heldAttempts,
+    priceVersions: versionsById,
+    tenantName: async (db, tenantId) => (await getTenant(db, tenantId)).name,
+  };
+  const closing = closingSweep(
+    { database, ports: invoicePorts, issuer, delayMs: config.invoiceDelayHours * 3_600_000, random: randomBytes },
+    log,
+  );
   const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
   const token: TokenWiring = {
     database,
@@ -244,6 +262,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
   refusalRoutes(http, database);
+  invoiceRoutes(http, { database, ports: invoicePorts, issuer, now });
+  webhooks.routes(http);
   ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant, checkUsage: billing.check });
   billing.routes(http);
   eventRoutes(http, database, signals);
@@ -289,6 +309,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   telemetry.start();
   prices.start();
   rates.start();
+  closing.start();
+  webhooks.start();
   billing.start();
   tokens.start();
   refusals.start();
@@ -308,6 +330,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await webhooks.stop();
+      await closing.stop();
       await billing.stop();
       await tokens.stop();
       await rates.stop();

@@ -1,6 +1,6 @@
 /**
  * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
- * tenant, queue, balance, ledger, stake, slash, rewards, token, iosd, proposal, agent-release.
+ * tenant, queue, balance, ledger, invoice, statement, webhook, stake, slash, rewards, token, iosd, proposal, agent-release.
  */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
@@ -10,6 +10,7 @@ import { billingCommands } from './billing.js';
 import { clusterCommands } from './cluster.js';
 import { eventCommands } from './events.js';
 import { exitCodes } from './exit.js';
+import { invoiceCommands } from './invoices.js';
 import { jobCommands } from './job.js';
 import { ledgerCommands } from './ledger.js';
 import { nodeCommands } from './node.js';
@@ -24,6 +25,7 @@ import { tenantCommands } from './tenant.js';
 import { processTerminal, type Terminal } from './terminal.js';
 import { tokenCommands } from './token.js';
 import { appealCommands } from './verification.js';
+import { webhookCommands } from './webhooks.js';
 
 export { CliError, exitCodes } from './exit.js';
 export { processTerminal, type Terminal } from './terminal.js';
@@ -48,6 +50,8 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   eventCommands(program, terminal);
   auditCommands(program, terminal);
   ledgerCommands(program, terminal);
+  invoiceCommands(program, terminal);
+  webhookCommands(program, terminal);
   billingCommands(program, terminal);
   stakeCommands(program, terminal);
   tokenCommands(program, terminal);

@@ -30,6 +30,7 @@ import { rayJobRoutes } from './routes.js';
 import type { RandomBytes } from './store.js';
 
 export { type Eviction, evictAttempt } from './attempts/index.js';
+export { type HeldAttempt, heldAttempts } from './held.js';
 export { queueUseOf } from './queue-use.js';
 export { attemptTransitions, jobTransitions } from './states.js';
 

@@ -25,7 +25,7 @@ interface Life {
   nodeId: NodeId;
   hour: number;
 }
-type Step = (life: Life, id: string) => Promise<unknown>;
+type Step = (life: Life, id: string) => Promise<{ status: number } | undefined>;
 
 const post = (key: TestKey, path: string, body: unknown, idempotencyKey?: string) =>
   trial.call(key, 'POST', `/token${path}`, body, idempotencyKey);
