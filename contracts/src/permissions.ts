@@ -16,6 +16,9 @@ export const permissions = [
   'billing:read',
   'webhooks:read',
   'webhooks:write',
+  'usage:read',
+  'usage:write',
+  'payouts:write',
   'billing:write',
   'token:write',
   'metrics:read',
@@ -61,6 +64,7 @@ export const rolePermissions: Record<Role, readonly Permission[]> = {
     'events:read',
     'accounts:read',
     'billing:read',
+    'usage:read',
   ],
   viewer: ['jobs:read', 'clusters:read', 'nodes:read', 'events:read'],
 };

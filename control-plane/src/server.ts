@@ -15,7 +15,7 @@ import {
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
 import { createBilling } from './billing/index.js';
-import { createClusters, entrances, leaseFacts, pricedLeases } from './clusters/index.js';
+import { createClusters, entrances, leaseFacts, meteredLeases, pricedLeases } from './clusters/index.js';
 import { EmissionSchedule } from './core/token/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
@@ -24,6 +24,7 @@ import {
   evidenceSweep,
   Inventory,
   measuringSweep,
+  meteredMachines,
   nodeRoutes,
   pricedMachines,
   type RenterDoor,
@@ -32,9 +33,10 @@ import {
   telemetrySweep,
 } from './inventory/index.js';
 import { closingSweep, type InvoicePorts, invoiceRoutes, loadIssuer } from './invoices/index.js';
-import { createJobs, heldAttempts, queueUseOf } from './jobs/index.js';
+import { attemptTimes, createJobs, heldAttempts, queueUseOf } from './jobs/index.js';
 import { ledgerRoutes } from './ledger/index.js';
 import { createMesh } from './mesh/index.js';
+import { createMetering } from './metering/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
   type Config,
@@ -48,6 +50,7 @@ import {
   Signals,
   Signer,
   Wakeups,
+  wakeAll,
 } from './platform/index.js';
 import {
   applyTerms,
@@ -60,6 +63,7 @@ import {
   usableRate,
   versionsById,
 } from './pricing/index.js';
+import { openSettlement } from './settlement/index.js';
 import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
 import { applyPolicy, challengeSweep, sha256, tokenProofs, verificationRoutes } from './verification/index.js';
@@ -162,8 +166,18 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     ssh: { host: config.sshHost, port: config.sshPort, hostKey: secrets.sshHostKey },
     nodeLostSeconds: config.nodeLostSeconds,
     telemetryHours: config.telemetryHours,
+    onUsage: samples => metering.record(samples),
     onRefused: refusals.noteAgent,
     renters: tunnels.gateway as RenterDoor,
+  });
+  const metering = createMetering({
+    config,
+    database,
+    leases: meteredLeases,
+    machines: meteredMachines,
+    attempts: attemptTimes,
+    onUsage: (tx, clusterIds) => wakeAll(tx, 'billing', clusterIds),
+    log,
   });
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
   const telemetry = telemetrySweep(database, config.telemetryHours, log);
@@ -186,6 +200,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     { database, ports: invoicePorts, issuer, delayMs: config.invoiceDelayHours * 3_600_000, random: randomBytes },
     log,
   );
+  const settlement = await openSettlement({ config, database, seal, log, nowMs: Date.now, random: randomBytes });
   const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
   const token: TokenWiring = {
     database,
@@ -237,6 +252,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       node: inventory.node,
       dispatch: jobDomain.dispatch,
       attempt: jobDomain.attempt,
+      metering: metering.topic,
       billing: billing.handler,
     },
   });
@@ -264,9 +280,11 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   refusalRoutes(http, database);
   invoiceRoutes(http, { database, ports: invoicePorts, issuer, now });
   webhooks.routes(http);
+  settlement.routes(http);
   ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant, checkUsage: billing.check });
   billing.routes(http);
   eventRoutes(http, database, signals);
+  metering.routes(http);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   enrolmentRoutes(http, {
     config,
@@ -308,9 +326,11 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   agentReleases.start();
   telemetry.start();
   prices.start();
+  metering.start();
   rates.start();
   closing.start();
   webhooks.start();
+  settlement.start();
   billing.start();
   tokens.start();
   refusals.start();
@@ -332,9 +352,11 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await wakeups.stop();
       await webhooks.stop();
       await closing.stop();
+      await settlement.stop();
       await billing.stop();
       await tokens.stop();
       await rates.stop();
+      await metering.stop();
       await prices.stop();
       await telemetry.stop();
       ending.abort();
