@@ -13,6 +13,7 @@ import * as enrolment from './enrolment.js';
 import { event } from './events.js';
 import { explanation } from './explain.js';
 import * as ids from './ids.js';
+import * as invoices from './invoices.js';
 import { changeJob, job, jobPhase, rateJob, rayJobDetails, rayJobSubmission } from './jobs.js';
 import * as ledger from './ledger.js';
 import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
@@ -24,7 +25,9 @@ import * as settlement from './settlement.js';
 import { nodeTelemetry } from './telemetry.js';
 import * as token from './token.js';
 import { createSshKey, sshAccess, sshKey, sshKeyChallenge, sshSession } from './tunnels.js';
+import * as usage from './usage.js';
 import { decideAppeal, fileAppeal, verification } from './verifications.js';
+import * as webhooks from './webhooks.js';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete' | 'all';
 /** `public`: anyone. `authenticated`: any valid key. */
@@ -47,7 +50,10 @@ export interface Route {
     | 'tunnels'
     | 'ledger'
     | 'settlement'
+    | 'invoices'
+    | 'webhooks'
     | 'token'
+    | 'usage'
     | 'platform';
   params?: z.ZodObject;
   query?: z.ZodObject;
@@ -81,7 +87,27 @@ const clusterParams = z.object({ clusterId: ids.clusterId });
 const jobParams = z.object({ submissionId: z.string().min(1).max(512) });
 const tenantParams = z.object({ tenantId: ids.tenantId });
 const enrolmentParams = z.object({ userCode: enrolment.userCode });
+const usagePeriod = {
+  from: z.iso
+    .datetime({ offset: true })
+    .optional()
+    .describe('windows that begin then or later; by default 30 days ago'),
+  until: z.iso.datetime({ offset: true }).optional().describe('windows that begin before'),
+};
 const transactionParams = z.object({ transactionId: z.coerce.number().pipe(ledger.transactionId) });
+const invoiceParams = z.object({ invoiceId: invoices.invoiceReference });
+const invoiceOf = z.object({
+  tenantId: ids.tenantId.optional().describe('of this tenant (with ledger:read); absent: of the own'),
+});
+const whyPage = z.object({
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  after: z
+    .string()
+    .regex(/^\d{1,9}$/, 'the `next` of the page before')
+    .optional(),
+});
+const webhookParams = z.object({ webhookId: ids.webhookId });
+const deliveryParams = webhookParams.extend({ deliveryId: ids.deliveryId });
 const holdParams = z.object({ reference: ledger.holdReference });
 const payoutParams = z.object({ payoutId: ids.payoutId });
 const payoutAddressParams = z.object({ addressId: ids.payoutAddressId });
@@ -628,6 +654,58 @@ export const api = {
     status: 200,
     response: null,
     contentType: 'text/plain',
+  },
+
+  leaseMetrics: {
+    method: 'get',
+    path: '/v1/metrics/leases',
+    access: 'usage:read',
+    summary: 'Prometheus counters of leases: those of the tenant; for keys with metrics:read, all',
+    tag: 'usage',
+    status: 200,
+    response: null,
+    contentType: 'text/plain',
+  },
+  sumUsage: {
+    method: 'get',
+    path: '/v1/usage',
+    access: 'usage:read',
+    summary: 'What the tenant has used, by cluster, job or day',
+    tag: 'usage',
+    query: z.object({ by: usage.usageGrouping.default('cluster'), ...usagePeriod }),
+    status: 200,
+    response: z.object({ items: z.array(usage.usageSum) }),
+  },
+  listUsageLines: {
+    method: 'get',
+    path: '/v1/usage/lines',
+    access: 'usage:read',
+    summary: 'Lines of usage of the tenant in the order in which they were written, each with its evidence',
+    tag: 'usage',
+    query: z.object({ limit: page.shape.limit, after: ledgerPage.shape.after, clusterId: ids.clusterId.optional() }),
+    status: 200,
+    response: list(usage.usageLine),
+  },
+  exportUsageEvents: {
+    method: 'get',
+    path: '/v1/usage/events',
+    access: 'usage:read',
+    summary: 'The same lines as CloudEvents',
+    tag: 'usage',
+    query: z.object({ limit: page.shape.limit, after: ledgerPage.shape.after }),
+    status: 200,
+    response: list(usage.exportedUsageEvent),
+  },
+  takeUsageEvents: {
+    method: 'post',
+    path: '/v1/usage/events',
+    access: 'usage:write',
+    summary:
+      "CloudEvents that tell of leases on the tenant's own machines (with ledger:write: on any); one or a batch, all or none",
+    tag: 'usage',
+    body: usage.usageEvents,
+    status: 200,
+    response: usage.usageEventsTaken,
   },
 
   requestEnrolment: {
@@ -1441,6 +1519,187 @@ export const api = {
     params: differenceParams,
     status: 200,
     response: settlement.settlementStatus,
+  },
+
+  listInvoices: {
+    method: 'get',
+    path: '/v1/invoices',
+    access: 'billing:read',
+    summary: 'Closed invoices and statements of the tenant, newest first; of another or of all only with ledger:read',
+    tag: 'invoices',
+    query: z.object({
+      limit: page.shape.limit,
+      after: z
+        .string()
+        .regex(/^in_[0-9a-z]{20}$/, 'the `next` of the page before')
+        .optional(),
+      kind: invoices.invoiceKind.optional(),
+      tenantId: ledgerPage.shape.tenantId,
+      all: z.stringbool().default(false).describe('of all tenants'),
+    }),
+    status: 200,
+    response: list(invoices.invoice),
+  },
+  checkInvoices: {
+    method: 'get',
+    path: '/v1/invoices/check',
+    access: 'ledger:read',
+    summary: 'Hold all closed invoices against the postings of the ledger and say what differs',
+    tag: 'invoices',
+    status: 200,
+    response: invoices.invoiceCheck,
+  },
+  getInvoice: {
+    method: 'get',
+    path: '/v1/invoices/{invoiceId}',
+    access: 'billing:read',
+    summary:
+      'An invoice or statement with its totals, in all and by cluster or machine; a month that is not closed as it stands',
+    tag: 'invoices',
+    params: invoiceParams,
+    query: invoiceOf,
+    status: 200,
+    response: invoices.invoiceWithSubtotals,
+  },
+  listInvoiceLines: {
+    method: 'get',
+    path: '/v1/invoices/{invoiceId}/lines',
+    access: 'billing:read',
+    summary: 'Its lines: one for each lease, day and price',
+    tag: 'invoices',
+    params: invoiceParams,
+    query: whyPage.extend({ ...invoiceOf.shape, clusterId: ids.clusterId.optional() }),
+    status: 200,
+    response: list(invoices.invoiceLine),
+  },
+  getInvoiceCsv: {
+    method: 'get',
+    path: '/v1/invoices/{invoiceId}/csv',
+    access: 'billing:read',
+    summary: 'Its lines as CSV (RFC 4180)',
+    tag: 'invoices',
+    params: invoiceParams,
+    query: invoiceOf,
+    status: 200,
+    response: null,
+    contentType: 'text/csv',
+  },
+  getInvoicePdf: {
+    method: 'get',
+    path: '/v1/invoices/{invoiceId}/pdf',
+    access: 'billing:read',
+    summary: 'As PDF',
+    tag: 'invoices',
+    params: invoiceParams,
+    query: invoiceOf,
+    status: 200,
+    response: null,
+    contentType: 'application/pdf',
+  },
+  explainInvoiceLine: {
+    method: 'get',
+    path: '/v1/invoices/{invoiceId}/lines/{line}/why',
+    access: 'billing:read',
+    summary: 'Why a line is what it is: windows, evidence, jobs, price, rate, postings',
+    tag: 'invoices',
+    params: invoiceParams.extend({ line: z.coerce.number().int().positive() }),
+    query: whyPage.extend(invoiceOf.shape),
+    status: 200,
+    response: invoices.lineWhy,
+  },
+  explainTransaction: {
+    method: 'get',
+    path: '/v1/ledger/transactions/{transactionId}/why',
+    access: 'billing:read',
+    summary: 'Why a transaction of the ledger is what it is; of others only with ledger:read',
+    tag: 'invoices',
+    params: transactionParams,
+    query: whyPage,
+    status: 200,
+    response: invoices.why,
+  },
+
+  listWebhooks: {
+    method: 'get',
+    path: '/v1/webhooks',
+    access: 'webhooks:read',
+    summary: 'Addresses to which events of the tenant are sent',
+    tag: 'webhooks',
+    status: 200,
+    response: list(webhooks.webhook),
+  },
+  createWebhook: {
+    method: 'post',
+    path: '/v1/webhooks',
+    access: 'webhooks:write',
+    summary: 'Have events sent to an address; its secret is shown once',
+    tag: 'webhooks',
+    body: webhooks.createWebhook,
+    status: 201,
+    response: webhooks.webhookWithSecret,
+  },
+  changeWebhook: {
+    method: 'patch',
+    path: '/v1/webhooks/{webhookId}',
+    access: 'webhooks:write',
+    summary: 'Change address or events, disable, or enable again',
+    tag: 'webhooks',
+    params: webhookParams,
+    body: webhooks.changeWebhook,
+    status: 200,
+    response: webhooks.webhook,
+  },
+  removeWebhook: {
+    method: 'delete',
+    path: '/v1/webhooks/{webhookId}',
+    access: 'webhooks:write',
+    summary: 'Send nothing there any more, and forget what was sent',
+    tag: 'webhooks',
+    params: webhookParams,
+    status: 200,
+    response: webhooks.webhook,
+  },
+  rotateWebhook: {
+    method: 'post',
+    path: '/v1/webhooks/{webhookId}/rotate',
+    access: 'webhooks:write',
+    summary: 'A new secret, shown once; for a while messages are signed with the one before too',
+    tag: 'webhooks',
+    params: webhookParams,
+    body: webhooks.rotateWebhook,
+    status: 200,
+    response: webhooks.webhookWithSecret,
+  },
+  testWebhook: {
+    method: 'post',
+    path: '/v1/webhooks/{webhookId}/test',
+    access: 'webhooks:write',
+    summary: 'Send a message of the kind webhook.test now, and say what came of it',
+    tag: 'webhooks',
+    params: webhookParams,
+    status: 200,
+    response: webhooks.webhookDelivery,
+  },
+  listWebhookDeliveries: {
+    method: 'get',
+    path: '/v1/webhooks/{webhookId}/deliveries',
+    access: 'webhooks:read',
+    summary: 'What was sent there and what came of it, newest first',
+    tag: 'webhooks',
+    params: webhookParams,
+    query: z.object({ limit: page.shape.limit, after: ids.deliveryId.optional() }),
+    status: 200,
+    response: list(webhooks.webhookDelivery),
+  },
+  redeliverWebhook: {
+    method: 'post',
+    path: '/v1/webhooks/{webhookId}/deliveries/{deliveryId}/redeliver',
+    access: 'webhooks:write',
+    summary: 'Send a message again, under its id',
+    tag: 'webhooks',
+    params: deliveryParams,
+    status: 200,
+    response: webhooks.webhookDelivery,
   },
 
   getToken: {

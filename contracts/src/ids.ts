@@ -23,6 +23,9 @@ export const idPrefixes = {
   quote: 'qt',
   payout: 'po',
   payoutAddress: 'pa',
+  invoice: 'in',
+  webhook: 'wh',
+  delivery: 'msg',
   unstaking: 'un',
   slash: 'sl',
   proposal: 'pr',
@@ -40,6 +43,9 @@ export type AttemptId = string & z.core.$brand<'AttemptId'>;
 export type SshKeyId = string & z.core.$brand<'SshKeyId'>;
 export type SshSessionId = string & z.core.$brand<'SshSessionId'>;
 export type QuoteId = string & z.core.$brand<'QuoteId'>;
+export type InvoiceId = string & z.core.$brand<'InvoiceId'>;
+export type WebhookId = string & z.core.$brand<'WebhookId'>;
+export type DeliveryId = string & z.core.$brand<'DeliveryId'>;
 export type VerificationId = string & z.core.$brand<'VerificationId'>;
 export type PayoutId = string & z.core.$brand<'PayoutId'>;
 export type PayoutAddressId = string & z.core.$brand<'PayoutAddressId'>;
@@ -65,6 +71,9 @@ interface IdTypes {
   quote: QuoteId;
   payout: PayoutId;
   payoutAddress: PayoutAddressId;
+  invoice: InvoiceId;
+  webhook: WebhookId;
+  delivery: DeliveryId;
   unstaking: UnstakingId;
   slash: SlashId;
   proposal: ProposalId;
@@ -92,6 +101,8 @@ export const attemptId = idSchema('attempt');
 export const sshKeyId = idSchema('sshKey');
 export const sshSessionId = idSchema('sshSession');
 export const quoteId = idSchema('quote');
+export const webhookId = idSchema('webhook');
+export const deliveryId = idSchema('delivery');
 export const verificationId = idSchema('verification');
 export const rolloutId = idSchema('rollout');
 export const payoutId = idSchema('payout');

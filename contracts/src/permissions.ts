@@ -15,6 +15,10 @@ export const permissions = [
   'audit:read',
   'billing:read',
   'payouts:write',
+  'webhooks:read',
+  'webhooks:write',
+  'usage:read',
+  'usage:write',
   'billing:write',
   'token:write',
   'metrics:read',
@@ -60,6 +64,7 @@ export const rolePermissions: Record<Role, readonly Permission[]> = {
     'events:read',
     'accounts:read',
     'billing:read',
+    'usage:read',
   ],
   viewer: ['jobs:read', 'clusters:read', 'nodes:read', 'events:read'],
 };

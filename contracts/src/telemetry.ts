@@ -3,6 +3,7 @@
  * hardware, its driver or this operating system does not tell.
  */
 import { z } from 'zod';
+import { leaseId } from './ids.js';
 
 /** How often an agent takes a sample. Milliseconds. */
 export const telemetryIntervalMs = 30_000;
@@ -59,11 +60,22 @@ export const machineTelemetry = z
   .meta({ id: 'MachineTelemetry' });
 export type MachineTelemetry = z.infer<typeof machineTelemetry>;
 
+/** Counters of a lease's processes and network, each from 0 in each run of the agent. */
+export const leaseUsage = z.object({
+  leaseId,
+  cpuMs: count.describe('processor time'),
+  mibSeconds: count.describe('resident memory × time, in MiB × seconds'),
+  egressBytes: count.describe('sent out of its network; 0 where it has none of its own'),
+});
+export type LeaseUsage = z.infer<typeof leaseUsage>;
+
 export const telemetrySample = z.object({
   /** Counts up from 1 in each run of an agent. */
   sequence: z.int().min(1),
   machine: machineTelemetry,
   devices: z.array(deviceTelemetry).max(64),
+  /** Of leases that run. An agent of before does not count them. */
+  leases: z.array(leaseUsage).max(1_024).default([]),
 });
 export type TelemetrySample = z.infer<typeof telemetrySample>;
 

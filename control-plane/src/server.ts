@@ -15,7 +15,7 @@ import {
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
 import { createBilling } from './billing/index.js';
-import { createClusters, entrances, pricedLeases } from './clusters/index.js';
+import { createClusters, entrances, leaseFacts, meteredLeases, pricedLeases } from './clusters/index.js';
 import { EmissionSchedule } from './core/token/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
@@ -24,6 +24,7 @@ import {
   evidenceSweep,
   Inventory,
   measuringSweep,
+  meteredMachines,
   nodeRoutes,
   pricedMachines,
   type RenterDoor,
@@ -31,9 +32,11 @@ import {
   stakedMachines,
   telemetrySweep,
 } from './inventory/index.js';
-import { createJobs, queueUseOf } from './jobs/index.js';
+import { closingSweep, type InvoicePorts, invoiceRoutes, loadIssuer } from './invoices/index.js';
+import { attemptTimes, createJobs, heldAttempts, queueUseOf } from './jobs/index.js';
 import { ledgerRoutes } from './ledger/index.js';
 import { createMesh } from './mesh/index.js';
+import { createMetering } from './metering/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
   type Config,
@@ -47,6 +50,7 @@ import {
   Signals,
   Signer,
   Wakeups,
+  wakeAll,
 } from './platform/index.js';
 import {
   applyTerms,
@@ -57,12 +61,14 @@ import {
   pricingSweep,
   sourceOf,
   usableRate,
+  versionsById,
 } from './pricing/index.js';
 import { openSettlement } from './settlement/index.js';
 import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
 import { applyPolicy, challengeSweep, sha256, tokenProofs, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
+import { createWebhooks } from './webhooks/index.js';
 
 export interface RunningServer {
   httpPort: number;
@@ -74,6 +80,7 @@ const migrations = new URL('../migrations/', import.meta.url);
 
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
   const pricing = await loadPricing(config.pricingFile);
+  const issuer = await loadIssuer(config.invoiceIssuerFile);
   const tokenFile = await loadToken(config.tokenFile);
   const secrets = await loadSecrets(config.secretsDir);
   const database = new Database(config.databaseUrl, log);
@@ -119,7 +126,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
     mesh,
     reputation,
-    orders: { cover: (tx, wanted) => billing.orders.cover(tx, wanted) },
+    orders: {
+      cover: (tx, wanted) => billing.orders.cover(tx, wanted),
+      refusal: (db, price) => billing.orders.refusal(db, price),
+    },
     activity: {
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
       evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
@@ -156,8 +166,18 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     ssh: { host: config.sshHost, port: config.sshPort, hostKey: secrets.sshHostKey },
     nodeLostSeconds: config.nodeLostSeconds,
     telemetryHours: config.telemetryHours,
+    onUsage: samples => metering.record(samples),
     onRefused: refusals.noteAgent,
     renters: tunnels.gateway as RenterDoor,
+  });
+  const metering = createMetering({
+    config,
+    database,
+    leases: meteredLeases,
+    machines: meteredMachines,
+    attempts: attemptTimes,
+    onUsage: (tx, clusterIds) => wakeAll(tx, 'billing', clusterIds),
+    log,
   });
   const measuring = measuringSweep({ database, machines: inventory.machines, log, random: Math.random });
   const telemetry = telemetrySweep(database, config.telemetryHours, log);
@@ -170,6 +190,17 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   };
   const rates = oracleSweep(database, oracle, log);
   const settlement = await openSettlement({ config, database, seal, log, nowMs: Date.now, random: randomBytes });
+  const webhooks = createWebhooks({ config, database, seal, random: randomBytes, log, version });
+  const invoicePorts: InvoicePorts = {
+    leases: leaseFacts,
+    attempts: heldAttempts,
+    priceVersions: versionsById,
+    tenantName: async (db, tenantId) => (await getTenant(db, tenantId)).name,
+  };
+  const closing = closingSweep(
+    { database, ports: invoicePorts, issuer, delayMs: config.invoiceDelayHours * 3_600_000, random: randomBytes },
+    log,
+  );
   const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
   const token: TokenWiring = {
     database,
@@ -221,6 +252,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       node: inventory.node,
       dispatch: jobDomain.dispatch,
       attempt: jobDomain.attempt,
+      metering: metering.topic,
       billing: billing.handler,
     },
   });
@@ -247,9 +279,12 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   queueTermsRoutes(http, database, queueUseOf);
   refusalRoutes(http, database);
   settlement.routes(http);
+  invoiceRoutes(http, { database, ports: invoicePorts, issuer, now });
+  webhooks.routes(http);
   ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant, checkUsage: billing.check });
   billing.routes(http);
   eventRoutes(http, database, signals);
+  metering.routes(http);
   nodeRoutes(http, database, clusterDomain.leaseBook, randomBytes);
   enrolmentRoutes(http, {
     config,
@@ -291,8 +326,11 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   agentReleases.start();
   telemetry.start();
   prices.start();
+  metering.start();
   rates.start();
   settlement.start();
+  closing.start();
+  webhooks.start();
   billing.start();
   tokens.start();
   refusals.start();
@@ -313,9 +351,12 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.closeAllConnections();
       await wakeups.stop();
       await settlement.stop();
+      await webhooks.stop();
+      await closing.stop();
       await billing.stop();
       await tokens.stop();
       await rates.stop();
+      await metering.stop();
       await prices.stop();
       await telemetry.stop();
       ending.abort();

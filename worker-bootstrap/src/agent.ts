@@ -18,6 +18,7 @@ import { awaitJobLog, followLog, isSafeSubmissionId, openJobLog, readLog } from 
 import { Leases, uptimeSeconds } from './leases/index.js';
 import type { Logger } from './log.js';
 import { Mesh } from './mesh/index.js';
+import { Metering } from './metering/index.js';
 import type { Installation } from './releases/index.js';
 import { Sandbox } from './sandbox/index.js';
 import { type Entrance, Shells } from './shells/index.js';
@@ -73,7 +74,11 @@ export class Agent {
     const onSample = () => {
       if (agent) agent.#report();
     };
-    const telemetry = new Telemetry(inventory.devices, config.stateDir, onSample, log);
+    const metering = new Metering(
+      () => leases.running(),
+      error => log.warn({ error: String(error) }, 'what leases use could not be read; again soon'),
+    );
+    const telemetry = new Telemetry(inventory.devices, config.stateDir, onSample, metering, log);
     agent = new Agent(config, inventory, privateKey, sandbox, leases, telemetry, mesh, installation, log);
     await leases.open();
     await telemetry.start();

@@ -1,6 +1,7 @@
 /**
  * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
- * tenant, queue, balance, ledger, deposit, payout, settlement, stake, slash, rewards, token, iosd, proposal, agent-release.
+ * tenant, queue, balance, ledger, deposit, payout, settlement, usage, invoice, statement, webhook, stake, slash, rewards,
+ * token, iosd, proposal, agent-release.
  */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
@@ -10,6 +11,7 @@ import { billingCommands } from './billing.js';
 import { clusterCommands } from './cluster.js';
 import { eventCommands } from './events.js';
 import { exitCodes } from './exit.js';
+import { invoiceCommands } from './invoices.js';
 import { jobCommands } from './job.js';
 import { ledgerCommands } from './ledger.js';
 import { nodeCommands } from './node.js';
@@ -25,7 +27,9 @@ import { stakeCommands } from './stake.js';
 import { tenantCommands } from './tenant.js';
 import { processTerminal, type Terminal } from './terminal.js';
 import { tokenCommands } from './token.js';
+import { usageCommands } from './usage.js';
 import { appealCommands } from './verification.js';
+import { webhookCommands } from './webhooks.js';
 
 export { CliError, exitCodes } from './exit.js';
 export { processTerminal, type Terminal } from './terminal.js';
@@ -52,6 +56,9 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   ledgerCommands(program, terminal);
   payoutCommands(program, terminal);
   settlementCommands(program, terminal);
+  invoiceCommands(program, terminal);
+  webhookCommands(program, terminal);
+  usageCommands(program, terminal);
   billingCommands(program, terminal);
   stakeCommands(program, terminal);
   tokenCommands(program, terminal);

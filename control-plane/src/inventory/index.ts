@@ -3,6 +3,7 @@ export { normalisePublicKey } from './device-key.js';
 export { evidenceSweep, foldEvidence, recordEvidence } from './evidence.js';
 export { Inventory } from './inventory.js';
 export { measuringSweep } from './measuring.js';
+export { meteredMachines } from './metered.js';
 export { pricedMachines } from './offered.js';
 export { type LeaseBook, type Machine, type Machines, type Reputation, StreamRefused } from './ports.js';
 export { enrol, nodeRoutes } from './routes.js';

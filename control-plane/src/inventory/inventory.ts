@@ -43,6 +43,7 @@ interface Options {
   nodeLostSeconds: number;
   /** How long what machines measure of themselves is kept. */
   telemetryHours: number;
+  onUsage?: TelemetryBook['onUsage'];
   /** Hears of a connection whose key is not that of the machine that it said it was. */
   onRefused?: (userName: string, address: string) => void;
   /** Where renters' connections go; absent: only machines come in. */
@@ -93,7 +94,7 @@ export class Inventory {
       isRefusedStatement,
       arrivalSpacingMs,
     );
-    this.#telemetry = new TelemetryBook(database, options.telemetryHours, () => performance.now());
+    this.#telemetry = new TelemetryBook(database, options.telemetryHours, () => performance.now(), options.onUsage);
   }
 
   async listen(): Promise<number> {

@@ -28,6 +28,7 @@ const sample = (sequence: number, ageMs: number, changes: Partial<Sample['device
     agentCpuSeconds: 1,
     agentMemoryBytes: 50 * 2 ** 20,
   },
+  leases: [],
   devices: [
     {
       index: 0,

@@ -1,6 +1,7 @@
 /** What agents measure of their machines: kept for a while, the newest of it shown to Prometheus. */
 import {
   type AgentMessage,
+  type LeaseUsage,
   type NodeId,
   type NodeTelemetry,
   type TelemetrySample,
@@ -19,7 +20,18 @@ interface Row {
   ageSeconds: number;
   machine: TelemetrySample['machine'];
   devices: TelemetrySample['devices'];
+  leases: TelemetrySample['leases'];
 }
+
+/** What a machine says of a lease on it. */
+export interface UsageSample extends LeaseUsage {
+  nodeId: NodeId;
+  run: string;
+  ageSeconds: number;
+}
+
+const usageOf = (rows: readonly Row[]): UsageSample[] =>
+  rows.flatMap(({ nodeId, run, ageSeconds, leases }) => leases.map(usage => ({ ...usage, nodeId, run, ageSeconds })));
 
 /** Messages of so many milliseconds are recorded together, at most so many. */
 const spacingMs = 200;
@@ -36,9 +48,12 @@ export class TelemetryBook {
     database: Database,
     readonly keptHours: number,
     readonly monotonicMs: () => number,
+    /** Keeps what machines say of the leases on them, before they are told that it is on record. */
+    readonly onUsage: (usage: readonly UsageSample[]) => Promise<void> = async () => undefined,
   ) {
     const record = async (batches: Row[][]) => {
       await insert(database, batches.flat(), keptHours);
+      await onUsage(usageOf(batches.flat()));
       return batches.map(() => true as const);
     };
     this.#batches = new Batcher(record, mostMessages, undefined, spacingMs);
@@ -47,8 +62,8 @@ export class TelemetryBook {
   /** Resolves with the number up to which this run's samples are on record. Throws for a machine that sends far too many. */
   async record(nodeId: NodeId, { run, samples }: Message): Promise<number> {
     this.#count(nodeId, samples.length);
-    const rows = samples.map(({ sequence, ageMs, machine, devices }) => {
-      return { nodeId, run, sequence, ageSeconds: ageMs / 1_000, machine, devices };
+    const rows = samples.map(({ sequence, ageMs, machine, devices, leases }) => {
+      return { nodeId, run, sequence, ageSeconds: ageMs / 1_000, machine, devices, leases };
     });
     await this.#batches.add(rows);
     return Math.max(...samples.map(({ sequence }) => sequence));

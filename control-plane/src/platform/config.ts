@@ -74,6 +74,19 @@ const schema = z.object({
     .max(168)
     .default(6)
     .describe('how long what machines measure of themselves is kept'),
+  PROMETHEUS_URL: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('a Prometheus that scrapes /v1/metrics/leases, from which usage is read'),
+  IOCLOUD_METERING_WINDOW_SECONDS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(3600)
+    .refine(value => 3600 % value === 0, 'a whole part of an hour')
+    .default(3600)
+    .describe('length of the windows that usage is metered in'),
+  IOCLOUD_METERING_GRACE_SECONDS: seconds(60).describe('after the end of a window until it is closed'),
   IOCLOUD_AUDIT_DAYS: z.coerce
     .number()
     .int()
@@ -125,6 +138,31 @@ const schema = z.object({
     .optional()
     .describe('the keystore that `iocloud settlement init` made'),
   IOCLOUD_SETTLEMENT_PASSPHRASE_FILE: z.string().min(1).optional().describe('file with the passphrase of the keystore'),
+  IOCLOUD_INVOICE_DELAY_HOURS: z.coerce
+    .number()
+    .min(1)
+    .max(720)
+    .default(48)
+    .describe('how long after its end a month is closed; until then late usage is still on its own invoice'),
+  IOCLOUD_INVOICE_ISSUER_FILE: z.string().min(1).optional().describe('JSON: who issues invoices, docs/invoices.md'),
+  IOCLOUD_WEBHOOK_NETWORKS: z
+    .string()
+    .default('')
+    .transform(text =>
+      text
+        .split(',')
+        .map(part => part.trim())
+        .filter(part => part !== ''),
+    )
+    .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()], 'networks such as 10.0.0.0/8,::1/128')))
+    .describe('private networks into which webhooks may be sent, also without TLS'),
+  IOCLOUD_WEBHOOK_LOG_DAYS: z.coerce
+    .number()
+    .int()
+    .min(4)
+    .max(400)
+    .default(30)
+    .describe('how long it is kept what was sent to webhooks'),
   IOCLOUD_TOKEN_FILE: z
     .string()
     .min(1)
@@ -160,6 +198,9 @@ export interface Config {
   maxJobsPerCluster: number;
   nodeLostSeconds: number;
   telemetryHours: number;
+  prometheusUrl: string | undefined;
+  meteringWindowSeconds: number;
+  meteringGraceSeconds: number;
   auditDays: number;
   verification: 'shared' | 'off';
   verificationSlack: number;
@@ -179,6 +220,11 @@ export interface Config {
   settlementFile: string | undefined;
   settlementKeystore: string | undefined;
   settlementPassphraseFile: string | undefined;
+  invoiceDelayHours: number;
+  invoiceIssuerFile: string | undefined;
+  /** CIDR. */
+  webhookNetworks: string[];
+  webhookLogDays: number;
   tokenFile: string | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
@@ -236,6 +282,9 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     maxJobsPerCluster: value.IOCLOUD_MAX_JOBS_PER_CLUSTER,
     nodeLostSeconds: value.IOCLOUD_NODE_LOST_SECONDS,
     telemetryHours: value.IOCLOUD_TELEMETRY_HOURS,
+    prometheusUrl: value.PROMETHEUS_URL,
+    meteringWindowSeconds: value.IOCLOUD_METERING_WINDOW_SECONDS,
+    meteringGraceSeconds: value.IOCLOUD_METERING_GRACE_SECONDS,
     auditDays: value.IOCLOUD_AUDIT_DAYS,
     verification: value.IOCLOUD_VERIFICATION,
     verificationSlack: value.IOCLOUD_VERIFICATION_SLACK,
@@ -253,6 +302,10 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     settlementFile: value.IOCLOUD_SETTLEMENT_FILE,
     settlementKeystore: value.IOCLOUD_SETTLEMENT_KEYSTORE,
     settlementPassphraseFile: value.IOCLOUD_SETTLEMENT_PASSPHRASE_FILE,
+    invoiceDelayHours: value.IOCLOUD_INVOICE_DELAY_HOURS,
+    invoiceIssuerFile: value.IOCLOUD_INVOICE_ISSUER_FILE,
+    webhookNetworks: value.IOCLOUD_WEBHOOK_NETWORKS,
+    webhookLogDays: value.IOCLOUD_WEBHOOK_LOG_DAYS,
     tokenFile: value.IOCLOUD_TOKEN_FILE,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };

@@ -161,7 +161,7 @@ describe('IOSD', () => {
     expect(await trial.balances(tenant)).toEqual({ 'available IO': '100000000' });
   });
 
-  test('comes from nothing else, and pays for orders as a dollar', async () => {
+  test('comes from nothing else, and pays out of a hold as a dollar', async () => {
     const [tenant, supplier] = [await trial.tenant('100'), await trial.tenant()];
     expect((await trial.credit(tenant, '5', 'IOSD')).status).toBe(400);
     await expect(

@@ -57,6 +57,7 @@ const sample = {
     agentMemoryBytes: 50 * 2 ** 20,
   },
   devices: [],
+  leases: [],
 };
 const quiet = () => undefined;
 const log = { trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet } as never;

@@ -28,6 +28,8 @@ export class Lease {
   #killAtMs = Number.POSITIVE_INFINITY;
   /** The supervisor is being started: there is no process to look at yet. */
   #launching = false;
+  /** An earlier agent has started it. */
+  adopted = false;
 
   constructor(
     readonly spec: LeaseSpec,
@@ -37,6 +39,11 @@ export class Lease {
 
   get id(): string {
     return this.spec.leaseId;
+  }
+
+  /** Null while there is none. */
+  get pid(): number | null {
+    return this.#process?.pid ?? null;
   }
 
   get isStopping(): boolean {
@@ -80,6 +87,7 @@ export class Lease {
 
   /** Takes over from an agent that died. */
   async adopt(): Promise<void> {
+    this.adopted = true;
     this.launch = await this.store.launch(this.id);
     this.#process = (await this.store.process(this.id)) ?? (await this.store.claimNeverStarted(this.id));
     await this.look(0);

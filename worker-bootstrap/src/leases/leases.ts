@@ -6,6 +6,7 @@ import { type Device, type LeaseObservation, type LeaseSpec, slotOf } from '@ioc
 import type { AgentConfig } from '../config.js';
 import type { Logger } from '../log.js';
 import { type Mesh, socketDirectory } from '../mesh/index.js';
+import type { RunningLease } from '../metering/index.js';
 import { mountVolume, type Sandbox, unmountVolume, volumeOf } from '../sandbox/index.js';
 import { makeBox } from './box.js';
 import { Fence } from './fence.js';
@@ -253,6 +254,13 @@ export class Leases {
   entrance(leaseId: string): NonNullable<Lease['entrance']> | 'unknown' | 'not-ready' {
     const lease = this.#leases.get(leaseId);
     return lease ? (lease.entrance ?? 'not-ready') : 'unknown';
+  }
+
+  /** What runs here, by the process that all of it descends from. */
+  running(): RunningLease[] {
+    return this.#running().flatMap(({ id, pid, adopted }) =>
+      pid ? [{ leaseId: id as RunningLease['leaseId'], pid, adopted }] : [],
+    );
   }
 
   /** Folders with the sessions of the cluster's Ray nodes here, those that are over but not yet wiped included. */

@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { TelemetryBuffer } from './buffer.js';
 
-const sample = { machine: {} as never, devices: [] };
+const sample = { machine: {} as never, devices: [], leases: [] };
 const numbers = (buffer: TelemetryBuffer, nowMs = 0) => buffer.next(nowMs).map(({ sequence }) => sequence);
 
 test('what is not on record is sent again, the oldest first, with its age', () => {

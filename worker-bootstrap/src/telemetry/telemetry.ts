@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
 import { type AgentMessage, type Device, type DeviceTelemetry, telemetryIntervalMs } from '@iocloud/contracts';
 import type { Logger } from '../log.js';
+import type { Metering } from '../metering/index.js';
 import { TelemetryBuffer } from './buffer.js';
 import {
   amdTelemetry,
@@ -46,6 +47,7 @@ export class Telemetry {
     devices: readonly Device[],
     stateDir: string,
     readonly onSample: () => void,
+    readonly metering: Metering,
     readonly log: Logger,
     readonly intervalMs = telemetryIntervalMs,
   ) {
@@ -62,12 +64,14 @@ export class Telemetry {
       });
     };
     look();
+    this.metering.start();
     this.#timer = setInterval(look, this.intervalMs);
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await this.#sampling;
+    await this.metering.stop();
     await this.#kernelLog?.close();
   }
 
@@ -85,7 +89,8 @@ export class Telemetry {
     try {
       const machine = await this.#machine.read();
       const devices = await this.#devices();
-      this.#buffer.add({ machine, devices }, performance.now());
+      const leases = await this.metering.usage();
+      this.#buffer.add({ machine, devices, leases }, performance.now());
       this.onSample();
     } catch (error) {
       this.#say('machine', `a sample could not be taken: ${(error as Error).message}`);

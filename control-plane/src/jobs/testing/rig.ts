@@ -110,7 +110,14 @@ export class Rig {
       now: Date.now,
     });
     jobs.routes(http);
-    const handlers = { cluster: idle, node: idle, dispatch: jobs.dispatch, attempt: jobs.attempt, billing: idle };
+    const handlers = {
+      cluster: idle,
+      node: idle,
+      dispatch: jobs.dispatch,
+      attempt: jobs.attempt,
+      billing: idle,
+      metering: idle,
+    };
     const wakeups = new Wakeups({ database, redisUrl: this.servers.redis.url, log, handlers, sweepIntervalMs: 1_000 });
     await wakeups.start();
     await new Promise<void>(resolve => http.server.listen(this.#port, '127.0.0.1', resolve));

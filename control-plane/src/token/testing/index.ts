@@ -236,3 +236,4 @@ export class TokenTrial {
 
 let keys = 0;
 export const newKey = (): string => `key ${++keys}`;
+export { insertFleet, insertProofs } from './fleet.js';
