@@ -13,6 +13,7 @@ import * as enrolment from './enrolment.js';
 import { event } from './events.js';
 import { explanation } from './explain.js';
 import * as ids from './ids.js';
+import * as invoices from './invoices.js';
 import { changeJob, job, jobPhase, rateJob, rayJobDetails, rayJobSubmission } from './jobs.js';
 import * as ledger from './ledger.js';
 import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
@@ -21,9 +22,11 @@ import { acceleratorSlug, ioRate, priceVersion } from './prices.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
 import { quote, quoteRequest } from './quotes.js';
 import { nodeTelemetry } from './telemetry.js';
+import * as token from './token.js';
 import { createSshKey, sshAccess, sshKey, sshKeyChallenge, sshSession } from './tunnels.js';
 import * as usage from './usage.js';
 import { decideAppeal, fileAppeal, verification } from './verifications.js';
+import * as webhooks from './webhooks.js';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete' | 'all';
 /** `public`: anyone. `authenticated`: any valid key. */
@@ -45,6 +48,9 @@ export interface Route {
     | 'events'
     | 'tunnels'
     | 'ledger'
+    | 'invoices'
+    | 'webhooks'
+    | 'token'
     | 'usage'
     | 'platform';
   params?: z.ZodObject;
@@ -87,8 +93,29 @@ const usagePeriod = {
   until: z.iso.datetime({ offset: true }).optional().describe('windows that begin before'),
 };
 const transactionParams = z.object({ transactionId: z.coerce.number().pipe(ledger.transactionId) });
+const invoiceParams = z.object({ invoiceId: invoices.invoiceReference });
+const invoiceOf = z.object({
+  tenantId: ids.tenantId.optional().describe('of this tenant (with ledger:read); absent: of the own'),
+});
+const whyPage = z.object({
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  after: z
+    .string()
+    .regex(/^\d{1,9}$/, 'the `next` of the page before')
+    .optional(),
+});
+const webhookParams = z.object({ webhookId: ids.webhookId });
+const deliveryParams = webhookParams.extend({ deliveryId: ids.deliveryId });
 const holdParams = z.object({ reference: ledger.holdReference });
 const rolloutParams = z.object({ rolloutId: ids.rolloutId });
+const slashParams = z.object({ slashId: ids.slashId });
+const proposalParams = z.object({ proposalId: ids.proposalId });
+const hourPage = page.extend({
+  after: z
+    .string()
+    .regex(/^\d{1,7}$/, 'the `next` of the page before')
+    .optional(),
+});
 const packageParams = z.object({ protocol: z.string(), name: z.string() });
 
 export const api = {
@@ -1305,6 +1332,419 @@ export const api = {
     tag: 'ledger',
     status: 200,
     response: ledger.ledgerCheck,
+  },
+
+  listInvoices: {
+    method: 'get',
+    path: '/v1/invoices',
+    access: 'billing:read',
+    summary: 'Closed invoices and statements of the tenant, newest first; of another or of all only with ledger:read',
+    tag: 'invoices',
+    query: z.object({
+      limit: page.shape.limit,
+      after: z
+        .string()
+        .regex(/^in_[0-9a-z]{20}$/, 'the `next` of the page before')
+        .optional(),
+      kind: invoices.invoiceKind.optional(),
+      tenantId: ledgerPage.shape.tenantId,
+      all: z.stringbool().default(false).describe('of all tenants'),
+    }),
+    status: 200,
+    response: list(invoices.invoice),
+  },
+  checkInvoices: {
+    method: 'get',
+    path: '/v1/invoices/check',
+    access: 'ledger:read',
+    summary: 'Hold all closed invoices against the postings of the ledger and say what differs',
+    tag: 'invoices',
+    status: 200,
+    response: invoices.invoiceCheck,
+  },
+  getInvoice: {
+    method: 'get',
+    path: '/v1/invoices/{invoiceId}',
+    access: 'billing:read',
+    summary:
+      'An invoice or statement with its totals, in all and by cluster or machine; a month that is not closed as it stands',
+    tag: 'invoices',
+    params: invoiceParams,
+    query: invoiceOf,
+    status: 200,
+    response: invoices.invoiceWithSubtotals,
+  },
+  listInvoiceLines: {
+    method: 'get',
+    path: '/v1/invoices/{invoiceId}/lines',
+    access: 'billing:read',
+    summary: 'Its lines: one for each lease, day and price',
+    tag: 'invoices',
+    params: invoiceParams,
+    query: whyPage.extend({ ...invoiceOf.shape, clusterId: ids.clusterId.optional() }),
+    status: 200,
+    response: list(invoices.invoiceLine),
+  },
+  getInvoiceCsv: {
+    method: 'get',
+    path: '/v1/invoices/{invoiceId}/csv',
+    access: 'billing:read',
+    summary: 'Its lines as CSV (RFC 4180)',
+    tag: 'invoices',
+    params: invoiceParams,
+    query: invoiceOf,
+    status: 200,
+    response: null,
+    contentType: 'text/csv',
+  },
+  getInvoicePdf: {
+    method: 'get',
+    path: '/v1/invoices/{invoiceId}/pdf',
+    access: 'billing:read',
+    summary: 'As PDF',
+    tag: 'invoices',
+    params: invoiceParams,
+    query: invoiceOf,
+    status: 200,
+    response: null,
+    contentType: 'application/pdf',
+  },
+  explainInvoiceLine: {
+    method: 'get',
+    path: '/v1/invoices/{invoiceId}/lines/{line}/why',
+    access: 'billing:read',
+    summary: 'Why a line is what it is: windows, evidence, jobs, price, rate, postings',
+    tag: 'invoices',
+    params: invoiceParams.extend({ line: z.coerce.number().int().positive() }),
+    query: whyPage.extend(invoiceOf.shape),
+    status: 200,
+    response: invoices.lineWhy,
+  },
+  explainTransaction: {
+    method: 'get',
+    path: '/v1/ledger/transactions/{transactionId}/why',
+    access: 'billing:read',
+    summary: 'Why a transaction of the ledger is what it is; of others only with ledger:read',
+    tag: 'invoices',
+    params: transactionParams,
+    query: whyPage,
+    status: 200,
+    response: invoices.why,
+  },
+
+  listWebhooks: {
+    method: 'get',
+    path: '/v1/webhooks',
+    access: 'webhooks:read',
+    summary: 'Addresses to which events of the tenant are sent',
+    tag: 'webhooks',
+    status: 200,
+    response: list(webhooks.webhook),
+  },
+  createWebhook: {
+    method: 'post',
+    path: '/v1/webhooks',
+    access: 'webhooks:write',
+    summary: 'Have events sent to an address; its secret is shown once',
+    tag: 'webhooks',
+    body: webhooks.createWebhook,
+    status: 201,
+    response: webhooks.webhookWithSecret,
+  },
+  changeWebhook: {
+    method: 'patch',
+    path: '/v1/webhooks/{webhookId}',
+    access: 'webhooks:write',
+    summary: 'Change address or events, disable, or enable again',
+    tag: 'webhooks',
+    params: webhookParams,
+    body: webhooks.changeWebhook,
+    status: 200,
+    response: webhooks.webhook,
+  },
+  removeWebhook: {
+    method: 'delete',
+    path: '/v1/webhooks/{webhookId}',
+    access: 'webhooks:write',
+    summary: 'Send nothing there any more, and forget what was sent',
+    tag: 'webhooks',
+    params: webhookParams,
+    status: 200,
+    response: webhooks.webhook,
+  },
+  rotateWebhook: {
+    method: 'post',
+    path: '/v1/webhooks/{webhookId}/rotate',
+    access: 'webhooks:write',
+    summary: 'A new secret, shown once; for a while messages are signed with the one before too',
+    tag: 'webhooks',
+    params: webhookParams,
+    body: webhooks.rotateWebhook,
+    status: 200,
+    response: webhooks.webhookWithSecret,
+  },
+  testWebhook: {
+    method: 'post',
+    path: '/v1/webhooks/{webhookId}/test',
+    access: 'webhooks:write',
+    summary: 'Send a message of the kind webhook.test now, and say what came of it',
+    tag: 'webhooks',
+    params: webhookParams,
+    status: 200,
+    response: webhooks.webhookDelivery,
+  },
+  listWebhookDeliveries: {
+    method: 'get',
+    path: '/v1/webhooks/{webhookId}/deliveries',
+    access: 'webhooks:read',
+    summary: 'What was sent there and what came of it, newest first',
+    tag: 'webhooks',
+    params: webhookParams,
+    query: z.object({ limit: page.shape.limit, after: ids.deliveryId.optional() }),
+    status: 200,
+    response: list(webhooks.webhookDelivery),
+  },
+  redeliverWebhook: {
+    method: 'post',
+    path: '/v1/webhooks/{webhookId}/deliveries/{deliveryId}/redeliver',
+    access: 'webhooks:write',
+    summary: 'Send a message again, under its id',
+    tag: 'webhooks',
+    params: deliveryParams,
+    status: 200,
+    response: webhooks.webhookDelivery,
+  },
+
+  getToken: {
+    method: 'get',
+    path: '/v1/token',
+    access: 'billing:read',
+    summary: 'Emission, supply and the parameters in force',
+    tag: 'token',
+    status: 200,
+    response: token.tokenStatus,
+  },
+  getScheduledHour: {
+    method: 'get',
+    path: '/v1/token/schedule/{hour}',
+    access: 'billing:read',
+    summary: 'What the schedule emits in an hour',
+    tag: 'token',
+    params: z.object({ hour: z.coerce.number().pipe(token.emissionHour) }),
+    status: 200,
+    response: token.scheduledHour,
+  },
+  listEmission: {
+    method: 'get',
+    path: '/v1/token/emission',
+    access: 'billing:read',
+    summary: 'What was emitted, newest hour first',
+    tag: 'token',
+    query: hourPage,
+    status: 200,
+    response: list(token.emittedHour),
+  },
+  listTokenVersions: {
+    method: 'get',
+    path: '/v1/token/parameters',
+    access: 'billing:read',
+    summary: 'Parameters of the token rules, newest version first',
+    tag: 'token',
+    query: hourPage,
+    status: 200,
+    response: list(token.tokenVersion),
+  },
+  listRewards: {
+    method: 'get',
+    path: '/v1/token/rewards',
+    access: 'billing:read',
+    summary: 'Rewards of the tenant, newest hour first',
+    tag: 'token',
+    query: hourPage.extend({
+      after: z
+        .string()
+        .regex(/^\d{1,7} [a-z]{1,16} [a-z0-9_]*$/, 'the `next` of the page before')
+        .optional(),
+    }),
+    status: 200,
+    response: list(token.reward),
+  },
+  listMachineHours: {
+    method: 'get',
+    path: '/v1/token/machines/{nodeId}/hours',
+    access: 'billing:read',
+    summary: 'What a machine of the tenant was judged by, newest hour first',
+    tag: 'token',
+    params: z.object({ nodeId: ids.nodeId }),
+    query: hourPage,
+    status: 200,
+    response: list(token.machineHour),
+  },
+  estimateReward: {
+    method: 'get',
+    path: '/v1/token/estimate',
+    access: 'billing:read',
+    summary: 'What accelerators would have earned in the last rewarded hour',
+    tag: 'token',
+    query: z.object({ model: acceleratorSlug, gpus: z.coerce.number().int().min(1).max(100_000).default(1) }),
+    status: 200,
+    response: token.rewardEstimate,
+  },
+  listStakes: {
+    method: 'get',
+    path: '/v1/token/stakes',
+    access: 'billing:read',
+    summary: 'Stakes of the tenant, and those on its machines',
+    tag: 'token',
+    status: 200,
+    response: list(token.stake),
+  },
+  stakeTokens: {
+    method: 'post',
+    path: '/v1/token/stakes',
+    access: 'token:write',
+    summary: 'Stake IO on a machine; needs an Idempotency-Key',
+    tag: 'token',
+    body: token.changeStake,
+    status: 201,
+    response: token.stake,
+    idempotent: true,
+  },
+  unstakeTokens: {
+    method: 'post',
+    path: '/v1/token/unstakings',
+    access: 'token:write',
+    summary: 'Take stake off a machine: without rewards until its cooldown is over; needs an Idempotency-Key',
+    tag: 'token',
+    body: token.unstake,
+    status: 201,
+    response: token.unstaking,
+    idempotent: true,
+  },
+  listUnstakings: {
+    method: 'get',
+    path: '/v1/token/unstakings',
+    access: 'billing:read',
+    summary: 'Stake of the tenant that is on its way out, newest first',
+    tag: 'token',
+    query: page,
+    status: 200,
+    response: list(token.unstaking),
+  },
+  getTokenSettings: {
+    method: 'get',
+    path: '/v1/token/settings',
+    access: 'billing:read',
+    summary: 'Third-party stake and referrer of the tenant',
+    tag: 'token',
+    status: 200,
+    response: token.tokenSettings,
+  },
+  changeTokenSettings: {
+    method: 'patch',
+    path: '/v1/token/settings',
+    access: 'token:write',
+    summary: 'Take third-party stake, name who referred you',
+    tag: 'token',
+    body: token.changeTokenSettings,
+    status: 200,
+    response: token.tokenSettings,
+  },
+  listSlashes: {
+    method: 'get',
+    path: '/v1/token/slashes',
+    access: 'billing:read',
+    summary: 'Slashes that the tenant has a part in, newest first; of all only with ledger:read',
+    tag: 'token',
+    query: page.extend({ all: z.stringbool().default(false) }),
+    status: 200,
+    response: list(token.slash),
+  },
+  slashStake: {
+    method: 'post',
+    path: '/v1/token/slashes',
+    access: 'ledger:write',
+    summary: 'Slash the stake on a machine; needs an Idempotency-Key',
+    tag: 'token',
+    body: token.createSlash,
+    status: 201,
+    response: token.slash,
+    idempotent: true,
+  },
+  appealSlash: {
+    method: 'post',
+    path: '/v1/token/slashes/{slashId}/appeal',
+    access: 'token:write',
+    summary: 'Appeal against a slash on a machine of the tenant, once, within its month',
+    tag: 'token',
+    params: slashParams,
+    body: token.appealSlash,
+    status: 200,
+    response: token.slash,
+  },
+  decideSlash: {
+    method: 'post',
+    path: '/v1/token/slashes/{slashId}/decision',
+    access: 'ledger:write',
+    summary: 'Uphold or reject an appeal',
+    tag: 'token',
+    params: slashParams,
+    body: token.decideSlash,
+    status: 200,
+    response: token.slash,
+  },
+  mintIosd: {
+    method: 'post',
+    path: '/v1/token/iosd',
+    access: 'token:write',
+    summary: 'Burn IO for IOSD at the rate of IO; needs an Idempotency-Key',
+    tag: 'token',
+    body: token.burnForIosd,
+    status: 201,
+    response: token.iosdMinted,
+    idempotent: true,
+  },
+  listProposals: {
+    method: 'get',
+    path: '/v1/token/proposals',
+    access: 'billing:read',
+    summary: 'Proposals, newest first',
+    tag: 'token',
+    query: page,
+    status: 200,
+    response: list(token.proposal),
+  },
+  createProposal: {
+    method: 'post',
+    path: '/v1/token/proposals',
+    access: 'token:write',
+    summary: 'Propose to change parameters of the token rules',
+    tag: 'token',
+    body: token.createProposal,
+    status: 201,
+    response: token.proposal,
+    idempotent: true,
+  },
+  getProposal: {
+    method: 'get',
+    path: '/v1/token/proposals/{proposalId}',
+    access: 'billing:read',
+    summary: 'One proposal',
+    tag: 'token',
+    params: proposalParams,
+    status: 200,
+    response: token.proposal,
+  },
+  castVote: {
+    method: 'post',
+    path: '/v1/token/proposals/{proposalId}/vote',
+    access: 'token:write',
+    summary: 'Vote on a proposal, once, with the stake at its beginning',
+    tag: 'token',
+    params: proposalParams,
+    body: token.castVote,
+    status: 200,
+    response: token.proposal,
   },
 
   health: {

@@ -21,6 +21,12 @@ export const idPrefixes = {
   verification: 'vf',
   rollout: 'ro',
   quote: 'qt',
+  invoice: 'in',
+  webhook: 'wh',
+  delivery: 'msg',
+  unstaking: 'un',
+  slash: 'sl',
+  proposal: 'pr',
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 
@@ -35,7 +41,13 @@ export type AttemptId = string & z.core.$brand<'AttemptId'>;
 export type SshKeyId = string & z.core.$brand<'SshKeyId'>;
 export type SshSessionId = string & z.core.$brand<'SshSessionId'>;
 export type QuoteId = string & z.core.$brand<'QuoteId'>;
+export type InvoiceId = string & z.core.$brand<'InvoiceId'>;
+export type WebhookId = string & z.core.$brand<'WebhookId'>;
+export type DeliveryId = string & z.core.$brand<'DeliveryId'>;
 export type VerificationId = string & z.core.$brand<'VerificationId'>;
+export type UnstakingId = string & z.core.$brand<'UnstakingId'>;
+export type SlashId = string & z.core.$brand<'SlashId'>;
+export type ProposalId = string & z.core.$brand<'ProposalId'>;
 export type RolloutId = string & z.core.$brand<'RolloutId'>;
 
 interface IdTypes {
@@ -53,6 +65,12 @@ interface IdTypes {
   verification: VerificationId;
   rollout: RolloutId;
   quote: QuoteId;
+  invoice: InvoiceId;
+  webhook: WebhookId;
+  delivery: DeliveryId;
+  unstaking: UnstakingId;
+  slash: SlashId;
+  proposal: ProposalId;
 }
 
 /** A new id of the given kind. `randomBytes(n)` gives n random bytes: it comes in, so that a simulation can fix it. */
@@ -77,5 +95,10 @@ export const attemptId = idSchema('attempt');
 export const sshKeyId = idSchema('sshKey');
 export const sshSessionId = idSchema('sshSession');
 export const quoteId = idSchema('quote');
+export const webhookId = idSchema('webhook');
+export const deliveryId = idSchema('delivery');
 export const verificationId = idSchema('verification');
 export const rolloutId = idSchema('rollout');
+export const unstakingId = idSchema('unstaking');
+export const slashId = idSchema('slash');
+export const proposalId = idSchema('proposal');

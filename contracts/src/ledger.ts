@@ -5,7 +5,7 @@ import { tenantId } from './ids.js';
 
 export const asset = z
   .enum(Object.keys(assetDecimals) as [Asset, ...Asset[]])
-  .meta({ id: 'Asset', description: 'IO has 8 decimals, USDC and USD have 6' });
+  .meta({ id: 'Asset', description: 'IO has 8 decimals, USDC, USD and IOSD have 6' });
 
 export const accountKind = z
   .enum([
@@ -86,7 +86,12 @@ export const ledgerTransaction = z
 export type LedgerTransaction = z.infer<typeof ledgerTransaction>;
 
 export const creditTenant = z
-  .strictObject({ tenantId, asset, amount: positiveAmount, reason: memo })
+  .strictObject({
+    tenantId,
+    asset: asset.refine(name => name !== 'IOSD', 'IOSD comes from burned IO alone'),
+    amount: positiveAmount,
+    reason: memo,
+  })
   .superRefine(checkDecimals)
   .meta({ id: 'CreditTenant' });
 export const reverseTransaction = z.strictObject({ reason: memo }).meta({ id: 'ReverseTransaction' });

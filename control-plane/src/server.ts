@@ -15,7 +15,8 @@ import {
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
 import { createBilling } from './billing/index.js';
-import { createClusters, entrances, meteredLeases, pricedLeases } from './clusters/index.js';
+import { createClusters, entrances, leaseFacts, meteredLeases, pricedLeases } from './clusters/index.js';
+import { EmissionSchedule } from './core/token/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
 import {
@@ -28,9 +29,11 @@ import {
   pricedMachines,
   type RenterDoor,
   recordEvidence,
+  stakedMachines,
   telemetrySweep,
 } from './inventory/index.js';
-import { attemptTimes, createJobs, queueUseOf } from './jobs/index.js';
+import { closingSweep, type InvoicePorts, invoiceRoutes, loadIssuer } from './invoices/index.js';
+import { attemptTimes, createJobs, heldAttempts, queueUseOf } from './jobs/index.js';
 import { ledgerRoutes } from './ledger/index.js';
 import { createMesh } from './mesh/index.js';
 import { createMetering } from './metering/index.js';
@@ -49,10 +52,22 @@ import {
   Wakeups,
   wakeAll,
 } from './platform/index.js';
-import { applyTerms, loadPricing, oracleSweep, priceRoutes, pricingSweep, sourceOf } from './pricing/index.js';
+import {
+  applyTerms,
+  ioRate,
+  loadPricing,
+  oracleSweep,
+  priceRoutes,
+  pricingSweep,
+  sourceOf,
+  usableRate,
+  versionsById,
+} from './pricing/index.js';
+import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
-import { applyPolicy, challengeSweep, sha256, verificationRoutes } from './verification/index.js';
+import { applyPolicy, challengeSweep, sha256, tokenProofs, verificationRoutes } from './verification/index.js';
 import { version } from './version.js';
+import { createWebhooks } from './webhooks/index.js';
 
 export interface RunningServer {
   httpPort: number;
@@ -64,6 +79,8 @@ const migrations = new URL('../migrations/', import.meta.url);
 
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
   const pricing = await loadPricing(config.pricingFile);
+  const issuer = await loadIssuer(config.invoiceIssuerFile);
+  const tokenFile = await loadToken(config.tokenFile);
   const secrets = await loadSecrets(config.secretsDir);
   const database = new Database(config.databaseUrl, log);
   await migrate(database, migrations, log);
@@ -108,7 +125,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
     mesh,
     reputation,
-    orders: { cover: (tx, wanted) => billing.orders.cover(tx, wanted) },
+    orders: {
+      cover: (tx, wanted) => billing.orders.cover(tx, wanted),
+      refusal: (db, price) => billing.orders.refusal(db, price),
+    },
     activity: {
       of: (db, clusterIds) => jobDomain.activity.of(db, clusterIds),
       evict: (tx, clusterId, eviction) => jobDomain.activity.evict(tx, clusterId, eviction),
@@ -168,7 +188,34 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     nowMs: Date.now,
   };
   const rates = oracleSweep(database, oracle, log);
+  const webhooks = createWebhooks({ config, database, seal, random: randomBytes, log, version });
+  const invoicePorts: InvoicePorts = {
+    leases: leaseFacts,
+    attempts: heldAttempts,
+    priceVersions: versionsById,
+    tenantName: async (db, tenantId) => (await getTenant(db, tenantId)).name,
+  };
+  const closing = closingSweep(
+    { database, ports: invoicePorts, issuer, delayMs: config.invoiceDelayHours * 3_600_000, random: randomBytes },
+    log,
+  );
   const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
+  const token: TokenWiring = {
+    database,
+    log,
+    random: randomBytes,
+    genesis: tokenFile.genesis,
+    schedule: new EmissionSchedule(tokenFile.emission),
+    machines: stakedMachines,
+    proofs: tokenProofs,
+    rate: async db => {
+      const rate = await ioRate(db, oracle);
+      const attoUsdPerIo = usableRate(rate);
+      return attoUsdPerIo === null || rate.usdPerIo === null ? null : { usdPerIo: rate.usdPerIo, attoUsdPerIo };
+    },
+    demandTenant: getTenant,
+  };
+  const tokens = tokenSweep(token);
   const ending = new AbortController();
   const challenges = challengeSweep({
     database,
@@ -210,6 +257,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
 
   await database.transaction(tx => applyPolicy(tx, config.verification === 'shared'));
   await database.transaction(tx => applyTerms(tx, pricing.terms, pricedMachines));
+  if (tokenFile.genesis) await demandGenesis(database, tokenFile.genesis, tokenFile.emission);
+  const isInForce = await database.transaction(tx => applyParameters(tx, stakedMachines, tokenFile.parameters));
+  if (!isInForce)
+    log.warn('the parameters of IOCLOUD_TOKEN_FILE are not those in force: a vote has changed them since');
   if (config.bootstrapFile) {
     const { tenantId, nodes } = await bootstrapAccounts(database, config.bootstrapFile, randomBytes);
     await database.transaction(async tx => {
@@ -225,6 +276,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
   refusalRoutes(http, database);
+  invoiceRoutes(http, { database, ports: invoicePorts, issuer, now });
+  webhooks.routes(http);
   ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant, checkUsage: billing.check });
   billing.routes(http);
   eventRoutes(http, database, signals);
@@ -241,6 +294,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   agentReleases.routes(http);
   verificationRoutes(http, database, reputation);
   priceRoutes(http, { database, random: randomBytes, now, oracle });
+  tokenRoutes(http, token);
   clusterDomain.routes(http);
   tunnels.routes(http);
   pageRoutes(http, {
@@ -271,7 +325,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   prices.start();
   metering.start();
   rates.start();
+  closing.start();
+  webhooks.start();
   billing.start();
+  tokens.start();
   refusals.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
@@ -289,7 +346,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
+      await webhooks.stop();
+      await closing.stop();
       await billing.stop();
+      await tokens.stop();
       await rates.stop();
       await metering.stop();
       await prices.stop();

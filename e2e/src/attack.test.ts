@@ -22,6 +22,7 @@ let userCode: string;
 let sshKeyId: string;
 /** That money of ours was set aside by, for an order named `mine`. */
 let transactionId: number;
+let webhookId: string;
 beforeAll(async () => {
   stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '4' } });
   cluster = await stack.cluster('target');
@@ -39,6 +40,8 @@ beforeAll(async () => {
   await stack.call('POST', '/v1/ledger/credits', { ...money, reason: 'a start' }, { 'idempotency-key': 'a start' });
   await stack.call('POST', '/v1/ledger/holds', { ...money, reference: 'mine', memo: 'an order' });
   transactionId = (await stack.call('GET', '/v1/ledger/transactions')).body.items[0].id;
+  const webhook = { url: 'https://example.com/mine', events: ['account.InvoiceReady'] };
+  webhookId = (await stack.call('POST', '/v1/webhooks', webhook)).body.id;
   const { body: user } = await stack.call('POST', '/v1/users', { name: 'reader', role: 'viewer' });
   viewer = (
     await stack.call('POST', '/v1/api-keys', {
@@ -66,6 +69,13 @@ const pathOf = (route: Route) =>
     .replace('{reference}', 'mine')
     .replace('{model}', 'a100-80-sxm')
     .replace('{quoteId}', 'qt_00000000000000000000')
+    .replace('{invoiceId}', 'in_00000000000000000000')
+    .replace('{line}', '1')
+    .replace('{webhookId}', webhookId)
+    .replace('{deliveryId}', 'msg_00000000000000000000')
+    .replace('{slashId}', 'sl_00000000000000000000')
+    .replace('{proposalId}', 'pr_00000000000000000000')
+    .replace('{hour}', '1')
     .replace('{port}', '8265')
     .replace('{protocol}', 'gcs')
     .replace('{name}', '_ray_pkg_0123456789abcdef.zip')
@@ -125,6 +135,13 @@ describe('with the key of another tenant', () => {
       '/v1/ssh-sessions',
       '/v1/ledger/accounts',
       '/v1/ledger/transactions',
+      '/v1/invoices',
+      '/v1/webhooks',
+      '/v1/token/stakes',
+      '/v1/token/unstakings',
+      '/v1/token/rewards',
+      '/v1/token/slashes',
+      '/v1/token/proposals',
     ]) {
       const { status, text } = await bare('GET', path, stranger);
       expect([path, status]).toEqual([path, 200]);
@@ -137,8 +154,8 @@ describe('with the key of another tenant', () => {
 
   test.each(
     protectedRoutes
-      // Prices are everybody's.
-      .filter(([, route]) => route.params && !/^\/(api\/packages|v1\/prices)\//.test(route.path))
+      // Prices and the schedule of emission are everybody's.
+      .filter(([, route]) => route.params && !/^\/(api\/packages|v1\/prices|v1\/token\/schedule)\//.test(route.path))
       .map(([name, route]) => [name, route] as const),
   )('%s of ours answers 404', async (_name, route) => {
     const bodies = new Map<Route, object>([
@@ -148,8 +165,12 @@ describe('with the key of another tenant', () => {
       [api.holdAgent, {}],
       [api.changeJob, { metadata: { 'io.priority': 'low' } }],
       [api.rateJob, { stars: 1 }],
+      [api.changeWebhook, { enabled: false }],
+      [api.rotateWebhook, {}],
       [api.appealVerification, { reason: 'mine now' }],
       [api.decideAppeal, { decision: 'accepted', reason: 'mine now' }],
+      [api.appealSlash, { reason: 'mine now' }],
+      [api.castVote, { vote: 'yes' }],
     ]);
     const body = bodies.get(route);
     const { status, text } = await bare(methodOf(route), pathOf(route), stranger, body);

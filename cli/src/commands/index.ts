@@ -1,6 +1,7 @@
 /**
  * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
- * tenant, queue, balance, ledger, usage, agent-release.
+ * tenant, queue, balance, ledger, usage, invoice, statement, webhook, stake, slash, rewards, token, iosd, proposal,
+ * agent-release.
  */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
@@ -10,18 +11,23 @@ import { billingCommands } from './billing.js';
 import { clusterCommands } from './cluster.js';
 import { eventCommands } from './events.js';
 import { exitCodes } from './exit.js';
+import { invoiceCommands } from './invoices.js';
 import { jobCommands } from './job.js';
 import { ledgerCommands } from './ledger.js';
 import { nodeCommands } from './node.js';
 import { portForwardCommand } from './port-forward.js';
 import { priceCommands } from './prices.js';
+import { proposalCommands } from './proposal.js';
 import { quoteCommands } from './quotes.js';
 import { sshCommands } from './ssh.js';
 import { sshKeyCommands } from './ssh-keys.js';
+import { stakeCommands } from './stake.js';
 import { tenantCommands } from './tenant.js';
 import { processTerminal, type Terminal } from './terminal.js';
+import { tokenCommands } from './token.js';
 import { usageCommands } from './usage.js';
 import { appealCommands } from './verification.js';
+import { webhookCommands } from './webhooks.js';
 
 export { CliError, exitCodes } from './exit.js';
 export { processTerminal, type Terminal } from './terminal.js';
@@ -46,7 +52,12 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   eventCommands(program, terminal);
   auditCommands(program, terminal);
   ledgerCommands(program, terminal);
+  invoiceCommands(program, terminal);
+  webhookCommands(program, terminal);
   usageCommands(program, terminal);
   billingCommands(program, terminal);
+  stakeCommands(program, terminal);
+  tokenCommands(program, terminal);
+  proposalCommands(program, terminal);
   agentReleaseCommands(program, terminal);
 }

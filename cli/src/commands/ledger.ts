@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { type Client, collect } from '../client.js';
 import { outlookInWords } from './billing-render.js';
 import { CliError } from './exit.js';
+import { whyInWords } from './invoices-render.js';
 import {
   balanceTable,
   checkInWords,
@@ -65,6 +66,7 @@ export function ledgerCommands(program: Command, terminal: Terminal): void {
   const ledger = program.command('ledger').description('statement; for operators also credits, holds and checks');
   const leaf: Leaf = (name, description) => withCommonOptions(ledger.command(name).description(description));
   readingCommands(leaf, terminal);
+  whyCommand(leaf, terminal);
   correctingCommands(leaf, terminal);
   holdCommands(leaf, terminal);
   checkingCommands(leaf, terminal);
@@ -85,6 +87,16 @@ function readingCommands(leaf: Leaf, terminal: Terminal): void {
       const transaction = await client.call('getLedgerTransaction', { params: { transactionId: id } });
       show(transaction, () => transactionInWords(transaction));
     }),
+  );
+}
+
+function whyCommand(leaf: Leaf, terminal: Terminal): void {
+  leaf('why <id>', 'what a transaction stands on: windows, evidence, jobs, price, rate, postings').action(
+    (id: string, options: CommonOptions) =>
+      run(terminal, options, async ({ client, show }) => {
+        const why = await client.call('explainTransaction', { params: { transactionId: id }, query: { limit: 1000 } });
+        show(why, () => whyInWords(why));
+      }),
   );
 }
 

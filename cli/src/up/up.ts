@@ -136,6 +136,10 @@ function controlPlane(
       IOCLOUD_AGENT_RELEASE_DIR: identity.release.directory,
       IOCLOUD_AGENT_RELEASE_KEY: identity.release.publicKeyFile,
       IOCLOUD_AGENT_SIGNING_KEY: undefined,
+      // Whoever can ask for webhooks on this machine is on this machine.
+      IOCLOUD_WEBHOOK_NETWORKS:
+        process.env.IOCLOUD_WEBHOOK_NETWORKS ??
+        (['127.0.0.1', '::1', 'localhost'].includes(settings.host) ? '127.0.0.0/8,::1/128' : ''),
     },
     stopSignal: 'SIGTERM',
     stopDeadlineMs: 10_000,

@@ -13,7 +13,8 @@ import {
 import { ioRate } from '../pricing/index.js';
 import { chargeAll } from './charge.js';
 import { checkUsage } from './check.js';
-import { closeIfOver, cover, endedClusters } from './orders.js';
+import { cover, refusalOf } from './cover.js';
+import { closeIfOver, endedClusters } from './orders.js';
 import type { Orders } from './ports.js';
 import { billingRoutes } from './routes.js';
 import { tendAll } from './tend.js';
@@ -70,7 +71,10 @@ export function createBilling({ config, database, oracle, log, now, demandTenant
     error => log.warn({ err: error }, 'running orders could not be looked at; again soon'),
   );
   return {
-    orders: { cover: (tx, wanted) => cover(tx, terms, wanted) },
+    orders: {
+      cover: (tx, wanted) => cover(tx, terms, wanted),
+      refusal: (db, price) => refusalOf(db, terms, price),
+    },
     handler: { handle: settleCluster, sweep: () => endedClusters(database) },
     routes: http => billingRoutes(http, { database, terms, now, demandTenant }),
     check: checkUsage,

@@ -2,8 +2,8 @@
 import type { ClusterId, LeaseId, TenantId } from '@iocloud/contracts';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { type SimulatedAgent, Trial } from '../clusters/testing/index.js';
+import { cover, refusalOf } from './cover.js';
 import { createBilling } from './index.js';
-import { cover } from './orders.js';
 import { BillingTrial } from './testing/index.js';
 
 jest.setTimeout(60_000);
@@ -15,7 +15,10 @@ let supplier: TenantId;
 beforeAll(async () => {
   trial = await Trial.start();
   on = new BillingTrial(trial.database);
-  trial.orders = { cover: (tx, wanted) => cover(tx, on.terms, wanted) };
+  trial.orders = {
+    cover: (tx, wanted) => cover(tx, on.terms, wanted),
+    refusal: (db, price) => refusalOf(db, on.terms, price),
+  };
 });
 beforeEach(async () => {
   supplier = await on.tenant();
@@ -171,6 +174,12 @@ test('a job whose cluster is not covered goes on waiting with the reason, and no
   const answer = await trial.database.transaction(tx => trial.domain.clusters.provisionForJob(tx, renter, needs));
   expect(answer).toEqual({ refused: expect.stringMatching('have to be set aside'), ever: true, isUnpaid: true });
   expect(await trial.domain.list(renter)).toEqual([]);
+  const explained = await trial.domain.clusters.explainForJob(trial.database, renter, needs, {});
+  expect(explained).toMatchObject({ outcome: 'later', message: expect.stringMatching('have to be set aside') });
+  await on.credit(renter, 'USD', usd);
+  expect(await trial.domain.clusters.explainForJob(trial.database, renter, needs, {})).toMatchObject({
+    outcome: 'now',
+  });
 });
 
 describe('as it runs', () => {

@@ -1,16 +1,19 @@
 /** What billing offers to clusters; server.ts joins the two. */
 import type { ClusterId, TenantId } from '@iocloud/contracts';
-import type { Transaction } from '../platform/index.js';
+import type { Queryable, Transaction } from '../platform/index.js';
 
-export interface CoverWanted {
-  clusterId: ClusterId;
+export interface Price {
   tenantId: TenantId;
-  name: string;
   /** Of the leases to be made, on machines of others: one's own cost nothing. */
   microUsdPerHour: number;
   /** What its budget leaves; null: it has none. */
   budgetLeftMicroUsd: number | null;
   now: Date;
+}
+
+export interface CoverWanted extends Price {
+  clusterId: ClusterId;
+  name: string;
 }
 
 /** `orderId`: what pays for them; null: nothing is held. */
@@ -19,7 +22,9 @@ export type Cover = { orderId: string | null } | { refused: string };
 export interface Orders {
   /** Sets money aside for leases that are made in the same transaction, or says why it cannot. */
   cover(tx: Transaction, wanted: CoverWanted): Promise<Cover>;
+  /** Why it could not for a new order at this price; null: it could. */
+  refusal(db: Queryable, price: Price): Promise<string | null>;
 }
 
 /** Where nobody has to pay. */
-export const freeOfCharge: Orders = { cover: async () => ({ orderId: null }) };
+export const freeOfCharge: Orders = { cover: async () => ({ orderId: null }), refusal: async () => null };

@@ -1,6 +1,7 @@
 /** What a cluster may be: what could never come up is refused while its creator still listens. */
 import type { ChangeCluster, TenantId } from '@iocloud/contracts';
 import { usdInWords } from '@iocloud/contracts/amounts';
+import type { Orders } from '../billing/index.js';
 import { resolve } from '../core/matching/index.js';
 import type { Machines } from '../inventory/ports.js';
 import { Failure, type Transaction } from '../platform/index.js';
@@ -14,6 +15,7 @@ import type { PlacedSpec } from './store.js';
 interface Wiring {
   machines: Machines;
   activity: ClusterActivity;
+  orders: Orders;
   now(): Date;
 }
 

@@ -1,5 +1,6 @@
 /** Dry runs: where Ray nodes could be placed, at what price, or why nowhere. Changes nothing. */
 import type { Explanation, NodeTerms, Requirements, TenantId } from '@iocloud/contracts';
+import type { Orders } from '../billing/index.js';
 import {
   empty,
   type FleetCandidate,
@@ -31,10 +32,10 @@ export interface DryRun {
 const provisioningMs = 10_000;
 const releasingMs = 5_000;
 
-/** `now`: there is room; `later`: there would be if what runs had ended; `never`: no enrolled machine will do. */
+/** `now`: there is room; `later`: there would be if what runs had ended, or if it were paid for; `never`: no enrolled machine will do. */
 export async function explainPlacement(
   db: Queryable,
-  { machines, activity }: { machines: Machines; activity: ClusterActivity },
+  { machines, activity, orders }: { machines: Machines; activity: ClusterActivity; orders: Pick<Orders, 'refusal'> },
   dryRun: DryRun,
   nowMs: number,
 ): Promise<Explanation> {
@@ -46,6 +47,8 @@ export async function explainPlacement(
   const now = explained(offers, request, dryRun);
   if (now.satisfiable) {
     const price = now.placement?.microUsdPerHour ?? null;
+    const unpaid = await orders.refusal(db, othersPrice(now, offers, dryRun.tenantId, nowMs));
+    if (unpaid !== null) return answer('later', unpaid, now, request, offers, null, price);
     return answer('now', now.summary, now, request, offers, new Date(nowMs + provisioningMs), price);
   }
   const { whose: tenantId, isUrgent } = dryRun;
@@ -61,6 +64,14 @@ export async function explainPlacement(
   const ever = explained(emptied, request, dryRun);
   if (!ever.satisfiable) return answer('never', refusalInWords(ever), ever, request, offers, null, null);
   return answer('later', now.summary, now, request, offers, null, null);
+}
+
+/** Of what stands on machines of others: what has to be paid for. */
+function othersPrice({ placement }: FleetExplanation, offers: Offers, tenantId: TenantId, nowMs: number) {
+  const own = new Set(offers.flatMap(({ nodeId, ownerId }) => (ownerId === tenantId ? nodeId : [])));
+  const others = (placement?.workers ?? []).filter(({ nodeId }) => !own.has(nodeId));
+  const microUsdPerHour = others.reduce((sum, worker) => sum + worker.microUsdPerHour, 0);
+  return { tenantId, microUsdPerHour, budgetLeftMicroUsd: null, now: new Date(nowMs) };
 }
 
 /** On one machine, or on several where that is the only way and they can join a network. */

@@ -2,6 +2,7 @@
 export { type ClusterDomain, type ClusterWiring, createClusters } from './domain.js';
 export { type Entrance, entrances } from './entrances.js';
 export { pricedLeases } from './held.js';
+export { type LeaseFacts, leaseFacts } from './lease-facts.js';
 export { meteredLeases } from './metered.js';
 export {
   type Capacity,

@@ -1,6 +1,7 @@
 /** Other tenants' code goes only where containers keep it apart, or where the machine's owner allows plain processes. */
 import type { ClusterId, NodeId, TenantId } from '@iocloud/contracts';
 import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
+import { freeOfCharge } from '../billing/index.js';
 import type { Machines } from '../inventory/index.js';
 import { enrolledMachines } from '../inventory/store.js';
 import { explainPlacement } from './explain.js';
@@ -36,7 +37,7 @@ const explained = (tenantId: TenantId) => {
   const dryRun = { tenantId, wants, rayVersion: '2.60.0', requirements: {}, whose: null, isUrgent: false };
   const machines = { enrolled: enrolledMachines } as Pick<Machines, 'enrolled'> as Machines;
   const activity = { of: async () => new Map() } as Pick<ClusterActivity, 'of'> as ClusterActivity;
-  return explainPlacement(trial.database, { machines, activity }, dryRun, Date.now());
+  return explainPlacement(trial.database, { machines, activity, orders: freeOfCharge }, dryRun, Date.now());
 };
 
 test('a machine of plain processes is its owner’s alone until the owner allows others there', async () => {

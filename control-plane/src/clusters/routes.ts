@@ -1,5 +1,6 @@
 import { api, type ClusterSpec, newId, type WorkerGroup } from '@iocloud/contracts';
 import { once } from '../accounts/index.js';
+import type { Orders } from '../billing/index.js';
 import { recordEvent } from '../events/index.js';
 import type { Machines } from '../inventory/index.js';
 import {
@@ -25,6 +26,7 @@ interface Wiring {
   database: Database;
   machines: Machines;
   activity: ClusterActivity;
+  orders: Orders;
   seal: Seal;
   random(n: number): Uint8Array;
   now(): Date;

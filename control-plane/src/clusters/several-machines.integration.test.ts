@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ClusterId, LeaseSpec, MeshReport, NodeId } from '@iocloud/contracts';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { freeOfCharge } from '../billing/index.js';
 import { drainNode, finishDrain } from '../inventory/draining.js';
 import { enrolledMachines, getNode } from '../inventory/store.js';
 import { explainPlacement } from './explain.js';
@@ -206,7 +207,11 @@ test('a dry run says that it goes on several machines', async () => {
   ];
   const explained = await explainPlacement(
     trial.database,
-    { machines: { enrolled: enrolledMachines } as never, activity: { of: async () => new Map() } as never },
+    {
+      machines: { enrolled: enrolledMachines } as never,
+      activity: { of: async () => new Map() } as never,
+      orders: freeOfCharge,
+    },
     { tenantId: owner.tenantId, wants, rayVersion: '2.60.0', requirements: {}, whose: null, isUrgent: false },
     Date.now(),
   );

@@ -8,5 +8,6 @@ export { pricedMachines } from './offered.js';
 export { type LeaseBook, type Machine, type Machines, type Reputation, StreamRefused } from './ports.js';
 export { enrol, nodeRoutes } from './routes.js';
 export type { RenterDoor } from './ssh-server.js';
+export { stakedMachines } from './staked.js';
 export { ensureNode, getNode } from './store.js';
 export { telemetrySweep } from './telemetry.js';

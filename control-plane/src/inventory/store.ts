@@ -12,6 +12,7 @@ import { nodeTerms } from '@iocloud/contracts';
 import { bestOf, connectivityOf, modelOf, recognised } from '../core/matching/index.js';
 import { Failure, inOrderOf, lookUp, type Queryable, type Transaction, wake } from '../platform/index.js';
 import { type Market, marketBasisOf, marketOf, marketPriceOf, type PriceBasis } from '../pricing/index.js';
+import { stakeShares } from '../token/index.js';
 import { agentOf } from './agent-release.js';
 import type { LeaseBook, Machine } from './ports.js';
 import { reputations } from './reputation.js';
@@ -273,6 +274,10 @@ function audienceOf(offered: boolean, { plainProcesses }: NodeTerms, { isolation
 async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]> {
   const reputationOf = await reputations(db, rows, new Date());
   const market = await marketFor(db, rows);
+  const stakes = await stakeShares(
+    db,
+    rows.map(({ id, inventory }) => ({ nodeId: id, models: inventory.devices.map(modelOf) })),
+  );
   return rows.map(({ id, tenant_id, name, shared, eligible, online, scheduling, terms, measured, inventory }) => {
     const stated = nodeTerms.parse(terms);
     const placed = placedBy(stated, measured, inventory, market);
@@ -285,6 +290,7 @@ async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]>
       terms: placed,
       priceBasis: basisOf(stated, placed, inventory, market),
       reputation: reputationOf.get(id) ?? 0,
+      stake: stakes.get(id) ?? 0,
       cpus: inventory.cpus,
       memoryBytes: inventory.memoryBytes,
       devices: inventory.devices,

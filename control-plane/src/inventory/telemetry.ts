@@ -9,6 +9,7 @@ import {
   telemetryIntervalMs,
 } from '@iocloud/contracts';
 import { Batcher, type Database, type Logger, type Queryable, Recurring } from '../platform/index.js';
+import { forgetPresence } from './staked.js';
 
 type Message = Extract<AgentMessage, { type: 'telemetry' }>;
 
@@ -171,6 +172,7 @@ export const telemetrySweep = (database: Database, keptHours: number, log: Logge
   new Recurring(
     sweepIntervalMs,
     async isStopped => {
+      await forgetPresence(database);
       for (let deleted = deletedAtOnce; deleted === deletedAtOnce && !isStopped(); ) {
         deleted = await forgetOld(database, keptHours);
       }

@@ -31,6 +31,7 @@ import type { RandomBytes } from './store.js';
 
 export { attemptTimes } from './attempt-times.js';
 export { type Eviction, evictAttempt } from './attempts/index.js';
+export { type HeldAttempt, heldAttempts } from './held.js';
 export { queueUseOf } from './queue-use.js';
 export { attemptTransitions, jobTransitions } from './states.js';
 

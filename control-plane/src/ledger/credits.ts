@@ -1,5 +1,5 @@
 /** What an operator does to the ledger by hand: credits, and transactions that take others back. */
-import { type Asset, type TenantId, unitsInWords } from '@iocloud/contracts';
+import { type Asset, type TenantId, type TransactionKind, unitsInWords } from '@iocloud/contracts';
 import { creditEntries, reversalEntries } from '../core/billing/index.js';
 import { Failure, type Transaction } from '../platform/index.js';
 import { type Posted, post, postedBefore } from './post.js';
@@ -24,6 +24,9 @@ export async function credit(tx: Transaction, wanted: Credit): Promise<Posted> {
   return posted as Posted;
 }
 
+/** Beside their postings there is a row that says who has staked what: taking back one alone would part them. */
+const ofTokenRules: ReadonlySet<TransactionKind> = new Set<TransactionKind>(['emission', 'stake', 'slash', 'burn']);
+
 /** Once for each transaction; repeated with the same reason it is the same one. */
 export async function reverse(tx: Transaction, id: number, reason: string, actor: string): Promise<Posted> {
   const { kind, entries, closedHolds } = await readForReversal(tx, id);
@@ -31,6 +34,9 @@ export async function reverse(tx: Transaction, id: number, reason: string, actor
     throw new Failure('conflict', `transaction ${id} is a ${kind}, which is not taken back: post what is right anew`);
   }
   const asked = { key: `reversal:${id}`, kind: 'reversal' as const, asked: [reason] };
+  if (ofTokenRules.has(kind)) {
+    throw new Failure('conflict', `transaction ${id} is a ${kind}, which only the token rules undo (docs/token.md)`);
+  }
   // Its hold may have been closed since: then the entries would come out differently.
   const before = await postedBefore(tx, asked);
   if (before) return before;

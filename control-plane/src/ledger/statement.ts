@@ -103,14 +103,24 @@ export async function listTransactions(
 
 /** `tenantId` null: any. Throws Failure 'not-found', also for one of others. */
 export async function getTransaction(db: Queryable, tenantId: TenantId | null, id: number): Promise<LedgerTransaction> {
+  const [transaction] = await listTransactionsOf(db, tenantId, [id]);
+  if (!transaction) throw new Failure('not-found', `no transaction ${id}`);
+  return transaction;
+}
+
+/** Those of them that the tenant (null: anybody) has a part in, in their order. */
+export async function listTransactionsOf(
+  db: Queryable,
+  tenantId: TenantId | null,
+  ids: readonly number[],
+): Promise<LedgerTransaction[]> {
   const { rows } = await db.query<TransactionRow>(
-    `SELECT ${transactionColumns} FROM ledger_transactions t WHERE t.id = $2 AND ($1::text IS NULL OR EXISTS (
+    `SELECT ${transactionColumns} FROM ledger_transactions t WHERE t.id = ANY ($2) AND ($1::text IS NULL OR EXISTS (
        SELECT FROM ledger_postings p JOIN ledger_accounts a ON a.id = p.account_id
-       WHERE p.transaction_id = t.id AND a.tenant_id = $1))`,
-    [tenantId, id],
+       WHERE p.transaction_id = t.id AND a.tenant_id = $1)) ORDER BY t.id`,
+    [tenantId, ids],
   );
-  if (!rows[0]) throw new Failure('not-found', `no transaction ${id}`);
-  return toTransaction(rows[0]);
+  return rows.map(toTransaction);
 }
 
 /** With all balances locked that its reversal may move, so that no hold is closed meanwhile. Throws Failure 'not-found'. */

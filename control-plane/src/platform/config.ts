@@ -130,6 +130,36 @@ const schema = z.object({
     .min(1)
     .optional()
     .describe('JSON: base prices and terms of pricing, docs/pricing.md'),
+  IOCLOUD_INVOICE_DELAY_HOURS: z.coerce
+    .number()
+    .min(1)
+    .max(720)
+    .default(48)
+    .describe('how long after its end a month is closed; until then late usage is still on its own invoice'),
+  IOCLOUD_INVOICE_ISSUER_FILE: z.string().min(1).optional().describe('JSON: who issues invoices, docs/invoices.md'),
+  IOCLOUD_WEBHOOK_NETWORKS: z
+    .string()
+    .default('')
+    .transform(text =>
+      text
+        .split(',')
+        .map(part => part.trim())
+        .filter(part => part !== ''),
+    )
+    .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()], 'networks such as 10.0.0.0/8,::1/128')))
+    .describe('private networks into which webhooks may be sent, also without TLS'),
+  IOCLOUD_WEBHOOK_LOG_DAYS: z.coerce
+    .number()
+    .int()
+    .min(4)
+    .max(400)
+    .default(30)
+    .describe('how long it is kept what was sent to webhooks'),
+  IOCLOUD_TOKEN_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('JSON: when emission begins, its schedule and the first parameters, docs/token.md'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -177,6 +207,12 @@ export interface Config {
   holdMinutes: number;
   lowBalanceHours: number;
   pricingFile: string | undefined;
+  invoiceDelayHours: number;
+  invoiceIssuerFile: string | undefined;
+  /** CIDR. */
+  webhookNetworks: string[];
+  webhookLogDays: number;
+  tokenFile: string | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -249,6 +285,11 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     holdMinutes: value.IOCLOUD_HOLD_MINUTES,
     lowBalanceHours: value.IOCLOUD_LOW_BALANCE_HOURS,
     pricingFile: value.IOCLOUD_PRICING_FILE,
+    invoiceDelayHours: value.IOCLOUD_INVOICE_DELAY_HOURS,
+    invoiceIssuerFile: value.IOCLOUD_INVOICE_ISSUER_FILE,
+    webhookNetworks: value.IOCLOUD_WEBHOOK_NETWORKS,
+    webhookLogDays: value.IOCLOUD_WEBHOOK_LOG_DAYS,
+    tokenFile: value.IOCLOUD_TOKEN_FILE,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }

@@ -1,6 +1,7 @@
 /** What every domain stands on: configuration, PostgreSQL, Redis, logs, metrics, HTTP. */
 export { Batcher } from './batcher.js';
 export { type Config, ConfigError, parseConfig } from './config.js';
+export { pagesOf } from './cursor.js';
 export { Database, isRefusedStatement, migrate, type Queryable, type Transaction } from './database.js';
 export * from './http/index.js';
 export { createLogger, type Logger } from './log.js';

@@ -68,6 +68,11 @@ export async function versionsOf(
   return rows.map(toVersion);
 }
 
+export async function versionsById(db: Queryable, ids: readonly string[]): Promise<PriceVersion[]> {
+  const { rows } = await db.query<VersionRow>('SELECT * FROM price_versions WHERE id = ANY ($1) ORDER BY id', [ids]);
+  return rows.map(toVersion);
+}
+
 export type NewVersion = Omit<PriceVersion, 'utilisationPpm' | 'madeAt'>;
 
 export async function insertVersions(tx: Transaction, versions: readonly NewVersion[]): Promise<void> {

@@ -8,7 +8,8 @@ import { listAccounts } from '../../ledger/statement.js';
 import type { Database } from '../../platform/index.js';
 import { chargeAll, chargeNext } from '../charge.js';
 import { checkUsage } from '../check.js';
-import { closeIfOver, cover } from '../orders.js';
+import { cover } from '../cover.js';
+import { closeIfOver } from '../orders.js';
 import { tendAll } from '../tend.js';
 import type { BillingTerms } from '../wiring.js';
 

@@ -126,7 +126,10 @@ export class Trial {
         tell: async (_tx, ids, { reason }) => void this.told.push(...ids.map(id => `${reason} ${id}`)),
       },
       reputation: { record: recordEvidence },
-      orders: { cover: (tx, wanted) => this.orders.cover(tx, wanted) },
+      orders: {
+        cover: (tx, wanted) => this.orders.cover(tx, wanted),
+        refusal: (db, price) => this.orders.refusal(db, price),
+      },
       signals: { send: () => undefined },
       seal: this.seal,
       signer: new Signer(randomBytes(32)),

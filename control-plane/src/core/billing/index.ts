@@ -32,6 +32,18 @@ export {
   tend,
 } from './tending.js';
 export {
+  burnSlashedEntries,
+  cooledEntries,
+  emissionEntries,
+  iosdEntries,
+  type SlashedAmount,
+  slashEntries,
+  stakeEntries,
+  type TenantAmount,
+  unslashEntries,
+  unstakeEntries,
+} from './token-entries.js';
+export {
   feesInWords,
   noShortfall,
   type Purses,

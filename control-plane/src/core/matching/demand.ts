@@ -19,6 +19,8 @@ export interface MachineFacts {
   terms: NodeTerms;
   /** 0 to 1, see reputation.ts. */
   reputation: number;
+  /** 0 to 1: what is staked on it of the least for its accelerators. */
+  stake?: number;
   cpus: number;
   memoryBytes: number;
   devices: Device[];
@@ -112,7 +114,7 @@ export function fleetNodeOf(machine: MachineFacts): FleetNode {
     microUsdPerGpuHour: terms.microUsdPerGpuHour,
     microUsdPerCpuHour: terms.microUsdPerCpuHour,
     reputation: machine.reputation,
-    stake: 0,
+    stake: machine.stake ?? 0,
     load: 0,
     schedulable: machine.schedulable,
   };

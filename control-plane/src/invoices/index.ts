@@ -1,0 +1,5 @@
+/** Invoices of renters and statements of suppliers: gathered from the ledger, closed once a month, explained line by line. */
+export { type ClosingWiring, closingSweep } from './closing.js';
+export { loadIssuer } from './issuer.js';
+export type { InvoicePorts } from './ports.js';
+export { type InvoiceWiring, invoiceRoutes } from './routes.js';
