@@ -11,7 +11,7 @@ const shared = {
   },
   moduleNameMapper: {
     '^@iocloud/contracts/wire$': '<rootDir>/contracts/src/wire/index.ts',
-    '^@iocloud/(contracts|control-plane|worker-bootstrap|cli)$': '<rootDir>/$1/src/index.ts',
+    '^@iocloud/(contracts|control-plane|worker-bootstrap|cli|ray-operator)$': '<rootDir>/$1/src/index.ts',
     '^@iocloud/control-plane/core/(\\w+)$': '<rootDir>/control-plane/src/core/$1/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
@@ -24,7 +24,7 @@ export default {
       ...shared,
       displayName: 'unit',
       testMatch: [
-        '<rootDir>/{contracts,control-plane,worker-bootstrap,cli}/src/**/*.test.ts',
+        '<rootDir>/{contracts,control-plane,worker-bootstrap,cli,ray-operator}/src/**/*.test.ts',
         '<rootDir>/e2e/simulator/**/*.test.ts',
       ],
       testPathIgnorePatterns: ['\\.integration\\.test\\.ts$'],
@@ -35,7 +35,10 @@ export default {
       // Servers are started in hooks: on a busy machine that takes longer than the usual 5 s. (A project's own
       // `testTimeout` is not heeded.)
       setupFilesAfterEnv: ['<rootDir>/scripts/jest-patience.mjs'],
-      testMatch: ['<rootDir>/{contracts,control-plane,worker-bootstrap,cli}/src/**/*.integration.test.ts'],
+      testMatch: [
+        '<rootDir>/{contracts,control-plane,worker-bootstrap,cli,ray-operator}/src/**/*.integration.test.ts',
+        '<rootDir>/e2e/kubernetes/**/*.integration.test.ts',
+      ],
     },
     { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/e2e/src/**/*.test.ts'] },
   ],

@@ -7,7 +7,7 @@ import { main, run, step } from './steps.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const home = resolve(root, process.env.IOCLOUD_HOME ?? '.iocloud');
-const workspaces = ['contracts', 'control-plane', 'worker-bootstrap', 'cli', 'e2e'];
+const workspaces = ['contracts', 'control-plane', 'worker-bootstrap', 'cli', 'ray-operator', 'e2e'];
 
 main(async () => {
   if ((await exists(join(home, 'run'))) && (await exists(join(root, 'cli/dist/main.js')))) {

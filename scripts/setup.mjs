@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packAgent } from './agent-release.mjs';
+import { ensureKubernetes } from './kubebed.mjs';
 import { ensurePrometheus } from './prometheus.mjs';
 import { ensureEnvironment, exists } from './python-env.mjs';
 import { main, run, SetupError, step } from './steps.mjs';
@@ -110,6 +111,7 @@ main(async () => {
     await ensureChromium();
     const wireguardGo = (await onPath('wireguard-go')) ?? (await ensureWireguardGo(tools));
     const prometheus = await ensurePrometheus(tools, onPath);
+    const kubernetes = await ensureKubernetes(tools, root);
     await ensureOpenSsh();
     const testImage = await ensureTestImage(cache, onPath);
     // What the test run is to be given, for the Makefile to read.
@@ -120,6 +122,8 @@ main(async () => {
         `IOCLOUD_TEST_OLD_RAY_VENV=${venvs.oldRay}`,
         `IOCLOUD_WIREGUARD_GO=${wireguardGo}`,
         ...(prometheus ? [`IOCLOUD_TEST_PROMETHEUS=${prometheus}`] : []),
+        `IOCLOUD_KUBEBED=${kubernetes.kubebed}`,
+        `IOCLOUD_KWOK=${kubernetes.kwok}`,
         ...(testImage ? [`IOCLOUD_TEST_IMAGE=${testImage}`] : []),
         '',
       ].join('\n'),

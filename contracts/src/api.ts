@@ -21,6 +21,7 @@ import type { Permission } from './permissions.js';
 import { acceleratorSlug, ioRate, priceVersion } from './prices.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
 import { quote, quoteRequest } from './quotes.js';
+import * as settlement from './settlement.js';
 import { nodeTelemetry } from './telemetry.js';
 import * as token from './token.js';
 import { createSshKey, sshAccess, sshKey, sshKeyChallenge, sshSession } from './tunnels.js';
@@ -50,6 +51,7 @@ export interface Route {
     | 'ledger'
     | 'invoices'
     | 'webhooks'
+    | 'settlement'
     | 'token'
     | 'usage'
     | 'platform';
@@ -107,6 +109,14 @@ const whyPage = z.object({
 const webhookParams = z.object({ webhookId: ids.webhookId });
 const deliveryParams = webhookParams.extend({ deliveryId: ids.deliveryId });
 const holdParams = z.object({ reference: ledger.holdReference });
+const payoutParams = z.object({ payoutId: ids.payoutId });
+const payoutAddressParams = z.object({ addressId: ids.payoutAddressId });
+const factorParams = z.object({ userId: ids.userId });
+const differenceParams = z.object({ differenceId: z.coerce.number().pipe(z.int().positive()) });
+const payoutPage = page.extend({
+  after: ids.payoutId.optional(),
+  all: z.stringbool().default(false).describe('of all tenants; only with ledger:read'),
+});
 const rolloutParams = z.object({ rolloutId: ids.rolloutId });
 const slashParams = z.object({ slashId: ids.slashId });
 const proposalParams = z.object({ proposalId: ids.proposalId });
@@ -1332,6 +1342,183 @@ export const api = {
     tag: 'ledger',
     status: 200,
     response: ledger.ledgerCheck,
+  },
+  getDepositAddress: {
+    method: 'get',
+    path: '/v1/deposit-address',
+    access: 'billing:read',
+    summary: 'Where the tenant pays in: an address of its own, made at the first call',
+    tag: 'settlement',
+    status: 200,
+    response: settlement.depositAddress,
+  },
+  listDeposits: {
+    method: 'get',
+    path: '/v1/deposits',
+    access: 'billing:read',
+    summary: 'What has come to the deposit address, newest first',
+    tag: 'settlement',
+    query: page,
+    status: 200,
+    response: list(settlement.deposit),
+  },
+  listPayoutAddresses: {
+    method: 'get',
+    path: '/v1/payout-addresses',
+    access: 'billing:read',
+    summary: 'Addresses that may be paid out to',
+    tag: 'settlement',
+    status: 200,
+    response: list(settlement.payoutAddress),
+  },
+  addPayoutAddress: {
+    method: 'post',
+    path: '/v1/payout-addresses',
+    access: 'payouts:write',
+    summary: 'Allow an address, from when its waiting time is over; with a code of the second factor',
+    tag: 'settlement',
+    body: settlement.addPayoutAddress,
+    status: 201,
+    response: settlement.payoutAddress,
+  },
+  removePayoutAddress: {
+    method: 'delete',
+    path: '/v1/payout-addresses/{addressId}',
+    access: 'payouts:write',
+    summary: 'Pay out to this address no more',
+    tag: 'settlement',
+    params: payoutAddressParams,
+    status: 204,
+    response: null,
+  },
+  listPayouts: {
+    method: 'get',
+    path: '/v1/payouts',
+    access: 'billing:read',
+    summary: 'Pay-outs of the tenant, newest first',
+    tag: 'settlement',
+    query: payoutPage,
+    status: 200,
+    response: list(settlement.payout),
+  },
+  requestPayout: {
+    method: 'post',
+    path: '/v1/payouts',
+    access: 'payouts:write',
+    summary: 'Ask for a pay-out; it waits for its confirmation',
+    tag: 'settlement',
+    body: settlement.requestPayout,
+    status: 201,
+    response: settlement.payout,
+    idempotent: true,
+  },
+  getPayout: {
+    method: 'get',
+    path: '/v1/payouts/{payoutId}',
+    access: 'billing:read',
+    summary: 'One pay-out, with its transaction on the chain',
+    tag: 'settlement',
+    params: payoutParams,
+    status: 200,
+    response: settlement.payout,
+  },
+  confirmPayout: {
+    method: 'post',
+    path: '/v1/payouts/{payoutId}/confirm',
+    access: 'payouts:write',
+    summary: 'Confirm a pay-out with a code of the second factor',
+    tag: 'settlement',
+    params: payoutParams,
+    body: settlement.payoutCode,
+    status: 200,
+    response: settlement.payout,
+  },
+  cancelPayout: {
+    method: 'post',
+    path: '/v1/payouts/{payoutId}/cancel',
+    access: 'payouts:write',
+    summary: 'Take back a pay-out that is not signed yet',
+    tag: 'settlement',
+    params: payoutParams,
+    status: 200,
+    response: settlement.payout,
+  },
+  makeSecondFactor: {
+    method: 'post',
+    path: '/v1/second-factor',
+    access: 'payouts:write',
+    summary: 'A new second factor (RFC 6238) of the calling user, with a code of the one before',
+    tag: 'settlement',
+    body: settlement.newSecondFactor,
+    status: 201,
+    response: settlement.secondFactor,
+  },
+  proveSecondFactor: {
+    method: 'post',
+    path: '/v1/second-factor/prove',
+    access: 'payouts:write',
+    summary: 'Show the first code of a second factor',
+    tag: 'settlement',
+    body: settlement.payoutCode,
+    status: 200,
+    response: settlement.secondFactor,
+  },
+  dropSecondFactor: {
+    method: 'delete',
+    path: '/v1/second-factors/{userId}',
+    access: 'tenants:write',
+    summary: 'Take away the second factor of a user who has lost it',
+    tag: 'settlement',
+    params: factorParams,
+    status: 204,
+    response: null,
+  },
+  getPayoutSchedule: {
+    method: 'get',
+    path: '/v1/payout-schedule',
+    access: 'billing:read',
+    summary: 'When earnings are paid out by themselves; 404 where they are not',
+    tag: 'settlement',
+    status: 200,
+    response: settlement.payoutSchedule,
+  },
+  setPayoutSchedule: {
+    method: 'put',
+    path: '/v1/payout-schedule',
+    access: 'payouts:write',
+    summary: 'Pay earnings out each hour or day, above a threshold; with a code of the second factor',
+    tag: 'settlement',
+    body: settlement.setPayoutSchedule,
+    status: 200,
+    response: settlement.payoutSchedule,
+  },
+  dropPayoutSchedule: {
+    method: 'delete',
+    path: '/v1/payout-schedule',
+    access: 'payouts:write',
+    summary: 'Pay earnings out only when asked',
+    tag: 'settlement',
+    status: 204,
+    response: null,
+  },
+  settlementStatus: {
+    method: 'get',
+    path: '/v1/settlement',
+    access: 'ledger:read',
+    summary: 'Chain against ledger, what is under way, what is wrong',
+    tag: 'settlement',
+    status: 200,
+    response: settlement.settlementStatus,
+  },
+  acknowledgeDifference: {
+    method: 'post',
+    path: '/v1/settlement/differences/{differenceId}/acknowledge',
+    access: 'ledger:write',
+    summary: 'Someone has looked at a difference: pay-outs go on, as long as it is the same',
+    tag: 'settlement',
+    params: differenceParams,
+    status: 200,
+    response: settlement.settlementStatus,
   },
 
   listInvoices: {

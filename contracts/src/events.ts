@@ -9,7 +9,7 @@ export const event = z
     subject: z.string().describe('submission id, cluster id, node id, or id of a user, key or tenant'),
     reason: z.string().describe('one CamelCase word, stable, for programs'),
     message: z.string(),
-    severity: z.enum(['info', 'warning']),
+    severity: z.enum(['info', 'warning', 'error']),
   })
   .meta({ id: 'Event' });
 export type Event = z.infer<typeof event>;

@@ -24,6 +24,8 @@ export const idPrefixes = {
   invoice: 'in',
   webhook: 'wh',
   delivery: 'msg',
+  payout: 'po',
+  payoutAddress: 'pa',
   unstaking: 'un',
   slash: 'sl',
   proposal: 'pr',
@@ -45,6 +47,8 @@ export type InvoiceId = string & z.core.$brand<'InvoiceId'>;
 export type WebhookId = string & z.core.$brand<'WebhookId'>;
 export type DeliveryId = string & z.core.$brand<'DeliveryId'>;
 export type VerificationId = string & z.core.$brand<'VerificationId'>;
+export type PayoutId = string & z.core.$brand<'PayoutId'>;
+export type PayoutAddressId = string & z.core.$brand<'PayoutAddressId'>;
 export type UnstakingId = string & z.core.$brand<'UnstakingId'>;
 export type SlashId = string & z.core.$brand<'SlashId'>;
 export type ProposalId = string & z.core.$brand<'ProposalId'>;
@@ -68,6 +72,8 @@ interface IdTypes {
   invoice: InvoiceId;
   webhook: WebhookId;
   delivery: DeliveryId;
+  payout: PayoutId;
+  payoutAddress: PayoutAddressId;
   unstaking: UnstakingId;
   slash: SlashId;
   proposal: ProposalId;
@@ -99,6 +105,8 @@ export const webhookId = idSchema('webhook');
 export const deliveryId = idSchema('delivery');
 export const verificationId = idSchema('verification');
 export const rolloutId = idSchema('rollout');
+export const payoutId = idSchema('payout');
+export const payoutAddressId = idSchema('payoutAddress');
 export const unstakingId = idSchema('unstaking');
 export const slashId = idSchema('slash');
 export const proposalId = idSchema('proposal');

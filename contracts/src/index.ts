@@ -29,6 +29,7 @@ export * from './quotes.js';
 export * from './requirements.js';
 export * from './resources.js';
 export * from './retry-policy.js';
+export * from './settlement.js';
 export * from './telemetry.js';
 export * from './token.js';
 export * from './tunnels.js';

@@ -18,6 +18,7 @@ export const permissions = [
   'webhooks:write',
   'usage:read',
   'usage:write',
+  'payouts:write',
   'billing:write',
   'token:write',
   'metrics:read',

@@ -6,6 +6,7 @@ import { describe, expect, test } from '@jest/globals';
 import { transitions } from './clusters/life.js';
 import { workloadTransitions } from './core/queueing/index.js';
 import { rolloutTransitions } from './core/rollouts/index.js';
+import { payoutTransitions } from './core/settlement/index.js';
 import { proposalTransitions, slashTransitions } from './core/token/index.js';
 import { verificationTransitions } from './core/verification/index.js';
 import { deliveryTransitions } from './core/webhooks/index.js';
@@ -37,6 +38,7 @@ test.each([
   ['verification', diagram(verificationTransitions as Record<string, Record<string, string>>)],
   ['roll-out', diagram(rolloutTransitions as Record<string, Record<string, string>>)],
   ['message to a webhook', diagram(deliveryTransitions as Record<string, Record<string, string>>)],
+  ['payout', diagram(payoutTransitions as Record<string, Record<string, string>>)],
   ['slash', diagram(slashTransitions as Record<string, Record<string, string>>)],
   ['proposal', diagram(proposalTransitions as Record<string, Record<string, string>>)],
   ['workload', diagram(workloadTransitions as Record<string, Record<string, string>>)],
@@ -70,6 +72,7 @@ describe('dependencies point inward', () => {
     'pages',
     'platform',
     'pricing',
+    'settlement',
     'token',
     'tunnels',
     'verification',

@@ -63,6 +63,7 @@ import {
   usableRate,
   versionsById,
 } from './pricing/index.js';
+import { openSettlement } from './settlement/index.js';
 import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
 import { applyPolicy, challengeSweep, sha256, tokenProofs, verificationRoutes } from './verification/index.js';
@@ -199,6 +200,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     { database, ports: invoicePorts, issuer, delayMs: config.invoiceDelayHours * 3_600_000, random: randomBytes },
     log,
   );
+  const settlement = await openSettlement({ config, database, seal, log, nowMs: Date.now, random: randomBytes });
   const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
   const token: TokenWiring = {
     database,
@@ -278,6 +280,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   refusalRoutes(http, database);
   invoiceRoutes(http, { database, ports: invoicePorts, issuer, now });
   webhooks.routes(http);
+  settlement.routes(http);
   ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant, checkUsage: billing.check });
   billing.routes(http);
   eventRoutes(http, database, signals);
@@ -327,6 +330,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   rates.start();
   closing.start();
   webhooks.start();
+  settlement.start();
   billing.start();
   tokens.start();
   refusals.start();
@@ -348,6 +352,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await wakeups.stop();
       await webhooks.stop();
       await closing.stop();
+      await settlement.stop();
       await billing.stop();
       await tokens.stop();
       await rates.stop();

@@ -1,7 +1,7 @@
 /**
  * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
- * tenant, queue, balance, ledger, usage, invoice, statement, webhook, stake, slash, rewards, token, iosd, proposal,
- * agent-release.
+ * tenant, queue, balance, ledger, usage, invoice, statement, webhook, deposit, payout, settlement, stake, slash, rewards,
+ * token, iosd, proposal, agent-release.
  */
 import type { Command } from 'commander';
 import { accountCommands } from './account.js';
@@ -15,10 +15,12 @@ import { invoiceCommands } from './invoices.js';
 import { jobCommands } from './job.js';
 import { ledgerCommands } from './ledger.js';
 import { nodeCommands } from './node.js';
+import { payoutCommands } from './payout.js';
 import { portForwardCommand } from './port-forward.js';
 import { priceCommands } from './prices.js';
 import { proposalCommands } from './proposal.js';
 import { quoteCommands } from './quotes.js';
+import { settlementCommands } from './settlement.js';
 import { sshCommands } from './ssh.js';
 import { sshKeyCommands } from './ssh-keys.js';
 import { stakeCommands } from './stake.js';
@@ -55,6 +57,8 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   invoiceCommands(program, terminal);
   webhookCommands(program, terminal);
   usageCommands(program, terminal);
+  payoutCommands(program, terminal);
+  settlementCommands(program, terminal);
   billingCommands(program, terminal);
   stakeCommands(program, terminal);
   tokenCommands(program, terminal);

@@ -8,4 +8,4 @@ export { queueTermsRoutes } from './queue-routes.js';
 export { defaultTermsOf, type QueueUse, queueTermsOf } from './queue-terms.js';
 export { Refusals, refusalRoutes } from './refusals.js';
 export { accountRoutes } from './routes.js';
-export { getTenant } from './store.js';
+export { getTenant, operatorTenants } from './store.js';

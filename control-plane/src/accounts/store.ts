@@ -153,3 +153,11 @@ export async function revokeApiKey(tx: Transaction, tenantId: TenantId, keyId: s
   if (!rows[0]) throw new Failure('not-found', `no API key ${keyId}`);
   return toApiKey(rows[0]);
 }
+
+/** The tenants of those who run the control plane. */
+export async function operatorTenants(db: Queryable): Promise<TenantId[]> {
+  const { rows } = await db.query<{ tenant_id: TenantId }>(
+    "SELECT DISTINCT tenant_id FROM users WHERE role = 'operator'",
+  );
+  return rows.map(({ tenant_id }) => tenant_id);
+}

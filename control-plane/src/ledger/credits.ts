@@ -24,13 +24,15 @@ export async function credit(tx: Transaction, wanted: Credit): Promise<Posted> {
   return posted as Posted;
 }
 
+/** What happened on the chain is not undone here. */
+const ofTheChain = ['deposit', 'payout', 'transfer'];
 /** Beside their postings there is a row that says who has staked what: taking back one alone would part them. */
 const ofTokenRules: ReadonlySet<TransactionKind> = new Set<TransactionKind>(['emission', 'stake', 'slash', 'burn']);
 
 /** Once for each transaction; repeated with the same reason it is the same one. */
 export async function reverse(tx: Transaction, id: number, reason: string, actor: string): Promise<Posted> {
   const { kind, entries, closedHolds } = await readForReversal(tx, id);
-  if (kind === 'reversal' || kind === 'release') {
+  if (['reversal', 'release', ...ofTheChain].includes(kind)) {
     throw new Failure('conflict', `transaction ${id} is a ${kind}, which is not taken back: post what is right anew`);
   }
   const asked = { key: `reversal:${id}`, kind: 'reversal' as const, asked: [reason] };

@@ -29,6 +29,8 @@ export const escrow = (tenantId: TenantId, asset: Asset, hold: string): Account 
   tenantId,
   hold,
 });
+/** On its way to the chain. */
+export const payout = (tenantId: TenantId, asset: Asset): Account => ({ kind: 'payout', asset, tenantId, hold: null });
 export type NetworkKind =
   | 'deposits'
   | 'fees'

@@ -10,6 +10,7 @@ export {
   moved,
   nameOf,
   ofNetwork,
+  payout,
 } from './entries.js';
 export { coveredCost, type Exposure, lastsMs, type Need, needOf, unitsFor } from './escrow.js';
 export {

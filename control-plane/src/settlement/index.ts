@@ -1,0 +1,2 @@
+/** Money between the ledger and Solana: deposits, pay-outs, reconciliation. docs/settlement.md has the flow and the runbook. */
+export { type OpenSettlement, openSettlement } from './open.js';

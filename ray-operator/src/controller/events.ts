@@ -1,0 +1,89 @@
+/** Events of a cluster, for `kubectl describe`: told once in a while each, and never at the cost of the work itself. */
+import type { Manifest, RayCluster } from '../core/kubernetes-objects.js';
+import { operatorName } from '../core/names.js';
+import type { KubernetesClient } from '../kubernetes/client.js';
+import { resources } from '../kubernetes/resources.js';
+import type { Logger } from '../log.js';
+
+export type EventType = 'Normal' | 'Warning';
+
+const repeatAfterMs = 300_000;
+const remembered = 2_000;
+const queueLimit = 500;
+const parallel = 4;
+const longestMessage = 1_024;
+
+export interface EventRecorderOptions {
+  client: KubernetesClient;
+  log: Logger;
+  identity: string;
+  onDropped: () => void;
+  signal: AbortSignal;
+}
+
+export class EventRecorder {
+  private readonly told = new Map<string, number>();
+  private readonly queue: Manifest[] = [];
+  private sending = 0;
+  private sequence = 0;
+
+  constructor(private readonly options: EventRecorderOptions) {}
+
+  record(cluster: RayCluster, type: EventType, reason: string, message: string): void {
+    const now = new Date();
+    const fact = `${cluster.metadata.uid} ${reason} ${message}`;
+    const before = this.told.get(fact);
+    if (before !== undefined && now.getTime() - before < repeatAfterMs) return;
+    this.told.delete(fact);
+    this.told.set(fact, now.getTime());
+    if (this.told.size > remembered) this.told.delete(this.told.keys().next().value ?? '');
+    if (this.queue.length >= queueLimit) {
+      this.options.onDropped();
+      return;
+    }
+    this.queue.push(this.event(cluster, type, reason, message.slice(0, longestMessage), now));
+    this.pump();
+  }
+
+  private event(cluster: RayCluster, type: EventType, reason: string, message: string, now: Date): Manifest {
+    const { name, namespace, uid, resourceVersion } = cluster.metadata;
+    this.sequence += 1;
+    const at = now.toISOString().replace(/\.\d+/, '');
+    return {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: `${name}.${now.getTime().toString(16)}${this.sequence.toString(16)}`, namespace },
+      involvedObject: { apiVersion: 'ray.io/v1', kind: 'RayCluster', name, namespace, uid, resourceVersion },
+      type,
+      reason,
+      message,
+      count: 1,
+      firstTimestamp: at,
+      lastTimestamp: at,
+      source: { component: operatorName },
+      reportingComponent: operatorName,
+      reportingInstance: this.options.identity.slice(-128),
+    };
+  }
+
+  private pump(): void {
+    while (this.sending < parallel) {
+      const next = this.queue.shift();
+      if (!next) return;
+      this.sending += 1;
+      void this.send(next);
+    }
+  }
+
+  private async send(event: Manifest): Promise<void> {
+    const { client, log, onDropped, signal } = this.options;
+    try {
+      await client.create(resources.events, event, signal);
+    } catch (error) {
+      if (!signal.aborted) log.debug({ err: error, reason: event.reason }, 'an event was not written');
+      onDropped();
+    }
+    this.sending -= 1;
+    this.pump();
+  }
+}

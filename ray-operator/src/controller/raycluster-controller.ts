@@ -1,0 +1,273 @@
+/** Carries out plans: for each cluster that has changed, or whose pods have, one look at the local copy and its effects. */
+import { createHash, randomBytes } from 'node:crypto';
+import type { RayClusterStatus } from '../api/raycluster.js';
+import { tokenSecret } from '../core/authentication.js';
+import type { Manifest, Pod, RayCluster, Service } from '../core/kubernetes-objects.js';
+import { operatorName } from '../core/names.js';
+import { type Derived, derive, isOurs, type Plan, planCluster, unwatchedObjects } from '../core/plan.js';
+import { canonical } from '../core/spec-hash.js';
+import { differs, onlyCountsDiffer, statusOf } from '../core/status.js';
+import { isAlreadyThere, isNotFound } from '../kubernetes/api-error.js';
+import type { KubernetesClient } from '../kubernetes/client.js';
+import { type Informer, keyOf } from '../kubernetes/informer.js';
+import { resourceOf, resources } from '../kubernetes/resources.js';
+import { WorkQueue } from '../kubernetes/work-queue.js';
+import type { Logger } from '../log.js';
+import type { Metrics } from '../metrics.js';
+import { describe } from './descriptions.js';
+import { EventRecorder } from './events.js';
+import { Expectations } from './expectations.js';
+import { clusterKeyOf } from './local-copies.js';
+import { type Failure, PodEffects } from './pod-effects.js';
+
+export interface ControllerOptions {
+  client: KubernetesClient;
+  clusters: Informer<RayCluster>;
+  pods: Informer<Pod>;
+  services: Informer<Service>;
+  log: Logger;
+  metrics: Metrics;
+  identity: string;
+  concurrency: number;
+  creationBatch: number;
+  resyncMs: number;
+  waitForHead: boolean;
+  /** Aborts when the lease is lost: nothing more may be written. */
+  signal: AbortSignal;
+}
+
+/** Pods come and go by the hundred: what they do within so long is looked at once. */
+const gatherMs = 50;
+/** A change of counts alone is written at most so often. */
+const countsEveryMs = 2_000;
+const expectationTimeoutMs = 30_000;
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 40);
+const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
+const newSuffix = () => Array.from(randomBytes(5), byte => alphabet[byte % alphabet.length]).join('');
+const newToken = () => randomBytes(32).toString('hex');
+
+/** Of a cluster, between reconciliations. Rebuilt by itself when lost. */
+interface Memory {
+  uid: string;
+  /** The status as last written, until the local copy has it too. */
+  written?: { resourceVersion: string; status: RayClusterStatus };
+  countsWrittenAt: number;
+  /** What the operator does not watch, as last made sure of. */
+  ensured?: { hash: string; generation: number; at: number };
+}
+
+export class RayClusterController {
+  readonly queue: WorkQueue;
+  private readonly expectations: Expectations;
+  private readonly effects: PodEffects;
+  private readonly events: EventRecorder;
+  private readonly memories = new Map<string, Memory>();
+  private readonly derived = new WeakMap<RayCluster, Derived>();
+  private resync: NodeJS.Timeout | undefined;
+
+  constructor(private readonly options: ControllerOptions) {
+    const { client, metrics, log, signal, identity } = options;
+    this.expectations = new Expectations(Date.now, expectationTimeoutMs, key => {
+      metrics.expectationsExpired.inc();
+      log.warn({ cluster: key }, 'what was done to pods did not come back in time; looking again');
+    });
+    this.effects = new PodEffects({
+      client,
+      expectations: this.expectations,
+      creationBatch: options.creationBatch,
+      signal,
+    });
+    this.events = new EventRecorder({ client, log, identity, signal, onDropped: () => metrics.eventsDropped.inc() });
+    this.queue = new WorkQueue({
+      concurrency: options.concurrency,
+      observer: metrics.queue,
+      work: key => this.measured(key),
+      onFailure: (cluster, err, pauseMs) => {
+        if (!signal.aborted) log.warn({ cluster, err, pauseMs }, 'will try again');
+      },
+    });
+    this.follow();
+  }
+
+  start(): void {
+    for (const key of this.options.clusters.objects.keys()) this.queue.add(key);
+    this.queue.start();
+    this.resync = setInterval(() => {
+      // Spread over the time until the next: a thousand clusters are not all looked at in one second.
+      for (const key of this.options.clusters.objects.keys())
+        this.queue.addAfter(key, Math.random() * this.options.resyncMs);
+    }, this.options.resyncMs);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.resync);
+    await this.queue.stop();
+    this.queue.dispose();
+  }
+
+  private follow(): void {
+    const { clusters, pods, services } = this.options;
+    clusters.onChange((kind, cluster) => {
+      const key = keyOf(cluster);
+      if (kind === 'deleted') {
+        this.expectations.forget(key);
+        this.memories.delete(key);
+      }
+      this.queue.add(key);
+    });
+    pods.onChange((kind, pod) => {
+      const key = clusterKeyOf(pod);
+      if (key === undefined) return;
+      this.expectations.observed(key, kind, pod);
+      this.queue.addAfter(key, gatherMs);
+    });
+    services.onChange((_kind, service) => {
+      const key = clusterKeyOf(service);
+      if (key !== undefined) this.queue.addAfter(key, gatherMs);
+    });
+  }
+
+  private async measured(key: string): Promise<void> {
+    const { metrics } = this.options;
+    const started = performance.now();
+    const seconds = () => (performance.now() - started) / 1000;
+    try {
+      await this.reconcile(key);
+      metrics.observeReconciliation('success', seconds());
+    } catch (error) {
+      metrics.observeReconciliation('error', seconds());
+      throw error;
+    }
+  }
+
+  private async reconcile(key: string): Promise<void> {
+    const known = this.options.clusters.objects.get(key);
+    // What is deleted is taken apart by Kubernetes' garbage collector, by owner references.
+    if (!known || known.metadata.deletionTimestamp || !isOurs(known.spec)) return;
+    const waitMs = this.expectations.remainingMs(key);
+    if (waitMs > 0) {
+      this.queue.addAfter(key, waitMs);
+      return;
+    }
+    const memory = this.memoryOf(known);
+    const cluster = withStatus(known, memory);
+    const owned = <T extends Pod | Service>(objects: T[]) =>
+      objects.filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === cluster.metadata.uid));
+    const pods = owned(this.options.pods.ownedBy(key));
+    const services = owned(this.options.services.ownedBy(key));
+    const { waitForHead } = this.options;
+    const plan = planCluster(cluster, this.derive(known), { pods, services }, { newSuffix, waitForHead });
+    const failure = plan.problems.length > 0 ? undefined : await this.carryOut(key, cluster, plan, memory);
+    for (const event of describe(plan, failure)) this.events.record(cluster, event.type, event.reason, event.message);
+    const headService = services.find(({ metadata }) => metadata.name.endsWith('-head-svc'));
+    const now = new Date().toISOString().replace(/\.\d+/, '');
+    const status = statusOf({
+      cluster,
+      pods,
+      headService,
+      problems: plan.problems,
+      failure: plainFailure(failure),
+      now,
+    });
+    // What was just made is not in the local copy yet: a status without it would be out of date at once.
+    const isCatchingUp = plan.creations.length > 0 && plan.creations.length <= this.options.creationBatch;
+    if (failure || !isCatchingUp) await this.writeStatus(key, cluster, status, memory);
+    if (failure) throw failure.cause;
+  }
+
+  private derive(cluster: RayCluster): Derived {
+    const known = this.derived.get(cluster);
+    if (known) return known;
+    const derived = derive(cluster, sha256);
+    this.derived.set(cluster, derived);
+    return derived;
+  }
+
+  private memoryOf({ metadata }: RayCluster): Memory {
+    const key = `${metadata.namespace}/${metadata.name}`;
+    const existing = this.memories.get(key);
+    if (existing?.uid === metadata.uid) return existing;
+    const created = { uid: metadata.uid, countsWrittenAt: 0 };
+    this.memories.set(key, created);
+    return created;
+  }
+
+  private async carryOut(key: string, cluster: RayCluster, plan: Plan, memory: Memory): Promise<Failure | undefined> {
+    const { metrics } = this.options;
+    try {
+      await this.ensureUnwatched(cluster, memory);
+      for (const manifest of plan.applies) await this.apply(manifest);
+    } catch (cause) {
+      return { reason: 'FailedApply', message: cause instanceof Error ? cause.message : String(cause), cause };
+    }
+    const deleted = await this.effects.delete(key, plan.deletions);
+    metrics.podsDeleted.inc(deleted.done);
+    const created = await this.effects.create(key, cluster.metadata.uid, plan.creations);
+    metrics.podsCreated.inc(created.done);
+    return created.failure ?? deleted.failure;
+  }
+
+  /** Secrets and access rights are made without being read: the operator may not look into a namespace's Secrets. */
+  private async ensureUnwatched(cluster: RayCluster, memory: Memory): Promise<void> {
+    const { ensured } = memory;
+    const generation = cluster.metadata.generation ?? 0;
+    const isFresh = ensured !== undefined && Date.now() - ensured.at < this.options.resyncMs;
+    if (isFresh && ensured.generation === generation) return;
+    const secret = tokenSecret(cluster, newToken);
+    const applied = unwatchedObjects(cluster);
+    const hash = sha256(canonical([secret?.metadata, applied]));
+    if (isFresh && ensured.hash === hash) {
+      memory.ensured = { ...ensured, generation };
+      return;
+    }
+    if (secret) {
+      await this.options.client.create(resources.secrets, secret, this.options.signal).catch((error: unknown) => {
+        if (!isAlreadyThere(error)) throw error;
+      });
+    }
+    for (const manifest of applied) await this.apply(manifest);
+    memory.ensured = { hash, generation, at: Date.now() };
+  }
+
+  private async apply(manifest: Manifest): Promise<void> {
+    await this.options.client.apply(resourceOf(manifest.kind), manifest, operatorName, '', this.options.signal);
+  }
+
+  private async writeStatus(key: string, cluster: RayCluster, status: RayClusterStatus, memory: Memory): Promise<void> {
+    if (!differs(cluster.status, status, canonical)) return;
+    const now = Date.now();
+    if (onlyCountsDiffer(cluster.status, status, canonical)) {
+      const waitMs = memory.countsWrittenAt + countsEveryMs - now;
+      if (waitMs > 0) {
+        this.queue.addAfter(key, waitMs);
+        return;
+      }
+    }
+    memory.countsWrittenAt = now;
+    const { name, namespace, uid } = cluster.metadata;
+    const dated = { ...status, lastUpdateTime: new Date(now).toISOString().replace(/\.\d+/, '') };
+    const manifest = { apiVersion: 'ray.io/v1', kind: 'RayCluster', metadata: { name, namespace, uid }, status: dated };
+    try {
+      const { client, signal } = this.options;
+      const written = await client.apply<RayCluster>(resources.rayClusters, manifest, operatorName, '/status', signal);
+      memory.written = { resourceVersion: written.metadata.resourceVersion ?? '', status: written.status ?? dated };
+    } catch (error) {
+      // Deleted meanwhile: nobody reads its status any more.
+      if (!isNotFound(error)) throw error;
+    }
+  }
+}
+
+const plainFailure = (failure: Failure | undefined) => failure && { reason: failure.reason, message: failure.message };
+
+/** The local copy comes after what we have written ourselves: until then ours is the newer status. */
+function withStatus(cluster: RayCluster, memory: Memory): RayCluster {
+  const { written } = memory;
+  if (!written) return cluster;
+  if (BigInt(cluster.metadata.resourceVersion ?? 0) < BigInt(written.resourceVersion || 0)) {
+    return { ...cluster, status: written.status };
+  }
+  delete memory.written;
+  return cluster;
+}
