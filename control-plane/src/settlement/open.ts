@@ -43,12 +43,10 @@ async function openWorld({ config, database, log, random }: Wiring): Promise<Wor
   if (!settlementFile || !settlementKeystore || !settlementPassphraseFile) {
     throw new ConfigError(`SOLANA_RPC_URL is set, so ${missing.join(' and ')} must be too (docs/settlement.md)`);
   }
-  const [{ loadTerms }, { keystoreSigner }, { bindIdentity }, { Chain }] = await Promise.all([
-    import('./terms.js'),
-    import('./signer.js'),
-    import('./identity.js'),
-    import('./chain/rpc.js'),
-  ]);
+  const { loadTerms } = await import('./terms.js');
+  const { keystoreSigner } = await import('./signer.js');
+  const { bindIdentity } = await import('./identity.js');
+  const { Chain } = await import('./chain/rpc.js');
   const terms = await loadTerms(settlementFile);
   const signer = await keystoreSigner(settlementKeystore, settlementPassphraseFile);
   const identity = await bindIdentity(database, signer, terms);

@@ -8,7 +8,7 @@ let on: SettlementGround;
 let supplier: TestKey;
 let wallet: string;
 beforeAll(async () => {
-  on = await SettlementGround.start({ stuckSeconds: 1 });
+  on = await SettlementGround.start();
   await on.issuer.issue(on.tokens.IO, on.world.treasury, 1_000_00000000n);
   await on.turns(2);
 });
@@ -96,7 +96,7 @@ describe('a pay-out', () => {
     const first = await on.payoutState(id);
     on.rpc.dropFork();
     await on.ground.database.query(
-      `UPDATE chain_transactions SET signed_at = now() - interval '1 minute' WHERE state IN ('signed', 'sent')`,
+      `UPDATE chain_transactions SET signed_at = now() - interval '1 hour' WHERE state IN ('signed', 'sent')`,
     );
     await on.turn();
     // The advance is on record and wins; the pay-out's own bytes come to the node too late.
