@@ -49,9 +49,9 @@ export interface Route {
     | 'events'
     | 'tunnels'
     | 'ledger'
-    | 'settlement'
     | 'invoices'
     | 'webhooks'
+    | 'settlement'
     | 'token'
     | 'usage'
     | 'platform';

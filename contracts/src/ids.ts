@@ -21,11 +21,11 @@ export const idPrefixes = {
   verification: 'vf',
   rollout: 'ro',
   quote: 'qt',
-  payout: 'po',
-  payoutAddress: 'pa',
   invoice: 'in',
   webhook: 'wh',
   delivery: 'msg',
+  payout: 'po',
+  payoutAddress: 'pa',
   unstaking: 'un',
   slash: 'sl',
   proposal: 'pr',
@@ -69,11 +69,11 @@ interface IdTypes {
   verification: VerificationId;
   rollout: RolloutId;
   quote: QuoteId;
-  payout: PayoutId;
-  payoutAddress: PayoutAddressId;
   invoice: InvoiceId;
   webhook: WebhookId;
   delivery: DeliveryId;
+  payout: PayoutId;
+  payoutAddress: PayoutAddressId;
   unstaking: UnstakingId;
   slash: SlashId;
   proposal: ProposalId;

@@ -189,7 +189,6 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     nowMs: Date.now,
   };
   const rates = oracleSweep(database, oracle, log);
-  const settlement = await openSettlement({ config, database, seal, log, nowMs: Date.now, random: randomBytes });
   const webhooks = createWebhooks({ config, database, seal, random: randomBytes, log, version });
   const invoicePorts: InvoicePorts = {
     leases: leaseFacts,
@@ -201,6 +200,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     { database, ports: invoicePorts, issuer, delayMs: config.invoiceDelayHours * 3_600_000, random: randomBytes },
     log,
   );
+  const settlement = await openSettlement({ config, database, seal, log, nowMs: Date.now, random: randomBytes });
   const billing = createBilling({ config, database, oracle, log, now, demandTenant: getTenant });
   const token: TokenWiring = {
     database,
@@ -278,9 +278,9 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   accountRoutes(http, database, randomBytes);
   queueTermsRoutes(http, database, queueUseOf);
   refusalRoutes(http, database);
-  settlement.routes(http);
   invoiceRoutes(http, { database, ports: invoicePorts, issuer, now });
   webhooks.routes(http);
+  settlement.routes(http);
   ledgerRoutes(http, { database, fees: config.fees, demandTenant: getTenant, checkUsage: billing.check });
   billing.routes(http);
   eventRoutes(http, database, signals);
@@ -328,9 +328,9 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   prices.start();
   metering.start();
   rates.start();
-  settlement.start();
   closing.start();
   webhooks.start();
+  settlement.start();
   billing.start();
   tokens.start();
   refusals.start();
@@ -350,9 +350,9 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       http.server.close();
       http.server.closeAllConnections();
       await wakeups.stop();
-      await settlement.stop();
       await webhooks.stop();
       await closing.stop();
+      await settlement.stop();
       await billing.stop();
       await tokens.stop();
       await rates.stop();

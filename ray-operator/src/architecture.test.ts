@@ -8,14 +8,17 @@ const source = fileURLToPath(new URL('.', import.meta.url));
 const files = (readdirSync(source, { recursive: true }) as string[])
   .filter(name => name.endsWith('.ts') && !name.endsWith('.test.ts'))
   .map(name => ({ name, text: readFileSync(join(source, name), 'utf8') }));
-const within = (folder: string) => files.filter(({ name }) => name.startsWith(`${folder}/`) && !name.includes('testing/'));
+const within = (folder: string) =>
+  files.filter(({ name }) => name.startsWith(`${folder}/`) && !name.includes('testing/'));
 
 test('core knows nothing but itself and the types of the API, and does no I/O', () => {
   const core = within('core');
   expect(core.length).toBeGreaterThan(10);
   const outside = core.flatMap(({ name, text }) =>
     [...text.matchAll(/^(?:import|export) (type )?.*?from '([^']+)'/gms)]
-      .filter(([, type, target]) => !/^\.\/[\w-]+\.js$/.test(target ?? '') && !(type && target === '../api/raycluster.js'))
+      .filter(
+        ([, type, target]) => !/^\.\/[\w-]+\.js$/.test(target ?? '') && !(type && target === '../api/raycluster.js'),
+      )
       .map(([, , target]) => `${name}: ${target}`),
   );
   expect(outside).toEqual([]);

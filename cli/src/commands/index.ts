@@ -1,6 +1,6 @@
 /**
  * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
- * tenant, queue, balance, ledger, deposit, payout, settlement, usage, invoice, statement, webhook, stake, slash, rewards,
+ * tenant, queue, balance, ledger, usage, invoice, statement, webhook, deposit, payout, settlement, stake, slash, rewards,
  * token, iosd, proposal, agent-release.
  */
 import type { Command } from 'commander';
@@ -54,11 +54,11 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   eventCommands(program, terminal);
   auditCommands(program, terminal);
   ledgerCommands(program, terminal);
-  payoutCommands(program, terminal);
-  settlementCommands(program, terminal);
   invoiceCommands(program, terminal);
   webhookCommands(program, terminal);
   usageCommands(program, terminal);
+  payoutCommands(program, terminal);
+  settlementCommands(program, terminal);
   billingCommands(program, terminal);
   stakeCommands(program, terminal);
   tokenCommands(program, terminal);

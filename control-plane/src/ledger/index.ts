@@ -1,4 +1,5 @@
 /** Accounts, transactions and postings: the only code that writes them. docs/billing.md has the rules. */
+
 export {
   type ChainDeposit,
   finishPayouts,

@@ -161,7 +161,7 @@ describe('a renter does not pay', () => {
     const agent = await ground.machine();
     const { leaseId } = await ground.held(agent, 1, ago(2));
     const other = await ground.machine();
-    const worker = 'ls_' + randomUUID().replaceAll('-', '').slice(0, 20);
+    const worker = `ls_${randomUUID().replaceAll('-', '').slice(0, 20)}`;
     await db().query(
       `INSERT INTO leases (id, tenant_id, cluster_id, node_id, role, group_name, ordinal, phase, cpus, memory_bytes, spec,
          created_at, ready_at)

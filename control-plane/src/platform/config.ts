@@ -130,14 +130,6 @@ const schema = z.object({
     .min(1)
     .optional()
     .describe('JSON: base prices and terms of pricing, docs/pricing.md'),
-  SOLANA_RPC_URL: z.url().optional().describe('JSON-RPC of a Solana node; absent: nothing is settled on a chain'),
-  IOCLOUD_SETTLEMENT_FILE: z.string().min(1).optional().describe('JSON: mints, limits and waits, docs/settlement.md'),
-  IOCLOUD_SETTLEMENT_KEYSTORE: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('the keystore that `iocloud settlement init` made'),
-  IOCLOUD_SETTLEMENT_PASSPHRASE_FILE: z.string().min(1).optional().describe('file with the passphrase of the keystore'),
   IOCLOUD_INVOICE_DELAY_HOURS: z.coerce
     .number()
     .min(1)
@@ -163,6 +155,14 @@ const schema = z.object({
     .max(400)
     .default(30)
     .describe('how long it is kept what was sent to webhooks'),
+  SOLANA_RPC_URL: z.url().optional().describe('JSON-RPC of a Solana node; absent: nothing is settled on a chain'),
+  IOCLOUD_SETTLEMENT_FILE: z.string().min(1).optional().describe('JSON: mints, limits and waits, docs/settlement.md'),
+  IOCLOUD_SETTLEMENT_KEYSTORE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('the keystore that `iocloud settlement init` made'),
+  IOCLOUD_SETTLEMENT_PASSPHRASE_FILE: z.string().min(1).optional().describe('file with the passphrase of the keystore'),
   IOCLOUD_TOKEN_FILE: z
     .string()
     .min(1)
@@ -215,16 +215,16 @@ export interface Config {
   holdMinutes: number;
   lowBalanceHours: number;
   pricingFile: string | undefined;
-  /** Undefined: nothing is settled on a chain, and the next three are not read. */
-  solanaRpcUrl: string | undefined;
-  settlementFile: string | undefined;
-  settlementKeystore: string | undefined;
-  settlementPassphraseFile: string | undefined;
   invoiceDelayHours: number;
   invoiceIssuerFile: string | undefined;
   /** CIDR. */
   webhookNetworks: string[];
   webhookLogDays: number;
+  /** Undefined: nothing is settled on a chain, and the next three are not read. */
+  solanaRpcUrl: string | undefined;
+  settlementFile: string | undefined;
+  settlementKeystore: string | undefined;
+  settlementPassphraseFile: string | undefined;
   tokenFile: string | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
@@ -298,14 +298,14 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     holdMinutes: value.IOCLOUD_HOLD_MINUTES,
     lowBalanceHours: value.IOCLOUD_LOW_BALANCE_HOURS,
     pricingFile: value.IOCLOUD_PRICING_FILE,
-    solanaRpcUrl: value.SOLANA_RPC_URL,
-    settlementFile: value.IOCLOUD_SETTLEMENT_FILE,
-    settlementKeystore: value.IOCLOUD_SETTLEMENT_KEYSTORE,
-    settlementPassphraseFile: value.IOCLOUD_SETTLEMENT_PASSPHRASE_FILE,
     invoiceDelayHours: value.IOCLOUD_INVOICE_DELAY_HOURS,
     invoiceIssuerFile: value.IOCLOUD_INVOICE_ISSUER_FILE,
     webhookNetworks: value.IOCLOUD_WEBHOOK_NETWORKS,
     webhookLogDays: value.IOCLOUD_WEBHOOK_LOG_DAYS,
+    solanaRpcUrl: value.SOLANA_RPC_URL,
+    settlementFile: value.IOCLOUD_SETTLEMENT_FILE,
+    settlementKeystore: value.IOCLOUD_SETTLEMENT_KEYSTORE,
+    settlementPassphraseFile: value.IOCLOUD_SETTLEMENT_PASSPHRASE_FILE,
     tokenFile: value.IOCLOUD_TOKEN_FILE,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
