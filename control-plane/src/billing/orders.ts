@@ -47,7 +47,7 @@ const isOver = `NOT EXISTS (
     OR EXISTS (SELECT FROM charges_due d WHERE d.lease_id = l.id)
     OR l.ready_at IS NOT NULL AND l.released_at > now() - interval '${meterPatience}' AND NOT EXISTS (
       SELECT FROM usage_lines u WHERE u.lease_id = l.id
-        AND u.window_start + make_interval(secs => u.window_seconds) >= l.released_at)))`;
+        AND u.window_start + make_interval(secs => u.window_seconds) >= date_trunc('milliseconds', l.released_at))))`;
 
 /** Clusters with an order that is over, or of which all is released and lines are to be charged. */
 export async function endedClusters(db: Queryable): Promise<ClusterId[]> {

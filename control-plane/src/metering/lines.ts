@@ -51,7 +51,8 @@ export async function dueLeases(db: Queryable, limit: number): Promise<LeaseId[]
   return rows.map(row => row.lease_id);
 }
 
-const open = `l.released_at IS NOT NULL AND coalesce(m.closed_until < l.released_at, true)`;
+/** The meter's times are whole milliseconds. */
+const open = `l.released_at IS NOT NULL AND m.closed_until IS DISTINCT FROM date_trunc('milliseconds', l.released_at)`;
 
 /** Leases of a cluster that have been released and have windows without lines. */
 export async function endedLeases(db: Queryable, clusterId: string): Promise<LeaseId[]> {

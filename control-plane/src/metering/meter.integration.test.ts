@@ -6,7 +6,7 @@ import { Trial } from '../clusters/testing/index.js';
 import { markOffline, markOnline } from '../inventory/presence.js';
 import type { Database, Transaction } from '../platform/index.js';
 import { recordAgentSamples } from './agent-samples.js';
-import { dueLeases } from './lines.js';
+import { dueLeases, endedLeases } from './lines.js';
 import { hourMs, MeterTrial } from './testing/index.js';
 
 let trial: Trial;
@@ -59,6 +59,11 @@ describe('windows', () => {
     expect((await ground.lines(leaseId)).map(({ billable }) => billable)).toEqual([hourMs - 1_234 - 4_321]);
     await ground.end(clusterId);
     expect(await ground.lines(leaseId)).toHaveLength(1);
+    // Microseconds of its release do not keep it open.
+    await db().query(`UPDATE leases SET released_at = released_at + interval '7 microseconds' WHERE id = $1`, [
+      leaseId,
+    ]);
+    expect(await endedLeases(db(), clusterId)).toEqual([]);
   });
 
   test('a lease that never became ready was held and is not billed', async () => {
@@ -76,7 +81,20 @@ describe('windows', () => {
     await ground.look([leaseId], { windowSeconds: 1800 });
     await ground.release(leaseId, ground.hour);
     await ground.end(clusterId);
-    expect((await ground.lines(leaseId)).map(({ billable }) => billable)).toEqual([hourMs / 2, hourMs / 2]);
+    const inOld = (await ground.lines(leaseId)).filter(({ hour }) => hour < 0);
+    expect(inOld.map(({ billable }) => billable)).toEqual([hourMs / 2, hourMs / 2]);
+  });
+
+  test('a release that is dated before what is closed already takes back what came after it', async () => {
+    const { leaseId, clusterId } = await ground.held(await ground.machine(), 1, ago(3));
+    await ground.look([leaseId]);
+    await ground.release(leaseId, ago(1.5));
+    await ground.end(clusterId);
+    expect([...(await ground.billable(leaseId))]).toEqual([
+      [-3, hourMs],
+      [-2, hourMs / 2],
+      [-1, 0],
+    ]);
   });
 });
 

@@ -116,13 +116,9 @@ function taskOf(standing: Standing, lease: LeaseOnRecord, wiring: MeterWiring, n
   const closableMs = releasedMs ?? Math.max(overMs, standing.closedUntilMs ?? createdMs);
   const { closedUntilMs, allAgain } = standing;
   const fromMs = allAgain || closedUntilMs === null ? createdMs : closedUntilMs - lookBack * windowMs;
-  return {
-    standing,
-    lease,
-    windowMs,
-    closableMs,
-    starts: windowsIn(Math.max(createdMs, fromMs), closableMs, windowMs),
-  };
+  // A release may be dated before the end of a window that was closed without knowing of it.
+  const untilMs = Math.max(closableMs, closedUntilMs ?? closableMs);
+  return { standing, lease, windowMs, closableMs, starts: windowsIn(Math.max(createdMs, fromMs), untilMs, windowMs) };
 }
 
 /** In the order of the leases. */
