@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { codeOf, SvmRpc, stepAt, type Token, TokenIssuer } from '@iocloud/control-plane/settlement/testing';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { type Part, repository, run, Stack, until } from './harness/index.js';
+import { fromBase32, type Part, repository, run, Stack, until } from './harness/index.js';
 
 jest.setTimeout(180_000);
 
@@ -111,8 +111,3 @@ test('what a renter pays in on the chain pays a supplier there, to the unit and 
   );
   expect((await stack.iocloud('ledger', 'check')).code).toBe(0);
 });
-
-function fromBase32(text: string): Buffer {
-  const bits = [...text].map(digit => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(digit).toString(2).padStart(5, '0'));
-  return Buffer.from((bits.join('').match(/.{8}/g) ?? []).map(part => Number.parseInt(part, 2)));
-}

@@ -1,4 +1,5 @@
 /** The whole system under test, and what runs on the machine. */
+export { fromBase32 } from './base32.js';
 export { findChromium } from './browser.js';
 export { counting, countingTask, letFinish, type Mark, marksFile, marksOf } from './counting.js';
 export { handshake } from './handshake.js';

@@ -21,6 +21,8 @@ export interface MachineOptions {
   ownNetwork?: boolean;
   /** In this network. */
   network?: MachineLink;
+  /** Key of the tenant whose machine it is, instead of the stack's own. */
+  ownerKey?: string;
 }
 
 export class Machine {
@@ -32,6 +34,7 @@ export class Machine {
     readonly id: string,
     readonly directory: string,
     readonly network: MachineLink | null,
+    readonly ownerKey: string,
   ) {}
 
   static async enrol(
@@ -45,17 +48,19 @@ export class Machine {
       container,
       ownNetwork = false,
       network: given,
+      ownerKey = stack.apiKey,
     }: MachineOptions,
   ): Promise<Machine> {
     const directory = join(stack.home, 'machines', name);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const key = newSshKeyPair(name);
     writeFileSync(join(directory, 'key'), key.private, { mode: 0o600 });
-    const { status, body } = await stack.call('POST', '/v1/nodes', { name, publicKey: key.public, shared });
+    const asOwner = { authorization: `Bearer ${ownerKey}` };
+    const { status, body } = await stack.call('POST', '/v1/nodes', { name, publicKey: key.public, shared }, asOwner);
     if (status !== 201) throw new Error(`enrolment answered ${status}: ${JSON.stringify(body)}`);
     if (shared && container === undefined) {
       // Others' work as plain processes: that its owner has to say.
-      const said = await stack.call('PATCH', `/v1/nodes/${body.id}/terms`, { plainProcesses: true });
+      const said = await stack.call('PATCH', `/v1/nodes/${body.id}/terms`, { plainProcesses: true }, asOwner);
       if (said.status !== 200) throw new Error(`terms answered ${said.status}: ${JSON.stringify(said.body)}`);
     }
     const own = JSON.parse(readFileSync(join(stack.home, 'agent.json'), 'utf8'));
@@ -73,7 +78,7 @@ export class Machine {
       ...(container ? { isolation: 'container', container } : {}),
     };
     writeFileSync(join(directory, 'agent.json'), JSON.stringify(config));
-    return new Machine(stack, name, body.id, directory, network);
+    return new Machine(stack, name, body.id, directory, network, ownerKey);
   }
 
   start(): void {
@@ -88,7 +93,8 @@ export class Machine {
 
   // biome-ignore lint/suspicious/noExplicitAny: tests look into it
   async show(): Promise<any> {
-    return (await this.stack.call('GET', `/v1/nodes/${this.id}`)).body;
+    const asOwner = { authorization: `Bearer ${this.ownerKey}` };
+    return (await this.stack.call('GET', `/v1/nodes/${this.id}`, undefined, asOwner)).body;
   }
 
   async online(): Promise<void> {
