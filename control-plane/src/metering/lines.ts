@@ -2,6 +2,7 @@
 import type { ClusterId, LeaseId } from '@iocloud/contracts';
 import type { Booked, NewLine, Told } from '../core/metering/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
+import { type AmountsRow, amountsOf, sumsOf } from './amounts-row.js';
 
 export interface Standing {
   leaseId: LeaseId;
@@ -118,23 +119,11 @@ export async function lookAgain(tx: Queryable, leaseIds: readonly LeaseId[], ats
   });
 }
 
-interface BookedRow {
+interface BookedRow extends AmountsRow {
   lease_id: LeaseId;
   window_start: Date;
   revision: number;
-  billable_ms: number;
-  allocated_ms: number;
-  device_billable_ms: number;
-  device_allocated_ms: number;
-  cpu_ms: number;
-  mib_seconds: number;
-  egress_bytes: number;
 }
-
-const sums = ['billable_ms', 'allocated_ms', 'device_billable_ms', 'device_allocated_ms', 'cpu_ms', 'mib_seconds']
-  .concat('egress_bytes')
-  .map(column => `sum(u.${column})::bigint AS ${column}`)
-  .join(', ');
 
 /** What each window of these leases has come to, from a time of each on. */
 export async function bookedOf(
@@ -143,7 +132,7 @@ export async function bookedOf(
 ): Promise<Map<LeaseId, Map<number, Booked>>> {
   const { rows } = await db.query<BookedRow>({
     name: 'booked-usage',
-    text: `SELECT u.lease_id, u.window_start, max(u.revision) AS revision, ${sums}
+    text: `SELECT u.lease_id, u.window_start, max(u.revision) AS revision, ${sumsOf('u')}
            FROM unnest($1::text[], $2::timestamptz[]) AS a (lease_id, from_at)
            JOIN usage_lines u ON u.lease_id = a.lease_id AND u.window_start >= a.from_at
            GROUP BY u.lease_id, u.window_start`,
@@ -153,15 +142,7 @@ export async function bookedOf(
   for (const row of rows) {
     booked.get(row.lease_id)?.set(row.window_start.getTime(), {
       revision: row.revision,
-      amounts: {
-        billableMs: row.billable_ms,
-        allocatedMs: row.allocated_ms,
-        deviceBillableMs: row.device_billable_ms,
-        deviceAllocatedMs: row.device_allocated_ms,
-        cpuMs: row.cpu_ms,
-        mibSeconds: row.mib_seconds,
-        egressBytes: row.egress_bytes,
-      },
+      amounts: amountsOf(row),
     });
   }
   return booked;

@@ -11,16 +11,8 @@ import type {
 } from '@iocloud/contracts';
 import { type Amounts, combine, nothing, type Run, sharesOf } from '../core/metering/index.js';
 import type { Queryable } from '../platform/index.js';
+import { type AmountsRow, amountsOf, sumsOf } from './amounts-row.js';
 
-interface AmountsRow {
-  billable_ms: number;
-  allocated_ms: number;
-  device_billable_ms: number;
-  device_allocated_ms: number;
-  cpu_ms: number;
-  mib_seconds: number;
-  egress_bytes: number;
-}
 interface LineRow extends AmountsRow {
   id: number;
   lease_id: LeaseId;
@@ -33,16 +25,6 @@ interface LineRow extends AmountsRow {
   evidence: Record<string, unknown>;
   at: Date;
 }
-
-const amountsOf = (row: AmountsRow): Amounts => ({
-  billableMs: row.billable_ms,
-  allocatedMs: row.allocated_ms,
-  deviceBillableMs: row.device_billable_ms,
-  deviceAllocatedMs: row.device_allocated_ms,
-  cpuMs: row.cpu_ms,
-  mibSeconds: row.mib_seconds,
-  egressBytes: row.egress_bytes,
-});
 
 /** In the order in which they were written, which is that of their numbers: lines are written one transaction at a time. */
 export async function usageLines(
@@ -104,12 +86,11 @@ export async function usageSums(
   tenantId: TenantId,
   { by, from, until }: { by: UsageGrouping; from: Date; until: Date },
 ): Promise<UsageSum[]> {
-  const columns = ['billable_ms', 'allocated_ms', 'device_billable_ms', 'device_allocated_ms', 'cpu_ms', 'mib_seconds'];
-  const sums = [...columns, 'egress_bytes'].map(column => `sum(u.${column})::bigint AS ${column}`).join(', ');
   // By job each window counts for itself; else one row a cluster and day will do.
   const window = by === 'job' ? 'u.window_start' : `date_trunc('day', u.window_start, 'UTC')`;
   const { rows } = await db.query<SumRow>(
-    `SELECT l.cluster_id, c.name AS cluster_name, ${window} AS window_start, max(u.window_seconds) AS window_seconds, ${sums}
+    `SELECT l.cluster_id, c.name AS cluster_name, ${window} AS window_start, max(u.window_seconds) AS window_seconds,
+       ${sumsOf('u')}
      FROM leases l JOIN usage_lines u ON u.lease_id = l.id JOIN clusters c ON c.id = l.cluster_id
      WHERE l.tenant_id = $1 AND u.window_start >= $2 AND u.window_start < $3 GROUP BY 1, 2, 3 ORDER BY 3, 1`,
     [tenantId, from, until],

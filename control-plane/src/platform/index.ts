@@ -12,4 +12,5 @@ export { Recurring } from './recurring.js';
 export { Seal, Signer } from './seal.js';
 export { loadSecrets, type Secrets } from './secrets.js';
 export { type Signal, Signals } from './signals.js';
+export { faultOf, parseStated, readStated, type StatedFile } from './stated-file.js';
 export { type Topic, type TopicHandler, Wakeups, wake, wakeAll } from './wakeups.js';

@@ -54,5 +54,5 @@ test.each([
 });
 
 test('a file that is not there is named', async () => {
-  await expect(loadPricing(join(directory, 'none.json'))).rejects.toThrow('none.json cannot be read: ENOENT');
+  await expect(loadPricing(join(directory, 'none.json'))).rejects.toThrow('none.json: cannot be read: ENOENT');
 });

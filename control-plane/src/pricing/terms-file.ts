@@ -1,10 +1,9 @@
 /** IOCLOUD_PRICING_FILE: the operator's terms of pricing. What it does not say keeps its default. */
-import { readFile } from 'node:fs/promises';
 import { acceleratorSlug, compliance, connectivityTiers, priceCurve } from '@iocloud/contracts';
 import { z } from 'zod';
 import { acceleratorOf } from '../core/matching/index.js';
 import { defaultTerms, type Guards, type PricingTerms, termsFault } from '../core/pricing/index.js';
-import { ConfigError } from '../platform/index.js';
+import { faultOf, readStated } from '../platform/index.js';
 import { type SourceConfig, sourceSchema } from './io-rate/index.js';
 
 /** A factor that moves a price: from a thousandth to a thousand times. */
@@ -57,32 +56,15 @@ const defaultGuards: Guards = { minSources: 1, maxAgeMs: 900_000, maxDeviationPp
 /** Throws ConfigError, in one line, where the file cannot be read or says what cannot be. */
 export async function loadPricing(file: string | undefined): Promise<Pricing> {
   if (file === undefined) return { terms: defaultTerms, sources: null, guards: defaultGuards };
-  const refuse = (why: string, cause?: unknown) =>
-    new ConfigError(`IOCLOUD_PRICING_FILE: ${why} (docs/pricing.md)`, { cause });
-  const text = await readFile(file, 'utf8').catch(error => {
-    throw refuse(`${file} cannot be read: ${error.code ?? error}`, error);
-  });
-  const parsed = schema.safeParse(parseJson(text));
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`);
-    throw refuse(`${file}: ${faults.join('; ')}`);
-  }
-  const terms = merged(parsed.data);
+  const named = { key: 'IOCLOUD_PRICING_FILE', file, docs: 'docs/pricing.md' };
+  const stated = await readStated(named, schema);
+  const terms = merged(stated);
   const fault = termsFault(terms);
-  if (fault) throw refuse(`${file}: ${fault}`);
-  const { ioRate } = parsed.data;
+  if (fault) throw faultOf(named, fault);
+  const { ioRate } = stated;
   if (!ioRate) return { terms, sources: null, guards: defaultGuards };
   const { sources, minSources, maxAgeSeconds, maxDeviationPpm } = ioRate;
   return { terms, sources, guards: { minSources, maxAgeMs: maxAgeSeconds * 1_000, maxDeviationPpm } };
-}
-
-/** Undefined, which no schema takes, where it is no JSON. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function merged(stated: z.infer<typeof schema>): PricingTerms {

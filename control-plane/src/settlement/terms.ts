@@ -1,9 +1,8 @@
 /** IOCLOUD_SETTLEMENT_FILE: mints, limits and waits. What it does not say keeps its default. */
-import { readFile } from 'node:fs/promises';
 import { parseUnits } from '@iocloud/contracts';
 import { z } from 'zod';
 import type { FeeTerms } from '../core/settlement/index.js';
-import { ConfigError } from '../platform/index.js';
+import { ConfigError, parseStated, readStated } from '../platform/index.js';
 
 export type SettledAsset = 'IO' | 'USDC';
 export const settledAssets: readonly SettledAsset[] = ['IO', 'USDC'];
@@ -52,32 +51,17 @@ export interface Terms extends Omit<Parsed, 'mints' | 'fees'> {
 
 /** Throws ConfigError in one line. */
 export async function loadTerms(file: string): Promise<Terms> {
-  const refuse = (why: string, cause?: unknown) =>
-    new ConfigError(`IOCLOUD_SETTLEMENT_FILE: ${file}: ${why} (docs/settlement.md)`, { cause });
-  const text = await readFile(file, 'utf8').catch(error => {
-    throw refuse(`cannot be read: ${error.code ?? error}`, error);
-  });
-  return parseTerms(text, refuse);
+  return termsOf(await readStated({ key: 'IOCLOUD_SETTLEMENT_FILE', file, docs: 'docs/settlement.md' }, schema));
 }
 
-export function parseTerms(text: string, refuse: (why: string) => Error): Terms {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw refuse('is no JSON');
-  }
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) {
-    throw refuse(
-      parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`).join('; '),
-    );
-  }
+export const parseTerms = (text: string): Terms => termsOf(parseStated(text, schema, why => new ConfigError(why)));
+
+function termsOf(parsed: Parsed): Terms {
   const mints = new Map(
     settledAssets.flatMap(asset => {
-      const of = parsed.data.mints[asset];
+      const of = parsed.mints[asset];
       return of === undefined ? [] : ([[asset, of]] as const);
     }),
   );
-  return { ...parsed.data, mints };
+  return { ...parsed, mints };
 }

@@ -1,5 +1,4 @@
 /** IOCLOUD_TOKEN_FILE: when emission begins, by which schedule, and the first parameters. What it does not say keeps its default. */
-import { readFile } from 'node:fs/promises';
 import { parseUnits, type TokenParameters, tokenParameterChanges } from '@iocloud/contracts';
 import { z } from 'zod';
 import {
@@ -9,7 +8,7 @@ import {
   parametersFault,
   publishedEmission,
 } from '../core/token/index.js';
-import { ConfigError } from '../platform/index.js';
+import { faultOf, readStated } from '../platform/index.js';
 
 const io = z
   .string()
@@ -42,17 +41,8 @@ export interface TokenFile {
 /** Throws ConfigError, in one line, where the file cannot be read or says what cannot be. */
 export async function loadToken(file: string | undefined): Promise<TokenFile> {
   if (file === undefined) return { genesis: null, emission: publishedEmission, parameters: defaultParameters };
-  const refuse = (why: string, cause?: unknown) =>
-    new ConfigError(`IOCLOUD_TOKEN_FILE: ${why} (docs/token.md)`, { cause });
-  const text = await readFile(file, 'utf8').catch(error => {
-    throw refuse(`${file} cannot be read: ${error.code ?? error}`, error);
-  });
-  const parsed = schema.safeParse(parseJson(text));
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`);
-    throw refuse(`${file}: ${faults.join('; ')}`);
-  }
-  const { genesis, emission: stated = {}, parameters: changes = {} } = parsed.data;
+  const named = { key: 'IOCLOUD_TOKEN_FILE', file, docs: 'docs/token.md' };
+  const { genesis, emission: stated = {}, parameters: changes = {} } = await readStated(named, schema);
   const emission: EmissionTerms = {
     initialSupply: stated.initialSupply ?? publishedEmission.initialSupply,
     cap: stated.cap ?? publishedEmission.cap,
@@ -60,18 +50,9 @@ export async function loadToken(file: string | undefined): Promise<TokenFile> {
     monthlyDeclinePpm: BigInt(stated.monthlyDeclinePpm ?? publishedEmission.monthlyDeclinePpm),
     hours: stated.hours ?? publishedEmission.hours,
   };
-  if (emission.cap < emission.initialSupply) throw refuse(`${file}: emission.cap is below emission.initialSupply`);
+  if (emission.cap < emission.initialSupply) throw faultOf(named, 'emission.cap is below emission.initialSupply');
   const parameters = changedParameters(defaultParameters, changes);
   const fault = parametersFault(parameters);
-  if (fault) throw refuse(`${file}: parameters: ${fault}`);
+  if (fault) throw faultOf(named, `parameters: ${fault}`);
   return { genesis: genesis === undefined ? null : new Date(genesis), emission, parameters };
-}
-
-/** Undefined, which no schema takes, where it is no JSON. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

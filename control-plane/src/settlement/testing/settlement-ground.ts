@@ -47,7 +47,7 @@ export class SettlementGround {
     const issuer = await TokenIssuer.on(rpc);
     const tokens = { IO: await issuer.mint(8), USDC: await issuer.mint(6) };
     const mints = { IO: tokens.IO.mint, USDC: tokens.USDC.mint };
-    const terms = parseTerms(JSON.stringify({ addressWaitSeconds: 0, ...settings, mints }), why => new Error(why));
+    const terms = parseTerms(JSON.stringify({ addressWaitSeconds: 0, ...settings, mints }));
     const signer = seedSigner(randomBytes(32));
     const world: World = {
       ...{ database: ground.database, chain: new Chain(rpc.url), signer, terms, log: createLogger('error') },
