@@ -44,6 +44,7 @@ export function usdInWords(amount: number): string {
 /** What the ledger counts in, with the decimals of each. */
 export const assetDecimals = { IO: 8, USDC: 6, USD: 6, IOSD: 6 } as const;
 export type Asset = keyof typeof assetDecimals;
+export const assets = Object.keys(assetDecimals) as [Asset, ...Asset[]];
 /** Far more than there is of any; a hundred such amounts fit into what the ledger can hold. */
 const mostWholeDigits = 9;
 

@@ -9,7 +9,7 @@ const cap = microUsd.nullable();
 export const changeBilling = z
   .strictObject({
     paysIn: z
-      .array(asset.refine((name): boolean => name !== 'IOSD', 'orders are not paid in IOSD yet'))
+      .array(asset)
       .min(1)
       .refine(assets => new Set(assets).size === assets.length, 'an asset is named twice')
       .describe('the first of them that covers an order pays for it')

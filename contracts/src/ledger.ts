@@ -1,11 +1,9 @@
 /** The ledger as it is seen from outside: accounts, transactions and what is asked of it. */
 import { z } from 'zod';
-import { type Asset, assetDecimals, parseUnits } from './amounts.js';
+import { type Asset, assetDecimals, assets, parseUnits } from './amounts.js';
 import { tenantId } from './ids.js';
 
-export const asset = z
-  .enum(Object.keys(assetDecimals) as [Asset, ...Asset[]])
-  .meta({ id: 'Asset', description: 'IO has 8 decimals, USDC, USD and IOSD have 6' });
+export const asset = z.enum(assets).meta({ id: 'Asset', description: 'IO has 8 decimals, USDC, USD and IOSD have 6' });
 
 export const accountKind = z
   .enum([

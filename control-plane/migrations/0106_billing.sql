@@ -9,7 +9,7 @@ ALTER TABLE ledger_accounts ADD CONSTRAINT ledger_accounts_kind_check CHECK (kin
 CREATE TABLE billing_settings (
   tenant_id text PRIMARY KEY REFERENCES tenants,
   -- The first of them that covers an order pays for it.
-  pays_in text[] NOT NULL CHECK (cardinality(pays_in) BETWEEN 1 AND 3 AND pays_in <@ ARRAY['IO', 'USDC', 'USD']),
+  pays_in text[] NOT NULL CHECK (cardinality(pays_in) BETWEEN 1 AND 4 AND pays_in <@ ARRAY['IO', 'USDC', 'USD', 'IOSD']),
   -- Of usage before fees, in a day and in a month (UTC); null: none.
   day_cap_micro_usd bigint CHECK (day_cap_micro_usd >= 0),
   month_cap_micro_usd bigint CHECK (month_cap_micro_usd >= 0)
@@ -26,7 +26,7 @@ CREATE TABLE orders (
   id text PRIMARY KEY,
   tenant_id text NOT NULL,
   cluster_id text NOT NULL,
-  asset text NOT NULL CHECK (asset IN ('IO', 'USDC', 'USD')),
+  asset text NOT NULL CHECK (asset IN ('IO', 'USDC', 'USD', 'IOSD')),
   opened_at timestamptz NOT NULL,
   -- How often its hold has grown: makes the key of the next time.
   top_ups int NOT NULL DEFAULT 0,
@@ -65,7 +65,7 @@ CREATE TRIGGER usage_lines_due AFTER INSERT ON usage_lines REFERENCING NEW TABLE
 
 -- What the charge was computed with: each window keeps the asset, the price of IO and the fees of its first charge.
 ALTER TABLE usage_charges
-  ADD COLUMN asset text CHECK (asset IN ('IO', 'USDC', 'USD')),
+  ADD COLUMN asset text CHECK (asset IN ('IO', 'USDC', 'USD', 'IOSD')),
   ADD COLUMN fees_ppm text,
   -- Of this charge, what the network bore: of what the renter was to pay (in the asset), of what the supplier was to give
   -- back (in IO). Below zero where it got some of that back.

@@ -19,6 +19,8 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
+const restartDeadlineMs = 30_000;
+
 interface Options {
   /** Must be the caller's alone: it is removed at the end. */
   dataDir: string;
@@ -55,7 +57,7 @@ async function start({ launch, url }: { launch: Launch; url: string }, dataDir: 
     pid: () => child.pid ?? -1,
     kill: () => endChild(child, { ...launch, stopSignal: 'SIGKILL' }),
     restart: async () => {
-      child = await spawnReady(launch, log);
+      child = await startAgain(launch, log);
     },
     stop: async () => {
       await endChild(child, launch);
@@ -63,6 +65,19 @@ async function start({ launch, url }: { launch: Launch; url: string }, dataDir: 
       await rm(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** PostgreSQL refuses its data while backends of the killed server are still ending, which takes as long as it takes. */
+async function startAgain(launch: Launch, log: NodeJS.WritableStream): Promise<ChildProcess> {
+  const deadlineMs = performance.now() + restartDeadlineMs;
+  for (;;) {
+    try {
+      return await spawnReady(launch, log);
+    } catch (error) {
+      if (performance.now() > deadlineMs) throw error;
+      await new Promise(again => setTimeout(again, 200));
+    }
+  }
 }
 
 async function spawnReady(launch: Launch, log: NodeJS.WritableStream): Promise<ChildProcess> {

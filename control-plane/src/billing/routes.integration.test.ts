@@ -47,7 +47,7 @@ const ofOwner = () => `?tenantId=${owner?.tenantId}`;
 test('an owner sets what it pays in and its caps, each for itself; an operator does so for others', async () => {
   expect((await call(owner, 'GET')).body).toMatchObject({
     mode: 'prepaid',
-    paysIn: ['IO', 'USDC', 'USD'],
+    paysIn: ['IO', 'USDC', 'USD', 'IOSD'],
     dayCapMicroUsd: null,
     microUsdPerHour: 0,
     hoursLeft: null,

@@ -1,5 +1,5 @@
 /** How a tenant's billing stands, and what it sets of it. An operator may do so for others. */
-import { type Asset, api, type Billing, type TenantId, unitsInWords } from '@iocloud/contracts';
+import { api, assets, type Billing, type TenantId, unitsInWords } from '@iocloud/contracts';
 import { tend } from '../core/billing/index.js';
 import { recordEvent } from '../events/index.js';
 import { availableOf, readHolds } from '../ledger/index.js';
@@ -64,7 +64,6 @@ async function billingOf(db: Queryable, terms: BillingTerms, tenantId: TenantId,
   );
   const rate = await terms.rate(db);
   const available = await availableOf(db, [tenantId]);
-  const assets: Asset[] = ['IO', 'USDC', 'USD'];
   const known = orders.filter(({ asset }) => termsFor(asset, terms.fees, rate) !== null);
   const { lastsMs } = tend(
     {

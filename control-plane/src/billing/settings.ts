@@ -1,5 +1,5 @@
 /** What a tenant sets of its billing, and what it has spent. */
-import type { Asset, TenantId } from '@iocloud/contracts';
+import { type Asset, assets, type TenantId } from '@iocloud/contracts';
 import type { CapsLeft } from '../core/billing/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
 
@@ -9,7 +9,7 @@ export interface Settings {
   monthCapMicroUsd: number | null;
 }
 
-const byDefault: Settings = { paysIn: ['IO', 'USDC', 'USD'], dayCapMicroUsd: null, monthCapMicroUsd: null };
+const byDefault: Settings = { paysIn: [...assets], dayCapMicroUsd: null, monthCapMicroUsd: null };
 
 export async function settingsOf(db: Queryable, tenantId: TenantId): Promise<Settings> {
   const { rows } = await db.query<{

@@ -2,7 +2,7 @@
  * Tends what runs: holds grow ahead of need, what can no longer be set aside ends its cluster in order and not in debt, and
  * who runs low is told in time. Looks first without locks; only what is to change is locked and looked at again.
  */
-import type { Asset, TenantId } from '@iocloud/contracts';
+import { type Asset, assets, type TenantId } from '@iocloud/contracts';
 import { type PaidUntil, type Tending, tend } from '../core/billing/index.js';
 import { recordEvents } from '../events/index.js';
 import { availableOf, lockPurse, readHolds, topUpHolds } from '../ledger/index.js';
@@ -64,8 +64,6 @@ async function tendEach(database: Database, terms: BillingTerms, now: Date): Pro
   if (failures.length > 0)
     throw new AggregateError(failures, `orders of ${failures.length} tenants could not be tended`);
 }
-
-const assets: readonly Asset[] = ['IO', 'USDC', 'USD'];
 
 interface Look {
   tenantId: TenantId;

@@ -1,10 +1,11 @@
 /** Billing on a database without the rest of the control plane: tenants with money, leases with prices, usage by the line. */
 import { randomBytes } from 'node:crypto';
 import { type Asset, type ClusterId, type LeaseId, type NodeId, newId, type TenantId } from '@iocloud/contracts';
-import { parseRatio } from '../../core/billing/index.js';
+import { iosdEntries, parseRatio } from '../../core/billing/index.js';
 import { checkLedger } from '../../ledger/check.js';
 import { credit } from '../../ledger/credits.js';
 import { listAccounts } from '../../ledger/statement.js';
+import { postTokens } from '../../ledger/tokens.js';
 import type { Database } from '../../platform/index.js';
 import { chargeAll, chargeNext } from '../charge.js';
 import { checkUsage } from '../check.js';
@@ -45,6 +46,13 @@ export class BillingTrial {
     this.#made += 1;
     const key = `${tenantId} ${this.#made}`;
     await this.database.transaction(tx => credit(tx, { key, tenantId, asset, amount, reason: 'test', actor: 'test' }));
+  }
+
+  async burn(tenantId: TenantId, ioUnits: bigint, iosdUnits: bigint): Promise<void> {
+    this.#made += 1;
+    const posting = { key: `test ${this.#made}`, kind: 'burn' as const, memo: 'test', detail: {}, actor: 'test' };
+    const entries = iosdEntries(tenantId, ioUnits, iosdUnits);
+    await this.database.transaction(tx => postTokens(tx, [{ ...posting, entries }], 'too little IO'));
   }
 
   async machine(supplierId: TenantId): Promise<NodeId> {
