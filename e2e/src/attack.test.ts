@@ -1,13 +1,14 @@
 /** Everything that somebody without the right could try, on every route of the table and every port of Ray's. */
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { networkInterfaces } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { api, type Refusal, type Route } from '@iocloud/contracts';
 import { newSshKeyPair } from '@iocloud/contracts/wire';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import ssh2 from 'ssh2';
-import { handshake, processesNaming, SshUser, Stack, until } from './harness/index.js';
+import { handshake, Payee, processesNaming, SshUser, Stack, TestChain, until } from './harness/index.js';
 
 jest.setTimeout(180_000);
 
@@ -23,8 +24,14 @@ let sshKeyId: string;
 /** That money of ours was set aside by, for an order named `mine`. */
 let transactionId: number;
 let webhookId: string;
+let directory: string;
+let chain: TestChain;
+let addressId: string;
+let payoutId: string;
 beforeAll(async () => {
-  stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '4' } });
+  directory = await mkdtemp(join(tmpdir(), 'iocloud-e2e-attack-'));
+  chain = await TestChain.start(directory);
+  stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '4', ...chain.env } });
   cluster = await stack.cluster('target');
   await stack.ended(await stack.submit('echo secret', { submission_id: 'mine', metadata: { 'io.cluster': 'target' } }));
   tenantId = (await stack.call('GET', '/v1/whoami')).body.tenant.id;
@@ -42,6 +49,18 @@ beforeAll(async () => {
   transactionId = (await stack.call('GET', '/v1/ledger/transactions')).body.items[0].id;
   const webhook = { url: 'https://example.com/mine', events: ['account.InvoiceReady'] };
   webhookId = (await stack.call('POST', '/v1/webhooks', webhook)).body.id;
+  const io = { tenantId, asset: 'IO', amount: '5', reason: 'to be paid out' };
+  await stack.call('POST', '/v1/ledger/credits', io, { 'idempotency-key': 'to be paid out' });
+  const payee = await Payee.register(
+    async (...args) => {
+      const { code, stdout, stderr } = await stack.iocloud(...args);
+      if (code !== 0) throw new Error(stderr);
+      return stdout;
+    },
+    await chain.wallet(),
+  );
+  addressId = payee.addressId;
+  payoutId = await payee.request('2', '--from', 'available');
   const { body: user } = await stack.call('POST', '/v1/users', { name: 'reader', role: 'viewer' });
   viewer = (
     await stack.call('POST', '/v1/api-keys', {
@@ -51,7 +70,11 @@ beforeAll(async () => {
     })
   ).body.secret;
 });
-afterAll(() => stack?.stop());
+afterAll(async () => {
+  await stack?.stop();
+  await chain?.stop();
+  await rm(directory, { recursive: true, force: true });
+});
 
 const protectedRoutes = Object.entries<Route>(api).filter(([, route]) => route.access !== 'public');
 const pathOf = (route: Route) =>
@@ -73,6 +96,8 @@ const pathOf = (route: Route) =>
     .replace('{line}', '1')
     .replace('{webhookId}', webhookId)
     .replace('{deliveryId}', 'msg_00000000000000000000')
+    .replace('{addressId}', addressId)
+    .replace('{payoutId}', payoutId)
     .replace('{slashId}', 'sl_00000000000000000000')
     .replace('{proposalId}', 'pr_00000000000000000000')
     .replace('{hour}', '1')
@@ -137,6 +162,12 @@ describe('with the key of another tenant', () => {
       '/v1/ledger/transactions',
       '/v1/invoices',
       '/v1/webhooks',
+      '/v1/deposits',
+      '/v1/payout-addresses',
+      '/v1/payouts',
+      '/v1/usage',
+      '/v1/usage/lines',
+      '/v1/usage/events',
       '/v1/token/stakes',
       '/v1/token/unstakings',
       '/v1/token/rewards',
@@ -169,6 +200,7 @@ describe('with the key of another tenant', () => {
       [api.rotateWebhook, {}],
       [api.appealVerification, { reason: 'mine now' }],
       [api.decideAppeal, { decision: 'accepted', reason: 'mine now' }],
+      [api.confirmPayout, { code: '123456' }],
       [api.appealSlash, { reason: 'mine now' }],
       [api.castVote, { vote: 'yes' }],
     ]);

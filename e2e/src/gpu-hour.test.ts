@@ -7,9 +7,18 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Billing, Invoice, LedgerAccount, UsageLine } from '@iocloud/contracts';
-import { codeOf, SvmRpc, stepAt, type Token, TokenIssuer } from '@iocloud/control-plane/settlement/testing';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { fromBase32, Internet, type Machine, networkObstacle, repository, run, Stack, until } from './harness/index.js';
+import {
+  Internet,
+  type Machine,
+  networkObstacle,
+  Payee,
+  repository,
+  run,
+  Stack,
+  TestChain,
+  until,
+} from './harness/index.js';
 
 jest.setTimeout(400_000);
 
@@ -30,9 +39,7 @@ interface Supplier {
 const suppliers: Supplier[] = [];
 let home: string;
 let internet: Internet;
-let rpc: SvmRpc;
-let issuer: TokenIssuer;
-let io: Token;
+let chain: TestChain;
 let stack: Stack;
 let renter: string;
 
@@ -46,44 +53,15 @@ async function as(key: string, ...args: string[]): Promise<string> {
 const read = async <T>(key: string, ...args: string[]): Promise<T> => JSON.parse(await as(key, ...args, '--json'));
 const asRenter = () => ({ authorization: `Bearer ${renter}` });
 
-async function startChain(): Promise<Record<string, string>> {
-  rpc = await SvmRpc.start();
-  issuer = await TokenIssuer.on(rpc);
-  io = await issuer.mint(8);
-  const path = (name: string) => join(home, name);
-  writeFileSync(path('passphrase'), 'twelve characters and more\n', { mode: 0o600 });
-  const mints = { IO: io.mint };
-  const terms = { mints, addressWaitSeconds: 0, turnSeconds: 0.2, leastPayout: { IO: '0.00000001' } };
-  writeFileSync(path('settlement'), JSON.stringify(terms));
-  const init = [
-    'settlement',
-    'init',
-    '--keystore',
-    path('keystore'),
-    '--passphrase-file',
-    path('passphrase'),
-    '--json',
-  ];
-  const { stdout } = await run(process.execPath, [cli, ...init], { env: process.env as Record<string, string> });
-  const { feePayer, treasury } = JSON.parse(stdout);
-  rpc.chain.fund(feePayer, 5_000_000_000n);
-  await issuer.issue(io, treasury, 50_00000000n);
-  return {
-    SOLANA_RPC_URL: rpc.url,
-    IOCLOUD_SETTLEMENT_FILE: path('settlement'),
-    IOCLOUD_SETTLEMENT_KEYSTORE: path('keystore'),
-    IOCLOUD_SETTLEMENT_PASSPHRASE_FILE: path('passphrase'),
-  };
-}
-
 beforeAll(async () => {
   if (obstacle !== null) return;
   home = mkdtempSync(join(tmpdir(), 'iocloud-e2e-'));
   internet = await Internet.up(home);
+  chain = await TestChain.start(join(home, 'chain'), { leastPayout: { IO: '0.00000001' } });
   mkdirSync(join(home, 'data'), { recursive: true });
   writeFileSync(join(home, 'data', 'io-rate.json'), JSON.stringify({ usdPerIo: '1.85' }));
   const env = { IOCLOUD_NODE_CPUS: '1', IOCLOUD_SSH_HOST: '0.0.0.0', IOCLOUD_VERIFICATION: 'off' };
-  stack = await Stack.start({ home, env: { ...env, IOCLOUD_BILLING: 'prepaid', ...(await startChain()) } });
+  stack = await Stack.start({ home, env: { ...env, IOCLOUD_BILLING: 'prepaid', ...chain.env } });
   const tenant = async (name: string) =>
     (await read<{ apiKey: { secret: string } }>(stack.apiKey, 'tenant', 'create', name)).apiKey.secret;
   renter = await tenant('vision');
@@ -100,7 +78,7 @@ beforeAll(async () => {
     const terms = { microUsdPerGpuHour: microUsdPerHour, microUsdPerCpuHour: 0, plainProcesses: true };
     const asOwner = { authorization: `Bearer ${key}` };
     expect((await stack.call('PATCH', `/v1/nodes/${machine.id}/terms`, terms, asOwner)).status).toBe(200);
-    const wallet = (await TokenIssuer.on(rpc)).signer.address;
+    const wallet = await chain.wallet();
     suppliers.push({ key, machine, microUsdPerHour: BigInt(microUsdPerHour), wallet });
   }
 }, 300_000);
@@ -109,7 +87,7 @@ afterAll(async () => {
     await stack?.stop();
   } finally {
     await internet?.remove();
-    await rpc?.stop();
+    await chain?.stop();
     if (home) rmSync(home, { recursive: true, force: true });
   }
 }, 120_000);
@@ -136,36 +114,23 @@ function amounts(lines: readonly UsageLine[], microUsdPerHour: bigint): { paid: 
 /** Kills the control plane as soon as the chain has taken a transaction of whose taking it has not heard. */
 async function dieOverPayout(): Promise<void> {
   let taken = false;
-  rpc.intercept = (method, moment) => {
+  chain.rpc.intercept = (method, moment) => {
     if (method === 'sendTransaction' && moment === 'after') taken = true;
     if (taken) throw new Error('gone');
   };
   await until('the chain has taken it', 60_000, async () => taken);
   await stack.kill9('control plane');
-  rpc.intercept = () => undefined;
+  chain.rpc.intercept = () => undefined;
 }
 
 async function payOut(supplier: Supplier, units: bigint, during: () => Promise<void>): Promise<void> {
-  const { uri } = await read<{ uri: string }>(supplier.key, 'payout', 'second-factor');
-  const secret = fromBase32(new URL(uri).searchParams.get('secret') ?? '');
-  let step = stepAt(Date.now()) - 1;
-  const code = () => codeOf(secret, step++);
-  await as(supplier.key, 'payout', 'second-factor', '--prove', code());
-  const address = await read<{ id: string }>(
-    supplier.key,
-    'payout',
-    'address',
-    'add',
-    supplier.wallet,
-    '--code',
-    code(),
-  );
-  const asked = await read<{ id: string }>(supplier.key, 'payout', 'request', inIo(units), 'IO', '--to', address.id);
+  const payee = await Payee.register((...args) => as(supplier.key, ...args), supplier.wallet);
+  const payoutId = await payee.request(inIo(units));
   const dying = during();
-  await as(supplier.key, 'payout', 'confirm', asked.id, '--code', code());
+  await payee.confirm(payoutId);
   await dying;
   await until('the pay-out is final', 90_000, async () =>
-    (await as(stack.apiKey, 'payout', 'show', asked.id)).includes('finalized'),
+    (await as(stack.apiKey, 'payout', 'show', payoutId)).includes('finalized'),
   );
 }
 
@@ -177,7 +142,7 @@ ifPossible(
   'two suppliers are paid on the chain what their machines worked, whatever is killed on the way',
   async () => {
     const { address } = await read<{ address: string }>(renter, 'deposit', 'address');
-    await issuer.issue(io, address, paidIn);
+    await chain.issue(address, paidIn);
     await until('the deposit', 60_000, async () => (await as(renter, 'balance')).includes(inIo(paidIn)));
 
     const spec = {
@@ -245,7 +210,7 @@ print(len(set(ray.get([where.remote(), where.remote()]))), "nodes")
     for (const [index, supplier] of suppliers.entries()) {
       const earned = BigInt((await held(supplier.key, 'earnings'))?.replace('.', '') ?? '0');
       await payOut(supplier, earned, index === 0 ? dieOverPayout : async () => undefined);
-      expect(await issuer.balance(io, supplier.wallet)).toBe(earned);
+      expect(await chain.balance(supplier.wallet)).toBe(earned);
       expect(await held(supplier.key, 'earnings')).toBe(inIo(0n));
     }
     expect(await as(stack.apiKey, 'ledger', 'check')).toContain('every balance is the sum of its postings');

@@ -1,6 +1,6 @@
 /** The whole system under test, and what runs on the machine. */
-export { fromBase32 } from './base32.js';
 export { findChromium } from './browser.js';
+export { Payee, TestChain } from './chain.js';
 export { counting, countingTask, letFinish, type Mark, marksFile, marksOf } from './counting.js';
 export { handshake } from './handshake.js';
 export { Internet, type Site } from './internet.js';
