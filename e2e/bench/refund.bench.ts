@@ -3,7 +3,7 @@
  * until its last usage is charged and the rest of its hold is back. Real Ray, a real agent, the whole system; all times from the
  * database. The limit beside it is a second.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -21,8 +21,12 @@ const postgres = await startPostgres({ dataDir: join(dataDir, 'postgres') });
 const database = new pg.Pool({ connectionString: postgres.url });
 // Goes with its server.
 database.on('error', () => undefined);
+// Suppliers are paid in IO: without its price nothing is charged.
+const home = join(dataDir, 'home');
+await mkdir(join(home, 'data'), { recursive: true });
+await writeFile(join(home, 'data', 'io-rate.json'), JSON.stringify({ usdPerIo: '1.85' }));
 const env = { IOCLOUD_BILLING: 'prepaid', IOCLOUD_VERIFICATION: 'off', IOCLOUD_NODE_CPUS: '1' };
-const stack = await Stack.start({ env: { ...env, DATABASE_URL: postgres.url } });
+const stack = await Stack.start({ home, env: { ...env, DATABASE_URL: postgres.url } });
 try {
   const tenant = async (name: string) => (await stack.call('POST', '/v1/tenants', { name })).body;
   const [renter, supplier] = [await tenant('renter'), await tenant('supplier')];
