@@ -11,7 +11,7 @@ import {
 } from '@iocloud/contracts';
 import { nextStep } from '../core/rollouts/index.js';
 import { recordEvent } from '../events/index.js';
-import type { Database, Queryable, Transaction } from '../platform/index.js';
+import { type Database, type Queryable, type Transaction, takeLock } from '../platform/index.js';
 import { endGrant, graceOf, grant } from './grace.js';
 import { move, reachable, rolloutsLock, stillToGo, tell } from './rollouts.js';
 
@@ -32,10 +32,7 @@ export async function step(database: Database, newAttempt: () => string): Promis
   const [rollout] = running;
   if (!rollout) return false;
   return database.transaction(async tx => {
-    const { rows: locks } = await tx.query<{ mine: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS mine', [
-      rolloutsLock,
-    ]);
-    if (!locks[0]?.mine) return false;
+    if (!(await takeLock(tx, rolloutsLock))) return false;
     const { rows: still } = await tx.query(`SELECT FROM agent_rollouts WHERE id = $1 AND phase = 'running'`, [
       rollout.id,
     ]);

@@ -19,21 +19,8 @@ const sameEndMs = 2_000;
 const hourMs = 3_600_000;
 
 /** Looks at all open orders once. False: another replica is at it. */
-export async function tendAll(database: Database, terms: BillingTerms, now: Date): Promise<boolean> {
-  const client = await database.pool.connect();
-  try {
-    const { rows } = await client.query<{ mine: boolean }>('SELECT pg_try_advisory_lock($1) AS mine', [tendLock]);
-    if (!rows[0]?.mine) return false;
-    try {
-      await tendEach(database, terms, now);
-    } finally {
-      await client.query('SELECT pg_advisory_unlock($1)', [tendLock]);
-    }
-    return true;
-  } finally {
-    client.release();
-  }
-}
+export const tendAll = (database: Database, terms: BillingTerms, now: Date): Promise<boolean> =>
+  database.alone(tendLock, () => tendEach(database, terms, now));
 
 async function tendEach(database: Database, terms: BillingTerms, now: Date): Promise<void> {
   const all = await openOrders(database, now);

@@ -12,7 +12,14 @@
  */
 import type { NodeId, TenantId } from '@iocloud/contracts';
 import { type Evidence, type Standing, unknown, withOneVoice } from '../core/matching/index.js';
-import { type Database, type Logger, type Queryable, Recurring, type Transaction } from '../platform/index.js';
+import {
+  type Database,
+  type Logger,
+  type Queryable,
+  Recurring,
+  type Transaction,
+  takeLock,
+} from '../platform/index.js';
 
 /** Any constant, the same for all replicas. */
 const foldLock = 7_265_020;
@@ -55,10 +62,7 @@ interface EvidenceRow {
 /** Counts the oldest notes, at most a batch of them. Returns how many there were; 0 while another replica is at it. */
 export async function foldEvidence(database: Database): Promise<number> {
   return database.transaction(async tx => {
-    const { rows: locks } = await tx.query<{ mine: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS mine', [
-      foldLock,
-    ]);
-    if (!locks[0]?.mine) return 0;
+    if (!(await takeLock(tx, foldLock))) return 0;
     const { rows } = await tx.query<EvidenceRow>({
       name: 'take-evidence',
       text: `DELETE FROM evidence WHERE id IN (SELECT id FROM evidence ORDER BY id LIMIT $1)

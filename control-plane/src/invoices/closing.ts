@@ -6,7 +6,7 @@ import { type InvoiceKind, type Issuer, newId, type TenantId } from '@iocloud/co
 import { beginOf, endOf, type Month, monthOf } from '../core/invoicing/index.js';
 import { recordEvent } from '../events/index.js';
 import { chargedTenants, firstPostedAt, lastIdBefore } from '../ledger/index.js';
-import { type Database, type Logger, Recurring, type Transaction } from '../platform/index.js';
+import { type Database, type Logger, Recurring, type Transaction, takeLock } from '../platform/index.js';
 import { numberInWords } from './document.js';
 import { gather, type Wanted } from './gather.js';
 import { placed } from './open-document.js';
@@ -69,8 +69,7 @@ async function underLock(database: Database, work: (tx: Transaction) => Promise<
   return database.transaction(async tx => {
     // Of one moment, while others go on posting.
     await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
-    const { rows } = await tx.query<{ mine: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS mine', [closingLock]);
-    if (!rows[0]?.mine) return false;
+    if (!(await takeLock(tx, closingLock))) return false;
     await work(tx);
     return true;
   });

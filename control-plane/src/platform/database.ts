@@ -82,9 +82,41 @@ export class Database implements Queryable {
     }
   }
 
+  /**
+   * Runs `work`, which commits as it goes, while no other replica runs what has the same lock. False: another is at it. A
+   * connection that breaks meanwhile takes the lock with it, and breaks nothing else.
+   */
+  async alone(lock: number, work: () => Promise<void>): Promise<boolean> {
+    const client = await this.pool.connect();
+    let broken: Error | undefined;
+    const onError = (error: Error) => {
+      broken = error;
+    };
+    client.on('error', onError);
+    try {
+      const { rows } = await client.query<{ mine: boolean }>('SELECT pg_try_advisory_lock($1) AS mine', [lock]);
+      if (!rows[0]?.mine) return false;
+      try {
+        await work();
+      } finally {
+        await client.query('SELECT pg_advisory_unlock($1)', [lock]).catch(onError);
+      }
+      return true;
+    } finally {
+      client.off('error', onError);
+      client.release(broken);
+    }
+  }
+
   async close(): Promise<void> {
     await this.pool.end();
   }
+}
+
+/** False: another replica has it. Held until the transaction ends. */
+export async function takeLock(tx: Transaction, lock: number): Promise<boolean> {
+  const { rows } = await tx.query<{ mine: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS mine', [lock]);
+  return rows[0]?.mine ?? false;
 }
 
 /** Any constant will do, as long as every replica takes the same. */

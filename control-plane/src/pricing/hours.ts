@@ -4,7 +4,7 @@
  * anywhere. What they are made from is on record: the leases, and the machines and when they were heard last.
  */
 import { aimOf, nextPrice, type PricingTerms, type Use, utilisationPpm } from '../core/pricing/index.js';
-import { type Database, type Logger, Recurring, type Transaction, wake } from '../platform/index.js';
+import { type Database, type Logger, Recurring, type Transaction, takeLock, wake } from '../platform/index.js';
 import type { PricedLeases, PricedMachines } from './ports.js';
 import { forgetQuotes } from './quotes.js';
 import { insertVersions, type NewVersion, newestVersions, readTerms, writeTerms } from './store.js';
@@ -26,10 +26,7 @@ export interface HoursWiring {
 /** Makes the versions of the earliest hour that lacks some. False: there is none, or another replica is at it. */
 export async function makeNextHour(wiring: HoursWiring): Promise<boolean> {
   return wiring.database.transaction(async tx => {
-    const { rows: locks } = await tx.query<{ mine: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS mine', [
-      pricingLock,
-    ]);
-    if (!locks[0]?.mine) return false;
+    if (!(await takeLock(tx, pricingLock))) return false;
     const nowMs = (await (wiring.now ?? databaseTime)(tx)).getTime();
     const currentMs = nowMs - (nowMs % hourMs);
     const terms = await readTerms(tx);

@@ -31,23 +31,8 @@ const feePayerLamports = new Gauge({
 });
 
 /** False: another replica is at it. */
-export async function settlementTurn(world: World): Promise<boolean> {
-  const client = await world.database.pool.connect();
-  // One that breaks meanwhile takes its lock with it, and breaks nothing else.
-  client.on('error', error => world.log.warn({ error: error.message }, 'the connection of a turn of settlement broke'));
-  try {
-    const { rows } = await client.query<{ mine: boolean }>('SELECT pg_try_advisory_lock($1) AS mine', [settlementLock]);
-    if (!rows[0]?.mine) return false;
-    await turn(world);
-    return true;
-  } finally {
-    // Given up at once, and in any case with the connection, which is not used again.
-    await client.query('SELECT pg_advisory_unlock($1)', [settlementLock]).catch((error: Error) => {
-      world.log.warn({ error: error.message }, 'the lock of a turn of settlement goes with its connection');
-    });
-    client.release(true);
-  }
-}
+export const settlementTurn = (world: World): Promise<boolean> =>
+  world.database.alone(settlementLock, () => turn(world));
 
 async function turn(world: World): Promise<void> {
   const problems = await makeNonceAccounts(world);

@@ -6,11 +6,11 @@ import { unitsInWords } from '@iocloud/contracts';
 import { emissionEntries, type TenantAmount } from '../core/billing/index.js';
 import { type EmissionTerms, type Split, splitHour } from '../core/token/index.js';
 import { postTokens, type TokenPosting } from '../ledger/index.js';
-import type { Queryable, Transaction } from '../platform/index.js';
+import { type Queryable, type Transaction, takeLock } from '../platform/index.js';
 import { insertHour, lastHour } from './hours.js';
 import { machinesOf } from './machines.js';
 import { versionAt } from './versions.js';
-import { alone, hourMs, rulesActor, type TokenWiring, timeOf } from './wiring.js';
+import { hourMs, rulesActor, type TokenWiring, timeOf } from './wiring.js';
 
 /** Any constant will do, as long as every replica takes the same. */
 const emissionLock = 7_265_120;
@@ -26,7 +26,7 @@ export async function emitNextHour(wiring: TokenWiring): Promise<boolean> {
   const { database, genesis, schedule } = wiring;
   if (genesis === null) return false;
   return database.transaction(async tx => {
-    if (!(await alone(tx, emissionLock))) return false;
+    if (!(await takeLock(tx, emissionLock))) return false;
     const hour = (await lastHour(tx)) + 1;
     const from = beginOf(genesis, hour);
     const until = beginOf(genesis, hour + 1);

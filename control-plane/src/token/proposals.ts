@@ -16,9 +16,9 @@ import {
   parametersFault,
   proposalTransitions,
 } from '../core/token/index.js';
-import { Failure, type Transaction } from '../platform/index.js';
+import { Failure, type Transaction, takeLock } from '../platform/index.js';
 import { insertVersion, versionAt, versionsLock } from './versions.js';
-import { alone, hourMs, type TokenWiring, timeOf } from './wiring.js';
+import { hourMs, type TokenWiring, timeOf } from './wiring.js';
 
 export interface NewProposal {
   tenantId: TenantId;
@@ -121,7 +121,7 @@ const proposalsLock = 7_265_124;
 /** Counts or carries out one proposal that is due. False: there is none, or another replica is at it. */
 export async function advanceProposal(wiring: TokenWiring): Promise<boolean> {
   return wiring.database.transaction(async tx => {
-    if (!(await alone(tx, proposalsLock))) return false;
+    if (!(await takeLock(tx, proposalsLock))) return false;
     const now = await timeOf(wiring, tx);
     const { rows } = await tx.query<ProposalRow>(
       `SELECT ${columns} FROM token_proposals

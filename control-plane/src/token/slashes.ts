@@ -11,9 +11,9 @@ import { burnSlashedEntries, type SlashedAmount, slashEntries, unslashEntries } 
 import { type SlashEvent, slashParts, slashTransitions } from '../core/token/index.js';
 import { recordEvents } from '../events/index.js';
 import { postTokens } from '../ledger/index.js';
-import { Failure, type Queryable, type Transaction } from '../platform/index.js';
+import { Failure, type Queryable, type Transaction, takeLock } from '../platform/index.js';
 import { versionAt } from './versions.js';
-import { alone, hourMs, rulesActor, type TokenWiring, timeOf } from './wiring.js';
+import { hourMs, rulesActor, type TokenWiring, timeOf } from './wiring.js';
 
 export interface NewSlash {
   nodeId: NodeId;
@@ -245,7 +245,7 @@ const slashLock = 7_265_123;
 /** Burns one slash whose month is over. False: there is none, or another replica is at it. */
 export async function burnNext(wiring: TokenWiring): Promise<boolean> {
   return wiring.database.transaction(async tx => {
-    if (!(await alone(tx, slashLock))) return false;
+    if (!(await takeLock(tx, slashLock))) return false;
     const { rows } = await tx.query<SlashRow>(
       `SELECT id, node_id, tenant_id, state, appeal_until FROM token_slashes
        WHERE state IN ('open', 'confirmed') AND appeal_until <= $1 ORDER BY appeal_until, id LIMIT 1 FOR UPDATE`,
@@ -282,7 +282,7 @@ const lookBackMs = 7 * 24 * hourMs;
 /** Slashes for one failed proof, where the parameters at its verdict say so. False: there is none left. */
 export async function slashFailedProof(wiring: TokenWiring): Promise<boolean> {
   return wiring.database.transaction(async tx => {
-    if (!(await alone(tx, slashLock))) return false;
+    if (!(await takeLock(tx, slashLock))) return false;
     const now = await timeOf(wiring, tx);
     for (const proof of await wiring.proofs.failed(tx, new Date(now.getTime() - lookBackMs), now)) {
       const { failedProofPpm: ppm } = (await versionAt(tx, proof.judgedAt)).parameters;

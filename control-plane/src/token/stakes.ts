@@ -10,10 +10,10 @@ import {
 } from '@iocloud/contracts';
 import { cooledEntries, stakeEntries, unstakeEntries } from '../core/billing/index.js';
 import { postTokens, type TokenPosting } from '../ledger/index.js';
-import { Failure, type Queryable, type Transaction } from '../platform/index.js';
+import { Failure, type Queryable, type Transaction, takeLock } from '../platform/index.js';
 import { settingsOf } from './settings.js';
 import { versionAt } from './versions.js';
-import { alone, hourMs, rulesActor, type TokenWiring, timeOf } from './wiring.js';
+import { hourMs, rulesActor, type TokenWiring, timeOf } from './wiring.js';
 
 export interface StakeCall {
   /** Of the caller; unique for its tenant. */
@@ -123,7 +123,7 @@ const releasedAtOnce = 200;
 /** Makes what has cooled down available. False: there is nothing, or another replica is at it. */
 export async function releaseCooled(wiring: TokenWiring): Promise<boolean> {
   return wiring.database.transaction(async tx => {
-    if (!(await alone(tx, releaseLock))) return false;
+    if (!(await takeLock(tx, releaseLock))) return false;
     const { rows } = await tx.query<UnstakingRow>(
       `UPDATE token_unstakings SET state = 'released' WHERE id IN (
          SELECT id FROM token_unstakings WHERE state = 'cooling' AND release_at <= $1

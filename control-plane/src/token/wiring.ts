@@ -31,9 +31,3 @@ export async function timeOf({ now }: Pick<TokenWiring, 'now'>, db: Queryable): 
   if (!rows[0]) throw new Error('the database tells no time');
   return rows[0].now;
 }
-
-/** False: another replica is at it. Held until the transaction ends. */
-export async function alone(tx: Queryable, lock: number): Promise<boolean> {
-  const { rows } = await tx.query<{ mine: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS mine', [lock]);
-  return rows[0]?.mine ?? false;
-}

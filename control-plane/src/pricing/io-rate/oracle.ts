@@ -1,7 +1,7 @@
 /** The rate of IO: asks all sources each minute, one replica at a time, and keeps the last that they agreed on. */
 import type { IoRate } from '@iocloud/contracts';
 import { agreement, type Guards, rateInWords, readRate } from '../../core/pricing/index.js';
-import { type Database, type Logger, type Queryable, Recurring } from '../../platform/index.js';
+import { type Database, type Logger, type Queryable, Recurring, takeLock } from '../../platform/index.js';
 import type { Source } from './sources.js';
 
 /** Any constant will do, as long as every replica takes the same. */
@@ -25,8 +25,7 @@ interface Row {
 /** Asks every source. False: another replica is at it. */
 export async function look(database: Database, { sources, guards, nowMs }: Oracle): Promise<boolean> {
   return database.transaction(async tx => {
-    const { rows } = await tx.query<{ mine: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS mine', [oracleLock]);
-    if (!rows[0]?.mine) return false;
+    if (!(await takeLock(tx, oracleLock))) return false;
     const answers = await Promise.all(
       sources.map(async source => {
         const reading = await source.read().catch((error: Error) => error.message);
