@@ -46,11 +46,7 @@ const keyFile = () => join(stack.home, 'secrets', 'agent_release_ed25519_key');
 const release = (version: string, higher: number, more: { begin?: string; keyFile?: string } = {}): Promise<Repacked> =>
   repackAgent(packed, join(work, version), { version, serial: serial + higher, keyFile: keyFile(), ...more });
 
-async function operator(...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await stack.iocloud('agent-release', ...args);
-  if (code !== 0) throw new Error(`iocloud agent-release ${args.join(' ')} exited with ${code}: ${stderr}`);
-  return stdout;
-}
+const operator = (...args: string[]) => stack.said('agent-release', ...args);
 const status = async () => JSON.parse(await operator('status', '--json'));
 const versions = async () => [(await north.node()).agent.version, (await south.node()).agent.version];
 

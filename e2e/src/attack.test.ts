@@ -51,14 +51,7 @@ beforeAll(async () => {
   webhookId = (await stack.call('POST', '/v1/webhooks', webhook)).body.id;
   const io = { tenantId, asset: 'IO', amount: '5', reason: 'to be paid out' };
   await stack.call('POST', '/v1/ledger/credits', io, { 'idempotency-key': 'to be paid out' });
-  const payee = await Payee.register(
-    async (...args) => {
-      const { code, stdout, stderr } = await stack.iocloud(...args);
-      if (code !== 0) throw new Error(stderr);
-      return stdout;
-    },
-    await chain.wallet(),
-  );
+  const payee = await Payee.register((...args) => stack.said(...args), await chain.wallet());
   addressId = payee.addressId;
   payoutId = await payee.request('2', '--from', 'available');
   const { body: user } = await stack.call('POST', '/v1/users', { name: 'reader', role: 'viewer' });

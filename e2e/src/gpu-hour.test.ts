@@ -8,17 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Billing, Invoice, LedgerAccount, UsageLine } from '@iocloud/contracts';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import {
-  Internet,
-  type Machine,
-  networkObstacle,
-  Payee,
-  repository,
-  run,
-  Stack,
-  TestChain,
-  until,
-} from './harness/index.js';
+import { Internet, type Machine, networkObstacle, Payee, Stack, TestChain, until } from './harness/index.js';
 
 jest.setTimeout(400_000);
 
@@ -26,7 +16,6 @@ const obstacle = networkObstacle() ?? (process.env.IOCLOUD_WIREGUARD_GO ? null :
 if (obstacle !== null) process.stderr.write(`${obstacle}: a bill for machines of two suppliers is NOT tested\n`);
 const ifPossible = obstacle === null ? test : test.skip;
 
-const cli = join(repository, 'cli/bin/iocloud.js');
 /** What one IO costs: 1.85 USD. */
 const rate = { usd: 37n, io: 20n };
 const paidIn = 100_00000000n;
@@ -43,13 +32,7 @@ let chain: TestChain;
 let stack: Stack;
 let renter: string;
 
-async function as(key: string, ...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await run(process.execPath, [cli, ...args], {
-    env: { ...stack.env, IOCLOUD_API_KEY: key },
-  });
-  if (code !== 0) throw new Error(`iocloud ${args.join(' ')} exited with ${code}: ${stderr}`);
-  return stdout;
-}
+const as = (key: string, ...args: string[]) => stack.saidTo(key, ...args);
 const read = async <T>(key: string, ...args: string[]): Promise<T> => JSON.parse(await as(key, ...args, '--json'));
 const asRenter = () => ({ authorization: `Bearer ${renter}` });
 

@@ -5,7 +5,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { repository, run, Stack, until } from './harness/index.js';
+import { Stack, until } from './harness/index.js';
 
 jest.setTimeout(180_000);
 
@@ -39,15 +39,8 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-async function operator(...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await stack.iocloud(...args);
-  if (code !== 0) throw new Error(`iocloud ${args.join(' ')} exited with ${code}: ${stderr}`);
-  return stdout;
-}
-const as = (key: string, ...args: string[]) =>
-  run(process.execPath, [join(repository, 'cli/bin/iocloud.js'), ...args], {
-    env: { ...stack.env, IOCLOUD_API_KEY: key },
-  });
+const operator = (...args: string[]) => stack.said(...args);
+const as = (key: string, ...args: string[]) => stack.iocloudAs(key, ...args);
 
 test('a settlement is on the running month of both sides, in every form, with its reasons', async () => {
   await operator('ledger', 'credit', 'vision', '250', 'usdc', '--reason', 'a start');

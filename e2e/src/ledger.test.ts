@@ -1,7 +1,5 @@
-/** Who runs the control plane credits a tenant and bills its usage; each side sees its own money, and the books agree. */
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { type Part, repository, run, Stack, until } from './harness/index.js';
+import { type Part, Stack, until } from './harness/index.js';
 
 jest.setTimeout(180_000);
 
@@ -16,15 +14,8 @@ beforeAll(async () => {
 });
 afterAll(() => stack?.stop());
 
-async function operator(...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await stack.iocloud(...args);
-  if (code !== 0) throw new Error(`iocloud ${args.join(' ')} exited with ${code}: ${stderr}`);
-  return stdout;
-}
-const as = (key: string, ...args: string[]) =>
-  run(process.execPath, [join(repository, 'cli/bin/iocloud.js'), ...args], {
-    env: { ...stack.env, IOCLOUD_API_KEY: key },
-  });
+const operator = (...args: string[]) => stack.said(...args);
+const as = (key: string, ...args: string[]) => stack.iocloudAs(key, ...args);
 
 const settle = (key: string) =>
   operator(

@@ -25,11 +25,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-async function iocloud<T>(...args: string[]): Promise<T> {
-  const { code, stdout, stderr } = await stack.iocloud(...args, '--json');
-  if (code !== 0) throw new Error(`iocloud ${args.join(' ')} exited with ${code}: ${stderr}`);
-  return JSON.parse(stdout);
-}
+const iocloud = <T>(...args: string[]) => stack.read<T>(...args);
 
 test('a machine takes the price of the hour, and list, quote and cluster agree on it, kill -9 or not', async () => {
   const listed = await until('there is a price', 60_000, async () => {

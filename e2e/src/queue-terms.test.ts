@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { repository, run, Stack, until } from './harness/index.js';
+import { Stack, until } from './harness/index.js';
 
 jest.setTimeout(180_000);
 
@@ -14,15 +14,8 @@ beforeAll(async () => {
 });
 afterAll(() => stack?.stop());
 
-async function operator(...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await stack.iocloud(...args);
-  if (code !== 0) throw new Error(`iocloud ${args.join(' ')} exited with ${code}: ${stderr}`);
-  return stdout;
-}
-const team = (...args: string[]) =>
-  run(process.execPath, [join(repository, 'cli/bin/iocloud.js'), ...args], {
-    env: { ...stack.env, IOCLOUD_API_KEY: teamKey },
-  });
+const operator = (...args: string[]) => stack.said(...args);
+const team = (...args: string[]) => stack.iocloudAs(teamKey, ...args);
 
 test('the first key may set the terms of a tenant by its name, a piece at a time', async () => {
   expect(await operator('tenant', 'list')).toMatch(/^NAME +AGE +ID\n(.*\n)?team +\S+ +tn_\w{20}\n/s);

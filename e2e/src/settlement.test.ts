@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { type Part, Payee, repository, run, Stack, TestChain, until } from './harness/index.js';
+import { type Part, Payee, Stack, TestChain, until } from './harness/index.js';
 
 jest.setTimeout(180_000);
 
@@ -25,20 +25,9 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-async function operator(...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await stack.iocloud(...args);
-  if (code !== 0) throw new Error(`iocloud ${args.join(' ')} exited with ${code}: ${stderr}`);
-  return stdout;
-}
+const operator = (...args: string[]) => stack.said(...args);
 
-async function as(key: string, ...args: string[]): Promise<string> {
-  const env = { ...stack.env, IOCLOUD_API_KEY: key };
-  const { code, stdout, stderr } = await run(process.execPath, [join(repository, 'cli/bin/iocloud.js'), ...args], {
-    env,
-  });
-  if (code !== 0) throw new Error(`iocloud ${args.join(' ')} exited with ${code}: ${stderr}`);
-  return stdout;
-}
+const as = (key: string, ...args: string[]) => stack.saidTo(key, ...args);
 
 test('what a renter pays in on the chain pays a supplier there, to the unit and once, through a kill -9', async () => {
   const tenant = async (name: string) =>

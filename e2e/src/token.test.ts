@@ -29,11 +29,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-async function iocloud<T>(...args: string[]): Promise<T> {
-  const { code, stdout, stderr } = await stack.iocloud(...args, '--json');
-  if (code !== 0) throw new Error(`iocloud ${args.join(' ')} exited with ${code}: ${stderr}`);
-  return JSON.parse(stdout);
-}
+const iocloud = <T>(...args: string[]) => stack.read<T>(...args);
 
 test('hours that are over are emitted once, and stake, IOSD and a vote are there after kill -9', async () => {
   const tenant = (await stack.call('GET', '/v1/whoami')).body.tenant.name;

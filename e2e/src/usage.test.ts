@@ -11,11 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack?.stop());
 
-async function iocloud<T>(...args: string[]): Promise<T> {
-  const { code, stdout, stderr } = await stack.iocloud(...args, '--json');
-  if (code !== 0) throw new Error(`iocloud ${args.join(' ')} exited with ${code}: ${stderr}`);
-  return JSON.parse(stdout);
-}
+const iocloud = <T>(...args: string[]) => stack.read<T>(...args);
 
 test('a cluster is billed for what its machine counted, once, as soon as it has ended', async () => {
   const cluster = await stack.cluster('metered', { head: { cpus: 1, gpus: 2 } });

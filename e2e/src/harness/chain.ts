@@ -2,9 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf, SvmRpc, stepAt, type Token, TokenIssuer } from '@iocloud/control-plane/settlement/testing';
-import { type Result, repository, run } from './stack.js';
-
-const cli = join(repository, 'cli/bin/iocloud.js');
+import { iocloudProgram, type Result, run } from './stack.js';
 
 export class TestChain {
   private constructor(
@@ -31,7 +29,7 @@ export class TestChain {
     const stated = { mints: { IO: io.mint }, addressWaitSeconds: 0, turnSeconds: 0.2, ...settings };
     writeFileSync(terms, JSON.stringify(stated));
     const args = ['settlement', 'init', '--keystore', keystore, '--passphrase-file', passphrase, '--json'];
-    const init = () => run(process.execPath, [cli, ...args], { env: process.env as Record<string, string> });
+    const init = () => run(process.execPath, [iocloudProgram, ...args], { env: process.env as Record<string, string> });
     const { feePayer, treasury } = JSON.parse((await init()).stdout);
     rpc.chain.fund(feePayer, 5_000_000_000n);
     await issuer.issue(io, treasury, 50_00000000n);

@@ -17,6 +17,8 @@ export const repository = (() => {
   return directory;
 })();
 
+export const iocloudProgram = join(repository, 'cli/bin/iocloud.js');
+
 export interface Result {
   code: number | null;
   stdout: string;
@@ -59,23 +61,19 @@ export class Stack {
   }
 
   async up(): Promise<void> {
-    const launcher = spawn(
-      process.execPath,
-      [join(repository, 'cli/bin/iocloud.js'), 'up', '--no-self-check', '--json'],
-      {
-        cwd: repository,
-        detached: true,
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: {
-          ...process.env,
-          NODE_OPTIONS: '',
-          IOCLOUD_HOME: this.home,
-          IOCLOUD_PORT: '0',
-          IOCLOUD_SSH_PORT: '0',
-          ...this.options.env,
-        },
+    const launcher = spawn(process.execPath, [iocloudProgram, 'up', '--no-self-check', '--json'], {
+      cwd: repository,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...process.env,
+        NODE_OPTIONS: '',
+        IOCLOUD_HOME: this.home,
+        IOCLOUD_PORT: '0',
+        IOCLOUD_SSH_PORT: '0',
+        ...this.options.env,
       },
-    );
+    });
     this.#launcher = launcher;
     launcher.stderr?.on('data', (chunk: Buffer) => {
       this.output += chunk.toString();
@@ -128,7 +126,28 @@ export class Stack {
   }
 
   iocloud(...args: string[]): Promise<Result> {
-    return this.run(process.execPath, [join(repository, 'cli/bin/iocloud.js'), ...args]);
+    return this.iocloudAs(this.apiKey, ...args);
+  }
+
+  /** As whose key it is. */
+  iocloudAs(key: string, ...args: string[]): Promise<Result> {
+    return this.run(process.execPath, [iocloudProgram, ...args], { env: { IOCLOUD_API_KEY: key } });
+  }
+
+  /** What a command prints that has to succeed. */
+  said(...args: string[]): Promise<string> {
+    return this.saidTo(this.apiKey, ...args);
+  }
+
+  async saidTo(key: string, ...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.iocloudAs(key, ...args);
+    if (code !== 0) throw new Error(`iocloud ${args.join(' ')} exited with ${code}: ${stderr}`);
+    return stdout;
+  }
+
+  /** The same as JSON. */
+  async read<T>(...args: string[]): Promise<T> {
+    return JSON.parse(await this.said(...args, '--json'));
   }
 
   /** Calls the API with the default key, or another; returns status and JSON (or text). */
