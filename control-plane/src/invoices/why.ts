@@ -12,11 +12,13 @@ import {
   unitsInWords,
   type Why,
 } from '@iocloud/contracts';
+import type { LeaseFacts } from '../clusters/index.js';
 import { gpuMsHeld } from '../core/invoicing/index.js';
+import type { HeldAttempt } from '../jobs/index.js';
 import { listTransactionsOf } from '../ledger/index.js';
 import type { Queryable } from '../platform/index.js';
 import { secondsInWords } from './document.js';
-import type { InvoicedAttempt, InvoicedLease, InvoicePorts } from './ports.js';
+import type { InvoicePorts } from './ports.js';
 import { type UsageRow, usageLines } from './usage.js';
 
 /** Null: an operator, who sees all. */
@@ -33,8 +35,7 @@ interface Asked {
 export async function explain(db: Queryable, ports: InvoicePorts, asked: Asked, now: Date): Promise<Omit<Why, 'next'>> {
   const rows = await usageLines(db, asked.usageLineIds);
   const leases = await ports.leases(db, [...new Set(rows.map(row => row.lease_id))]);
-  const isRenters = (lease: InvoicedLease) =>
-    asked.isRenter && (asked.viewer === null || lease.tenantId === asked.viewer);
+  const isRenters = (lease: LeaseFacts) => asked.isRenter && (asked.viewer === null || lease.tenantId === asked.viewer);
   const attempts = await attemptsDuring(db, ports, rows, leases, isRenters);
   const charged = rows.flatMap(({ transaction_id }) => (transaction_id === null ? [] : [transaction_id]));
   const transactions = await listTransactionsOf(db, asked.viewer, [...new Set([...asked.transactionIds, ...charged])]);
@@ -51,9 +52,9 @@ async function attemptsDuring(
   db: Queryable,
   ports: InvoicePorts,
   rows: readonly UsageRow[],
-  leases: ReadonlyMap<LeaseId, InvoicedLease>,
-  isRenters: (lease: InvoicedLease) => boolean,
-): Promise<InvoicedAttempt[]> {
+  leases: ReadonlyMap<LeaseId, LeaseFacts>,
+  isRenters: (lease: LeaseFacts) => boolean,
+): Promise<HeldAttempt[]> {
   const clusters = new Set<ClusterId>();
   for (const lease of leases.values()) if (isRenters(lease)) clusters.add(lease.clusterId);
   const first = rows[0];
@@ -63,7 +64,7 @@ async function attemptsDuring(
 }
 
 /** `attempts` null: for the supplier. */
-function reasonOf(row: UsageRow, lease: InvoicedLease, attempts: InvoicedAttempt[] | null, now: Date): UsageReason {
+function reasonOf(row: UsageRow, lease: LeaseFacts, attempts: HeldAttempt[] | null, now: Date): UsageReason {
   const window = { fromMs: row.window_start.getTime(), untilMs: untilOf(row).getTime() };
   const jobs = (attempts ?? [])
     .filter(({ clusterId }) => clusterId === lease.clusterId)
@@ -136,7 +137,7 @@ async function pricesOf(
   db: Queryable,
   ports: InvoicePorts,
   rows: readonly UsageRow[],
-  leases: ReadonlyMap<LeaseId, InvoicedLease>,
+  leases: ReadonlyMap<LeaseId, LeaseFacts>,
 ): Promise<PriceBasis[]> {
   const prices: PriceBasis[] = [];
   for (const leaseId of new Set(rows.map(row => row.lease_id))) {
