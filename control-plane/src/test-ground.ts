@@ -64,3 +64,22 @@ export async function newTenantKey(
     return { tenantId: tenant.id, userId: user.id, keyId: made.id, apiKey: made.secret };
   });
 }
+
+/** Calls a route; a body goes as JSON. Of the answer `body` is null where it is no JSON. */
+export async function callWith(
+  key: TestKey | undefined,
+  method: string,
+  url: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+) {
+  const response = await fetch(url, {
+    method,
+    headers: { Authorization: `Bearer ${key?.apiKey}`, ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  const isJson = response.headers.get('content-type')?.includes('json');
+  // biome-ignore lint/suspicious/noExplicitAny: the API's own shape
+  return { status: response.status, text, body: (isJson ? JSON.parse(text) : null) as any };
+}

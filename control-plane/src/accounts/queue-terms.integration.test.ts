@@ -9,7 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@
 import { queueUseOf } from '../jobs/index.js';
 import { TestClusters } from '../jobs/testing/clusters.js';
 import { Database, Http, migrate, Signer } from '../platform/index.js';
-import { type Ground, newTenantKey, startGround, type TestKey } from '../test-ground.js';
+import { callWith, type Ground, newTenantKey, startGround, type TestKey } from '../test-ground.js';
 import { accountRoutes, authenticator, defaultTermsOf, queueTermsOf, queueTermsRoutes } from './index.js';
 
 jest.setTimeout(60_000);
@@ -50,15 +50,7 @@ afterAll(async () => {
   await ground?.stop();
 });
 
-async function call(key: TestKey, method: string, path: string, body?: unknown) {
-  const response = await fetch(base + path, {
-    method,
-    headers: { Authorization: `Bearer ${key.apiKey}` },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  // biome-ignore lint/suspicious/noExplicitAny: the API's own shape
-  return { status: response.status, body: (await response.json()) as any };
-}
+const call = (key: TestKey, method: string, path: string, body?: unknown) => callWith(key, method, base + path, body);
 const termsPath = (tenantId: TenantId) => `/v1/tenants/${tenantId}/queue-terms`;
 const put = (key: TestKey, tenantId: TenantId, body: unknown) => call(key, 'PUT', termsPath(tenantId), body);
 const own = async (key: TestKey): Promise<TenantQueue> => (await call(key, 'GET', '/v1/queue-terms')).body;

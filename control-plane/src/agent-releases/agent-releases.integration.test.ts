@@ -20,7 +20,7 @@ import { setAgent } from '../inventory/agent-release.js';
 import { Inventory, nodeRoutes } from '../inventory/index.js';
 import { lostSince, silentSince } from '../inventory/silent-nodes.js';
 import { Http, Signer } from '../platform/index.js';
-import { newTenantKey, type TestKey } from '../test-ground.js';
+import { callWith, newTenantKey, type TestKey } from '../test-ground.js';
 import { due, end, reported, step } from './fleet.js';
 import { ensureFirstKey } from './keys.js';
 import { agentReleaseRoutes } from './routes.js';
@@ -80,15 +80,8 @@ beforeEach(async () => {
   for (const nodeId of machines) await says(nodeId, '1.0.0', 10);
 });
 
-async function call(method: string, path: string, body?: unknown, as: TestKey = operator) {
-  const response = await fetch(base + path, {
-    method,
-    headers: { authorization: `Bearer ${as.apiKey}`, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  // biome-ignore lint/suspicious/noExplicitAny: the API's own shape
-  return { status: response.status, body: (await response.json()) as any };
-}
+const call = (method: string, path: string, body?: unknown, as: TestKey = operator) =>
+  callWith(as, method, base + path, body, { 'content-type': 'application/json' });
 
 /** What an agent says of itself. */
 async function says(nodeId: NodeId, version: string, serial: number, more: Partial<ReleaseReport> = {}): Promise<void> {

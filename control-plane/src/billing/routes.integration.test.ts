@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { authenticator, getTenant } from '../accounts/index.js';
 import { Http, Signer } from '../platform/index.js';
-import { type Ground, newTenantKey, startGround, type TestKey } from '../test-ground.js';
+import { callWith, type Ground, newTenantKey, startGround, type TestKey } from '../test-ground.js';
 import { billingRoutes } from './routes.js';
 import { BillingTrial } from './testing/index.js';
 
@@ -32,15 +32,9 @@ afterAll(async () => {
   await ground?.stop();
 });
 
-async function call(key: TestKey | undefined, method: string, query = '', body?: unknown) {
+function call(key: TestKey | undefined, method: string, query = '', body?: unknown) {
   const base = `http://127.0.0.1:${(http.server.address() as AddressInfo).port}`;
-  const response = await fetch(`${base}/v1/billing${query}`, {
-    method,
-    headers: { Authorization: `Bearer ${key?.apiKey}` },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  // biome-ignore lint/suspicious/noExplicitAny: the API's own shape
-  return { status: response.status, body: (await response.json()) as any };
+  return callWith(key, method, `${base}/v1/billing${query}`, body);
 }
 const ofOwner = () => `?tenantId=${owner?.tenantId}`;
 

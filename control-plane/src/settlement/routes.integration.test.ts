@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { generateKeyPairSigner } from '@solana/kit';
 import { authenticator } from '../accounts/index.js';
 import { Http, Seal, Signer } from '../platform/index.js';
-import type { TestKey } from '../test-ground.js';
+import { callWith, type TestKey } from '../test-ground.js';
 import { tokenAccountOf } from './chain/build.js';
 import { settlementRoutes } from './routes.js';
 import { SettlementGround } from './testing/index.js';
@@ -46,15 +46,8 @@ afterAll(async () => {
   await on?.stop();
 });
 
-async function call(key: TestKey, method: string, path: string, body?: unknown, to = http) {
-  const response = await fetch(`http://127.0.0.1:${(to.server.address() as AddressInfo).port}/v1${path}`, {
-    method,
-    headers: { Authorization: `Bearer ${key.apiKey}` },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return { status: response.status, body: text ? JSON.parse(text) : null };
-}
+const call = (key: TestKey, method: string, path: string, body?: unknown, to = http) =>
+  callWith(key, method, `http://127.0.0.1:${(to.server.address() as AddressInfo).port}/v1${path}`, body);
 
 function fromBase32(text: string): Buffer {
   const bits = [...text].map(digit => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(digit).toString(2).padStart(5, '0'));

@@ -8,7 +8,7 @@ import { Webhook } from 'standardwebhooks';
 import { authenticator } from '../accounts/index.js';
 import { recordEvent } from '../events/index.js';
 import { Http, Seal, Signer } from '../platform/index.js';
-import { type Ground, newTenantKey, startGround, type TestKey } from '../test-ground.js';
+import { callWith, type Ground, newTenantKey, startGround, type TestKey } from '../test-ground.js';
 import { Destinations } from './addresses.js';
 import { webhookRoutes } from './routes.js';
 import { send } from './send.js';
@@ -88,15 +88,8 @@ beforeEach(async () => {
   answer = answered(204);
 });
 
-async function call(key: TestKey, method: string, path: string, body?: unknown) {
-  const response = await fetch(`${base}/v1/webhooks${path}`, {
-    method,
-    headers: { Authorization: `Bearer ${key.apiKey}` },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  // biome-ignore lint/suspicious/noExplicitAny: the API's own shape
-  return { status: response.status, body: (await response.json()) as any };
-}
+const call = (key: TestKey, method: string, path: string, body?: unknown) =>
+  callWith(key, method, `${base}/v1/webhooks${path}`, body);
 const add = async (wanted: object = {}, key = owner) =>
   (await call(key, 'POST', '', { url, events: ['job.*', 'account.InvoiceReady'], ...wanted })).body;
 const happen = (reason: string, subjectKind: 'job' | 'account' | 'cluster' = 'job', key = owner) =>

@@ -12,7 +12,7 @@ import { openHold, settle } from '../../ledger/holds.js';
 import { post } from '../../ledger/post.js';
 import { Http, Signer, type Transaction } from '../../platform/index.js';
 import { versionsById } from '../../pricing/index.js';
-import { type Ground, newTenantKey, startGround, type TestKey } from '../../test-ground.js';
+import { callWith, type Ground, newTenantKey, startGround, type TestKey } from '../../test-ground.js';
 import { type ClosingWiring, closeNextMonth } from '../closing.js';
 import { type InvoicePorts, invoiceRoutes } from '../index.js';
 
@@ -222,13 +222,7 @@ export class InvoiceScene {
     return months;
   }
 
-  async get(key: TestKey, path: string) {
-    const response = await fetch(`${this.base}/v1${path}`, { headers: { Authorization: `Bearer ${key.apiKey}` } });
-    const text = await response.text();
-    const isJson = response.headers.get('content-type')?.includes('json');
-    // biome-ignore lint/suspicious/noExplicitAny: the API's own shape
-    return { status: response.status, text, body: (isJson ? JSON.parse(text) : null) as any };
-  }
+  get = (key: TestKey, path: string) => callWith(key, 'GET', `${this.base}/v1${path}`);
 
   /** What the ledger's postings come to for the renter and the supplier, since they were made. */
   async posted(): Promise<{ paid: bigint; earned: bigint }> {

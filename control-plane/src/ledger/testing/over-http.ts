@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { authenticator, getTenant } from '../../accounts/index.js';
 import { Http, Signer } from '../../platform/index.js';
-import { type Ground, newTenantKey, startGround, type TestKey } from '../../test-ground.js';
+import { callWith, type Ground, newTenantKey, startGround, type TestKey } from '../../test-ground.js';
 import { ledgerRoutes } from '../index.js';
 
 const fees = { paymentPpm: 20_000n, paymentInIoPpm: 0n, reservationRenterPpm: 2_500n, reservationSupplierPpm: 2_500n };
@@ -49,17 +49,9 @@ export class LedgerOverHttp {
     return `order-${this.number}`;
   }
 
-  async call(key: TestKey, method: string, path: string, body?: unknown, idempotencyKey?: string) {
-    const response = await fetch(`${this.base}/v1/ledger${path}`, {
-      method,
-      headers: {
-        Authorization: `Bearer ${key.apiKey}`,
-        ...(idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    // biome-ignore lint/suspicious/noExplicitAny: the API's own shape
-    return { status: response.status, body: (await response.json()) as any };
+  call(key: TestKey, method: string, path: string, body?: unknown, idempotencyKey?: string) {
+    const headers: Record<string, string> = idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey };
+    return callWith(key, method, `${this.base}/v1/ledger${path}`, body, headers);
   }
 
   creditBody(amount = '100', asset = 'USDC') {

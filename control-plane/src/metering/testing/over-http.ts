@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { authenticator } from '../../accounts/index.js';
 import { attemptTimes } from '../../jobs/index.js';
 import { Http, Signer } from '../../platform/index.js';
-import type { TestKey } from '../../test-ground.js';
+import { callWith, type TestKey } from '../../test-ground.js';
 import { usageRoutes } from '../routes.js';
 import type { MeterTrial } from './index.js';
 
@@ -27,18 +27,9 @@ export class UsageOverHttp {
     this.http.server.close();
   }
 
-  async call(key: TestKey, path: string, body?: unknown, contentType = 'application/cloudevents-batch+json') {
-    const response = await fetch(`http://${this.address}/v1/${path}`, {
-      method: body === undefined ? 'GET' : 'POST',
-      headers: {
-        Authorization: `Bearer ${key.apiKey}`,
-        ...(body === undefined ? {} : { 'Content-Type': contentType }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    const isJson = response.headers.get('content-type')?.includes('json');
-    // biome-ignore lint/suspicious/noExplicitAny: the API's own shape
-    return { status: response.status, text, body: (isJson ? JSON.parse(text) : null) as any };
+  call(key: TestKey, path: string, body?: unknown, contentType = 'application/cloudevents-batch+json') {
+    const url = `http://${this.address}/v1/${path}`;
+    if (body === undefined) return callWith(key, 'GET', url);
+    return callWith(key, 'POST', url, body, { 'Content-Type': contentType });
   }
 }

@@ -9,7 +9,7 @@ import { checkLedger } from '../../ledger/check.js';
 import { ledgerRoutes } from '../../ledger/index.js';
 import { listAccounts } from '../../ledger/statement.js';
 import { Database, Http, Signer, type Transaction } from '../../platform/index.js';
-import { type Ground, newTenantKey, startGround, type TestKey } from '../../test-ground.js';
+import { callWith, type Ground, newTenantKey, startGround, type TestKey } from '../../test-ground.js';
 import { tokenProofs } from '../../verification/index.js';
 import { beginOf } from '../emission.js';
 import { tokenRoutes } from '../routes.js';
@@ -100,16 +100,11 @@ export class TokenTrial {
   }
 
   async call(key: TestKey, method: string, path: string, body?: unknown, idempotencyKey?: string) {
-    const response = await fetch(`http://127.0.0.1:${(this.http.server.address() as AddressInfo).port}/v1${path}`, {
-      method,
-      headers: {
-        Authorization: `Bearer ${key.apiKey}`,
-        ...(idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    // biome-ignore lint/suspicious/noExplicitAny: the API's own shape
-    return { status: response.status, body: (await response.json()) as any };
+    const headers: Record<string, string> = idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey };
+    const base = `http://127.0.0.1:${(this.http.server.address() as AddressInfo).port}/v1`;
+    const answer = await callWith(key, method, base + path, body, headers);
+    // Of an answer that is kept for its key the text may come in another order.
+    return { status: answer.status, body: answer.body };
   }
 
   /** With so much IO to spend. */
