@@ -250,7 +250,15 @@ export const api = {
     access: 'jobs:read',
     summary: 'Jobs, newest first',
     tag: 'jobs',
-    query: page.extend({ phase: jobPhase.optional() }),
+    query: page.extend({
+      phase: jobPhase.optional(),
+      array: z
+        .string()
+        .min(1)
+        .max(512)
+        .optional()
+        .describe('the indices of this array job, by index; absent: all but indices'),
+    }),
     status: 200,
     response: list(job),
   },

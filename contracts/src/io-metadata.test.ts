@@ -20,7 +20,19 @@ describe('io.* metadata', () => {
       gpus: null,
       requirements: {},
       scheduling: scheduling.parse({}),
+      array: null,
     });
+  });
+
+  test('makes an array of a job', () => {
+    expect(read({ 'io.array': '6' })).toMatchObject({ array: { size: 6, maxParallel: null } });
+    expect(read({ 'io.array': '6', 'io.array_max_parallel': '2' })).toMatchObject({
+      array: { size: 6, maxParallel: 2 },
+    });
+    expect(read({ 'io.array_max_parallel': '2' })).toMatchObject({ key: 'io.array_max_parallel' });
+    for (const text of ['0', '-1', '1.5', '0-9', '1000001', '']) {
+      expect(ioMetadata.safeParse({ 'io.array': text }).success).toBe(false);
+    }
   });
 
   test('says every requirement in its own words', () => {
@@ -78,6 +90,7 @@ describe('io.* metadata', () => {
         cheapMicroUsdPerHour: 800_000,
         budgetMicroUsd: 20_000_000,
       },
+      array: null,
     });
   });
 

@@ -144,6 +144,28 @@ function weights(text: string) {
   return pairs.every(isPair) ? Object.fromEntries(pairs.map(([name, weight]) => [name, Number(weight)])) : null;
 }
 
+/** The largest array that anybody can be allowed; what is allowed is the control plane's configuration. */
+export const largestArray = 1_000_000;
+const wholeNumber = (text: string) =>
+  /^[1-9]\d{0,6}$/.test(text) && Number(text) <= largestArray ? Number(text) : null;
+
+/** Keys that make an array of a job. */
+const arrayKeys = {
+  'io.array': [
+    'size',
+    {
+      describe: 'run the job so many times, each with its own IOCLOUD_ARRAY_INDEX from 0',
+      expected: 'a whole number from 1',
+      parse: wholeNumber,
+    },
+  ],
+  'io.array_max_parallel': [
+    'maxParallel',
+    { describe: 'so many indices of the array at once at most', expected: 'a whole number from 1', parse: wholeNumber },
+  ],
+} as const satisfies Record<string, readonly [string, Key]>;
+export const arrayMetadataKeys = Object.keys(arrayKeys) as (keyof typeof arrayKeys)[];
+
 const texts = (keys: Record<string, readonly [string, Key]>) =>
   Object.fromEntries(
     Object.entries(keys).map(([name, [, key]]) => [
@@ -160,6 +182,7 @@ export const ioMetadata = z
   .object({
     'io.cluster': z.string().min(1).max(63).optional().describe('name or id of the cluster to run on'),
     ...retryMetadata,
+    ...(texts(arrayKeys) as Record<keyof typeof arrayKeys, z.ZodOptional<z.ZodString>>),
     ...(texts(amountKeys) as Record<keyof typeof amountKeys, z.ZodOptional<z.ZodString>>),
     ...(texts(requirementKeys) as Record<keyof typeof requirementKeys, z.ZodOptional<z.ZodString>>),
     ...(texts(schedulingKeys) as Record<keyof typeof schedulingKeys, z.ZodOptional<z.ZodString>>),
@@ -179,6 +202,8 @@ export interface Asked {
   gpus: number | null;
   requirements: Requirements;
   scheduling: Scheduling;
+  /** Null: the job is no array. */
+  array: { size: number; maxParallel: number | null } | null;
 }
 
 const aboutAccelerators = ['accelerators', 'acceleratorVendors', 'minDeviceMemoryBytes', 'interconnect'] as const;
@@ -192,10 +217,18 @@ export function readIoMetadata(metadata: IoMetadata): Asked | { key: string; mes
   if ('key' in required) return required;
   const queued = readKeys(schedulingKeys, metadata, scheduling);
   if ('key' in queued) return queued;
+  const arrayNumber = (key: keyof typeof arrayKeys) => {
+    const text = metadata[key];
+    return text === undefined ? null : arrayKeys[key][1].parse(text);
+  };
   const amount = (key: keyof typeof amountKeys) => {
     const text = metadata[key];
     return text === undefined ? null : amountKeys[key][1].parse(text);
   };
+  const [size, maxParallel] = [arrayNumber('io.array'), arrayNumber('io.array_max_parallel')];
+  if (size === null && maxParallel !== null) {
+    return { key: 'io.array_max_parallel', message: 'stands beside io.array, which says how many indices there are' };
+  }
   const wantsAccelerators = aboutAccelerators.some(name => required.value[name] !== undefined);
   return {
     cpus: amount('io.cpus'),
@@ -203,6 +236,7 @@ export function readIoMetadata(metadata: IoMetadata): Asked | { key: string; mes
     gpus: amount('io.accelerator_count') ?? (wantsAccelerators ? 1 : null),
     requirements: required.value,
     scheduling: queued.value,
+    array: size === null ? null : { size, maxParallel },
   };
 }
 

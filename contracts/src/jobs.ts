@@ -74,6 +74,12 @@ export const attempt = z
   .meta({ id: 'Attempt' });
 export type Attempt = z.infer<typeof attempt>;
 
+/** Indices of an array job by what has become of them. */
+export const arrayCounts = z
+  .object({ waiting: z.int(), running: z.int(), succeeded: z.int(), failed: z.int(), stopped: z.int() })
+  .meta({ id: 'ArrayCounts' });
+export type ArrayCounts = z.infer<typeof arrayCounts>;
+
 export const job = z
   .object({
     submissionId: z.string(),
@@ -84,6 +90,14 @@ export const job = z
     metadata: z.record(z.string(), z.string()),
     clusterId: clusterId.nullable().describe('where it runs or ran last'),
     attempts: z.array(attempt),
+    array: z
+      .object({ size: z.int(), maxParallel: z.int().nullable(), counts: arrayCounts })
+      .nullable()
+      .describe('of an array job, which runs as its indices: `GET /v1/jobs?array=` lists them'),
+    arrayIndex: z
+      .int()
+      .nullable()
+      .describe('of an index of an array job, which is called as its array with this appended'),
     scheduling,
     spentMicroUsd: z
       .int()

@@ -74,4 +74,10 @@ export function retryDelayMs(policy: Pick<RetryPolicy, 'backoffSeconds'>, attemp
 }
 
 /** Set in every attempt of a job; a submission that sets one of them itself is refused. */
-export const attemptVariables = ['IOCLOUD_CHECKPOINT_DIR', 'IOCLOUD_ATTEMPT', 'IOCLOUD_SUBMISSION_ID'] as const;
+export const attemptVariables = [
+  'IOCLOUD_CHECKPOINT_DIR',
+  'IOCLOUD_ATTEMPT',
+  'IOCLOUD_SUBMISSION_ID',
+  'IOCLOUD_ARRAY_INDEX',
+  'IOCLOUD_ARRAY_SIZE',
+] as const;

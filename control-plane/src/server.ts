@@ -252,6 +252,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       node: inventory.node,
       dispatch: jobDomain.dispatch,
       attempt: jobDomain.attempt,
+      array: jobDomain.array,
       metering: metering.topic,
       billing: billing.handler,
     },

@@ -5,6 +5,9 @@ import { age, bytes, duration, facts, oneLine, table } from '../output.js';
 const ran = (job: Job, nowMs: number) =>
   job.startedAt === null ? '-' : duration((job.endedAt ? Date.parse(job.endedAt) : nowMs) - Date.parse(job.startedAt));
 
+/** Of an array: how many of its indices have succeeded. */
+const phaseOf = ({ phase, array }: Job) => (array ? `${phase} ${array.counts.succeeded}/${array.size}` : phase);
+
 export function jobTable(jobs: readonly Job[], nowMs: number, address: string): string {
   if (jobs.length === 0) {
     return [
@@ -17,7 +20,7 @@ export function jobTable(jobs: readonly Job[], nowMs: number, address: string): 
     ['job', 'phase', 'attempts', 'cluster', 'age', 'ran', 'entrypoint'],
     jobs.map(job => [
       job.submissionId,
-      job.phase,
+      phaseOf(job),
       String(job.attempts.length),
       job.clusterId ?? '-',
       age(job.submittedAt, nowMs),
@@ -25,6 +28,12 @@ export function jobTable(jobs: readonly Job[], nowMs: number, address: string): 
       oneLine(job.entrypoint, 48),
     ]),
   );
+}
+
+function arrayFacts({ size, maxParallel, counts }: NonNullable<Job['array']>): [string, string][] {
+  const states = Object.entries(counts).map(([state, count]) => `${count} ${state}`);
+  const most: [string, string][] = maxParallel === null ? [] : [['at once', `${maxParallel} indices at most`]];
+  return [['array', `${size} indices: ${states.join(', ')}`], ...most];
 }
 
 export function jobDetails(job: Job, nowMs: number): string {
@@ -35,7 +44,7 @@ export function jobDetails(job: Job, nowMs: number): string {
       ['message', job.message ?? ''],
       ...(job.retryAt === null ? [] : [['runs again', `from ${job.retryAt} on`] as const]),
       ['entrypoint', job.entrypoint],
-      ['cluster', job.clusterId ?? 'none yet'],
+      ...(job.array ? arrayFacts(job.array) : [['cluster', job.clusterId ?? 'none yet'] as const]),
       ['submitted', `${age(job.submittedAt, nowMs)} ago`],
       ['ran', ran(job, nowMs)],
       ...Object.entries(job.metadata).map(([key, value]) => [`metadata ${key}`, value] as const),
@@ -57,6 +66,8 @@ export function jobDetails(job: Job, nowMs: number): string {
       ),
     );
   }
-  parts.push(`its log: iocloud job logs ${job.submissionId}`);
+  const { submissionId: id } = job;
+  if (job.array) parts.push(`its indices: iocloud job list --array ${id}`);
+  parts.push(`its log: iocloud job logs ${id}${job.array ? ` (of one index: ${id}/0)` : ''}`);
   return parts.join('\n\n');
 }

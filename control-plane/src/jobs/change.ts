@@ -1,11 +1,11 @@
 /** PATCH /v1/jobs/{id}: the renter changes priority or requirements of a job that still waits. */
-import { api } from '@iocloud/contracts';
+import { api, arrayMetadataKeys } from '@iocloud/contracts';
 import type { Clusters } from '../clusters/ports.js';
 import { type Database, Failure, type Http, type Signals, wake } from '../platform/index.js';
 import { admit } from './admission.js';
 import { withAttempts } from './listing.js';
 import type { QuotaGate } from './quota-gate.js';
-import { changeAsked, findJob, lockJob, queueAt, recordJobEvent } from './store.js';
+import { changeAsked, findJob, isArray, type JobRow, lockJob, queueAt, recordJobEvent } from './store.js';
 
 interface Wiring {
   database: Database;
@@ -24,6 +24,7 @@ export function jobChangeRoutes(http: Http, { database, clusters, signals, quota
       if (row.phase !== 'queued') {
         throw new Failure('conflict', `${row.submission_id} is ${row.phase}: only a job that waits can be changed`);
       }
+      refuseArrays(row, Object.keys(body.metadata));
       const merged = Object.entries({ ...row.submission.metadata, ...body.metadata });
       const metadata = Object.fromEntries(merged.filter(([, text]) => text !== null)) as Record<string, string>;
       // The same checks as for a new submission, of the whole: keys depend on one another.
@@ -54,4 +55,16 @@ export function jobChangeRoutes(http: Http, { database, clusters, signals, quota
     if (!job) throw new Error('one row makes one job');
     return job;
   });
+}
+
+/** How many indices there are is said once; and they are jobs of their own, which are changed one by one. */
+function refuseArrays(row: JobRow, keys: string[]): void {
+  if (isArray(row)) {
+    throw new Failure(
+      'conflict',
+      `${row.submission_id} is an array: change its indices, such as ${row.submission_id}.0`,
+    );
+  }
+  const named = keys.find(key => (arrayMetadataKeys as string[]).includes(key));
+  if (named) throw new Failure('bad-request', `metadata key ${named}: only a submission can make an array`);
 }

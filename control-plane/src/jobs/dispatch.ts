@@ -52,7 +52,7 @@ export class Dispatcher implements TopicHandler {
 
   async sweep(): Promise<string[]> {
     const { rows } = await this.wiring.database.query(
-      `SELECT 1 FROM jobs WHERE phase = 'queued' AND not_before <= now() LIMIT 1`,
+      `SELECT 1 FROM jobs WHERE phase = 'queued' AND NOT held AND not_before <= now() LIMIT 1`,
     );
     return rows.length > 0 ? ['all'] : [];
   }
@@ -89,7 +89,7 @@ export class Dispatcher implements TopicHandler {
     const { rows } = await this.wiring.database.query<{ ms: number | null }>({
       name: 'next-retry',
       text: `SELECT extract(epoch FROM min(not_before) - now())::float8 * 1000 AS ms FROM jobs
-             WHERE phase = 'queued' AND not_before > now()`,
+             WHERE phase = 'queued' AND NOT held AND not_before > now()`,
     });
     clearTimeout(this.#nextLook);
     const retryMs = rows[0]?.ms ?? Number.POSITIVE_INFINITY;

@@ -5,6 +5,7 @@
  *                                          what comes in over HTTP and how it is answered
  * - dispatch.ts                            gives queued jobs their places (decided in core/queueing)
  * - rating.ts                              what renters think of how a job went
+ * - arrays/                                one submission that runs many times
  * - attempts/                              sees each attempt through on its head
  * - logs/, packages/                       what jobs say, and what they bring along
  * - states.ts, ray-view.ts                 the lives of jobs as tables, and as Ray shows them
@@ -14,6 +15,7 @@ import type { TenantTerms } from '../core/queueing/index.js';
 import type { Reputation } from '../inventory/ports.js';
 import type { Config, Database, Http, Logger, Queryable, Signals, TopicHandler } from '../platform/index.js';
 import { clusterActivity } from './activity.js';
+import { ArrayKeeper } from './arrays/index.js';
 import { AttemptMonitors } from './attempts/index.js';
 import { jobChangeRoutes } from './change.js';
 import { Checkpoints } from './checkpoints.js';
@@ -45,6 +47,7 @@ export interface JobsWiring {
     | 'packageTtlSeconds'
     | 'maxJobLogBytes'
     | 'maxJobsPerCluster'
+    | 'maxArraySize'
   >;
   database: Database;
   signals: Signals;
@@ -63,6 +66,7 @@ export interface Jobs {
   routes(http: Http): void;
   dispatch: TopicHandler;
   attempt: TopicHandler;
+  array: TopicHandler;
   activity: ClusterActivity;
   /** Stops following attempts and logs; the jobs go on where they run. */
   stop(): Promise<void>;
@@ -99,7 +103,19 @@ export function createJobs(wiring: JobsWiring): Jobs {
   };
   return {
     routes: http => {
-      rayJobRoutes(http, { database, clusters, quotas, heads, checkpoints, signals, log, random, now, version });
+      rayJobRoutes(http, {
+        config,
+        database,
+        clusters,
+        quotas,
+        heads,
+        checkpoints,
+        signals,
+        log,
+        random,
+        now,
+        version,
+      });
       packageRoutes(http, packages);
       tails.bind(http);
       jobListingRoutes(http, database);
@@ -109,6 +125,7 @@ export function createJobs(wiring: JobsWiring): Jobs {
     },
     dispatch,
     attempt,
+    array: new ArrayKeeper(wiring),
     activity: clusterActivity,
     stop: async () => {
       clearInterval(sweeper);

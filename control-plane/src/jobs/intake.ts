@@ -1,24 +1,37 @@
 /** Takes jobs in: a submission is on the disk, with its event and its wake-up, before anybody is told that it is. */
-import { type JobId, newId, type TenantId } from '@iocloud/contracts';
+import { type ArrayCounts, type JobId, newId, type TenantId } from '@iocloud/contracts';
 import { recordEvents } from '../events/index.js';
-import { Batcher, type Database, isRefusedStatement, type Signals, wake } from '../platform/index.js';
+import { Batcher, type Database, isRefusedStatement, type Signals, type Transaction, wake } from '../platform/index.js';
 import { renderRayView } from './ray-view.js';
 import { queueAt, type RandomBytes, withoutNul } from './store.js';
 import type { Submission } from './submission.js';
 
 /** The message of a job that nobody has looked at yet. */
-const freshMessage = 'Waiting in the queue.';
+export const freshMessage = 'Waiting in the queue.';
 
 /** Submissions that are committed together at most; a few hundred bytes each as a rule. */
 const maxBatch = 64;
 
-interface NewJob {
+/** What a job is of an array: the array itself, or one of its indices. */
+interface ArrayPart {
+  message: string;
+  /** Not for the scheduler yet. */
+  held: boolean;
+  size: number;
+  maxParallel: number | null;
+  counts: ArrayCounts | null;
+  arrayId: JobId | null;
+  index: number | null;
+}
+
+export interface NewJob {
   id: JobId;
   tenantId: TenantId;
   submissionId: string;
   submission: Submission;
   packages: string[];
   submittedAt: Date;
+  part?: ArrayPart;
 }
 
 interface Wiring {
@@ -36,44 +49,14 @@ export class JobIntake {
   }
 
   /** False when the tenant has a job with this submission id; then nothing has been done. */
-  take(job: Omit<NewJob, 'id' | 'submittedAt'>): Promise<boolean> {
+  take(job: Omit<NewJob, 'id' | 'submittedAt' | 'part'>): Promise<boolean> {
     const { random, now } = this.wiring;
     return this.#batches.add({ ...job, id: newId('job', random), submittedAt: new Date(now()) });
   }
 
   async #insert(jobs: NewJob[]): Promise<boolean[]> {
     const taken = await this.wiring.database.transaction(async tx => {
-      const { rows } = await tx.query<{ id: JobId }>({
-        name: 'insert-jobs',
-        // Packages come as JSON: an array of arrays of unlike lengths is none that PostgreSQL could take apart.
-        text: `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, wanted_cluster, packages, phase, message,
-                 max_attempts, ray_view, submitted_at, not_before, scheduling, queue_at)
-               SELECT id, tenant_id, submission_id, submission, needs, wanted_cluster,
-                 ARRAY(SELECT json_array_elements_text(packages)), 'queued', $8, max_attempts, ray_view, submitted_at,
-                 submitted_at, scheduling, queue_at
-               FROM unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::json[], $6::text[], $7::json[], $9::int[],
-                 $10::text[], $11::timestamptz[], $12::json[], $13::timestamptz[]) AS new (id, tenant_id, submission_id,
-                 submission, needs, wanted_cluster, packages, max_attempts, ray_view, submitted_at, scheduling, queue_at)
-               -- In one order for everybody, so that no two batches wait for each other.
-               ORDER BY tenant_id, submission_id
-               ON CONFLICT (tenant_id, submission_id) DO NOTHING RETURNING id`,
-        values: [
-          jobs.map(job => job.id),
-          jobs.map(job => job.tenantId),
-          jobs.map(job => job.submissionId),
-          jobs.map(job => JSON.stringify(job.submission.body)),
-          jobs.map(job => JSON.stringify(job.submission.needs)),
-          jobs.map(job => job.submission.wantedCluster),
-          jobs.map(job => JSON.stringify(job.packages)),
-          freshMessage,
-          jobs.map(job => job.submission.maxAttempts),
-          jobs.map(viewOfNew),
-          jobs.map(job => job.submittedAt),
-          jobs.map(job => JSON.stringify(job.submission.scheduling)),
-          jobs.map(job => queueAt(job.submittedAt, job.submission.scheduling)),
-        ],
-      });
-      const ids = new Set(rows.map(row => row.id));
+      const ids = await insertJobs(tx, jobs);
       if (ids.size > 0) {
         await recordEvents(tx, jobs.filter(job => ids.has(job.id)).map(submitted));
         await wake(tx, 'dispatch', 'all');
@@ -85,7 +68,51 @@ export class JobIntake {
   }
 }
 
-const submitted = ({ tenantId, submissionId, submission }: NewJob) => ({
+/** Returns the ids of those whose submission ids were free. */
+export async function insertJobs(tx: Transaction, jobs: readonly NewJob[]): Promise<ReadonlySet<JobId>> {
+  const { rows } = await tx.query<{ id: JobId }>({
+    name: 'insert-jobs',
+    // Packages come as JSON: an array of arrays of unlike lengths is none that PostgreSQL could take apart.
+    text: `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, wanted_cluster, packages, phase, message,
+             max_attempts, ray_view, submitted_at, not_before, scheduling, queue_at, held, array_size, array_max_parallel,
+             array_counts, array_id, array_index)
+           SELECT id, tenant_id, submission_id, submission, needs, wanted_cluster,
+             ARRAY(SELECT json_array_elements_text(packages)), 'queued', message, max_attempts, ray_view, submitted_at,
+             submitted_at, scheduling, queue_at, held, array_size, array_max_parallel, array_counts, array_id, array_index
+           FROM unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::json[], $6::text[], $7::json[], $8::text[],
+             $9::int[], $10::text[], $11::timestamptz[], $12::json[], $13::timestamptz[], $14::boolean[], $15::int[],
+             $16::int[], $17::json[], $18::text[], $19::int[]) AS new (id, tenant_id, submission_id, submission, needs,
+             wanted_cluster, packages, message, max_attempts, ray_view, submitted_at, scheduling, queue_at, held,
+             array_size, array_max_parallel, array_counts, array_id, array_index)
+           -- In one order for everybody, so that no two batches wait for each other.
+           ORDER BY tenant_id, submission_id
+           ON CONFLICT (tenant_id, submission_id) DO NOTHING RETURNING id`,
+    values: [
+      jobs.map(job => job.id),
+      jobs.map(job => job.tenantId),
+      jobs.map(job => job.submissionId),
+      jobs.map(job => JSON.stringify(job.submission.body)),
+      jobs.map(job => JSON.stringify(job.submission.needs)),
+      jobs.map(job => job.submission.wantedCluster),
+      jobs.map(job => JSON.stringify(job.packages)),
+      jobs.map(job => job.part?.message ?? freshMessage),
+      jobs.map(job => job.submission.maxAttempts),
+      jobs.map(viewOfNew),
+      jobs.map(job => job.submittedAt),
+      jobs.map(job => JSON.stringify(job.submission.scheduling)),
+      jobs.map(job => queueAt(job.submittedAt, job.submission.scheduling)),
+      jobs.map(job => job.part?.held ?? false),
+      jobs.map(job => job.part?.size ?? null),
+      jobs.map(job => job.part?.maxParallel ?? null),
+      jobs.map(job => (job.part?.counts ? JSON.stringify(job.part.counts) : null)),
+      jobs.map(job => job.part?.arrayId ?? null),
+      jobs.map(job => job.part?.index ?? null),
+    ],
+  });
+  return new Set(rows.map(row => row.id));
+}
+
+export const submitted = ({ tenantId, submissionId, submission }: NewJob) => ({
   tenantId,
   subjectKind: 'job' as const,
   subject: submissionId,
@@ -93,13 +120,13 @@ const submitted = ({ tenantId, submissionId, submission }: NewJob) => ({
   message: withoutNul(`submitted: ${submission.entrypoint}`),
 });
 
-const viewOfNew = ({ submissionId, submission, submittedAt }: NewJob) =>
+const viewOfNew = ({ submissionId, submission, submittedAt, part }: NewJob) =>
   renderRayView({
     submissionId,
     phase: 'queued',
     started: false,
     entrypoint: submission.entrypoint,
-    message: freshMessage,
+    message: part?.message ?? freshMessage,
     errorType: null,
     metadata: submission.metadata,
     runtimeEnv: submission.runtimeEnv,

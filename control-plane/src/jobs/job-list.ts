@@ -1,6 +1,6 @@
 /**
  * The whole list of a tenant's jobs, as Ray's API has it: some megabytes for ten thousand jobs, asked for again and again
- * by scripts and pages that watch. It is put together anew only when a job of the tenant has changed.
+ * by scripts and pages that watch. Indices of arrays are left out: their array speaks for them. It is put together anew only when a job of the tenant has changed.
  */
 import type { TenantId } from '@iocloud/contracts';
 import type { Database } from '../platform/index.js';
@@ -33,7 +33,8 @@ export class JobList {
   async #version(tenantId: TenantId): Promise<string> {
     const { rows } = await this.database.query<{ version: string }>({
       name: 'job-list-version',
-      text: `SELECT count(*) || ' ' || coalesce(sum(xmin::text::bigint), 0) AS version FROM jobs WHERE tenant_id = $1`,
+      text: `SELECT count(*) || ' ' || coalesce(sum(xmin::text::bigint), 0) AS version FROM jobs
+             WHERE tenant_id = $1 AND array_id IS NULL`,
       values: [tenantId],
     });
     return rows[0]?.version ?? '';
@@ -43,7 +44,8 @@ export class JobList {
   async #read(tenantId: TenantId): Promise<Buffer> {
     const { rows } = await this.database.query<{ list: string | null }>({
       name: 'list-ray-views',
-      text: `SELECT string_agg(ray_view, ', ' ORDER BY submitted_at, id) AS list FROM jobs WHERE tenant_id = $1`,
+      text: `SELECT string_agg(ray_view, ', ' ORDER BY submitted_at, id) AS list FROM jobs
+             WHERE tenant_id = $1 AND array_id IS NULL`,
       values: [tenantId],
     });
     return Buffer.from(`[${rows[0]?.list ?? ''}]`);

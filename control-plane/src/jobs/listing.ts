@@ -1,8 +1,9 @@
 /** /v1/jobs: jobs as this control plane sees them. */
-import { type Attempt, api, type Job, type TenantId } from '@iocloud/contracts';
+import { type Attempt, api, type Job, type JobPhase, type TenantId } from '@iocloud/contracts';
+import { countsOf, emptyTally } from '../core/arrays/index.js';
 import { type Database, Failure, type Http, type Queryable } from '../platform/index.js';
 import { rayStatus } from './ray-view.js';
-import { findJob, type ListedJob, listJobs } from './store.js';
+import { findJob, isArray, type ListedJob, listIndices, listJobs } from './store.js';
 
 interface AttemptRow {
   job_id: string;
@@ -19,6 +20,7 @@ interface AttemptRow {
 
 export function jobListingRoutes(http: Http, database: Database): void {
   http.handle(api.listJobs, async ({ caller, query }) => {
+    if (query.array !== undefined) return indicesOf(database, caller.tenantId, query.array, query);
     const rows = await listJobs(database, caller.tenantId, {
       limit: query.limit,
       after: query.after === undefined ? null : parseCursor(query.after),
@@ -39,10 +41,28 @@ export function jobListingRoutes(http: Http, database: Database): void {
   });
 }
 
+async function indicesOf(
+  database: Database,
+  tenantId: TenantId,
+  name: string,
+  { limit, after, phase }: { limit: number; after?: string | undefined; phase?: JobPhase | undefined },
+) {
+  const array = await findJob(database, tenantId, name);
+  if (!array) throw new Failure('not-found', `no job ${name} exists`);
+  if (!isArray(array)) throw new Failure('bad-request', `query.array: ${name} is no array job`);
+  if (after !== undefined && !/^\d{1,7}$/.test(after)) throw badCursor();
+  const page = { limit, after: after === undefined ? null : Number(after), phase: phase ?? null };
+  const rows = await listIndices(database, tenantId, array.id, page);
+  const items = await withAttempts(database, tenantId, rows);
+  return { items, next: rows.length === limit ? String(rows.at(-1)?.array_index) : null };
+}
+
+const badCursor = () => new Failure('bad-request', 'query.after: pass the `next` of the page before as it came');
+
 function parseCursor(text: string): { submittedAt: Date; id: string } {
   const match = /^(\d{1,15})\.(jb_[0-9a-z]{20})$/.exec(text);
   if (!match?.[1] || !match[2]) {
-    throw new Failure('bad-request', 'query.after: pass the `next` of the page before as it came');
+    throw badCursor();
   }
   return { submittedAt: new Date(Number(match[1])), id: match[2] };
 }
@@ -75,6 +95,12 @@ function toAttempt(row: AttemptRow): Attempt {
   };
 }
 
+const arrayOf = (row: ListedJob): Job['array'] => ({
+  size: row.array_size ?? 0,
+  maxParallel: row.array_max_parallel,
+  counts: row.array_counts ?? countsOf(emptyTally),
+});
+
 function toJob(row: ListedJob, attempts: Attempt[]): Job {
   return {
     submissionId: row.submission_id,
@@ -85,6 +111,8 @@ function toJob(row: ListedJob, attempts: Attempt[]): Job {
     metadata: row.submission.metadata ?? {},
     clusterId: row.cluster_id,
     attempts,
+    array: isArray(row) ? arrayOf(row) : null,
+    arrayIndex: row.array_index,
     scheduling: row.scheduling,
     spentMicroUsd: row.spent_micro_usd,
     retryAt: row.phase === 'queued' && row.attempt_count > 0 ? row.not_before.toISOString() : null,

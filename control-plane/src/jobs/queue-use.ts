@@ -22,7 +22,8 @@ export async function queueUseOf(db: Queryable, tenantId: TenantId): Promise<Use
              coalesce(sum((a.reserved->>'memoryBytes')::numeric), 0)::float8 AS memory_bytes,
              count(a.id) AS running, count(*) FILTER (WHERE j.phase = 'queued') AS waiting
            FROM jobs j LEFT JOIN job_attempts a ON a.job_id = j.id AND a.phase <> 'ended'
-           WHERE j.tenant_id = $1 AND j.phase NOT IN ('succeeded', 'failed', 'stopped')`,
+           WHERE j.tenant_id = $1 AND j.phase NOT IN ('succeeded', 'failed', 'stopped')
+             AND (j.array_size IS NULL OR j.array_id IS NOT NULL)`,
     values: [tenantId],
   });
   const [row] = rows;

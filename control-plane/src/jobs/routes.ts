@@ -5,6 +5,7 @@ import type { Response } from 'express';
 import type { Clusters } from '../clusters/ports.js';
 import { type Database, Failure, type Http, type Logger, type Signals, wake } from '../platform/index.js';
 import { admit } from './admission.js';
+import { type ArrayLimits, refuseIndex, refuseTooLarge, stopArray, takeArray, traces } from './arrays/index.js';
 import type { Checkpoints } from './checkpoints.js';
 import type { Heads } from './head.js';
 import { JobIntake } from './intake.js';
@@ -16,6 +17,7 @@ import {
   deleteJob,
   findJob,
   findRayView,
+  isArray,
   type JobRow,
   lockJob,
   type RandomBytes,
@@ -24,6 +26,7 @@ import {
 import { newSubmissionId, packageNames } from './submission.js';
 
 interface Wiring {
+  config: ArrayLimits;
   database: Database;
   clusters: Clusters;
   quotas: QuotaGate;
@@ -62,7 +65,11 @@ export function rayJobRoutes(http: Http, wiring: Wiring): void {
     const submission = await admit(wiring, caller.tenantId, await readText(request));
     const submissionId = submission.submissionId ?? newSubmissionId(wiring.random);
     const packages = packageNames(submission.runtimeEnv);
-    if (!(await intake.take({ tenantId: caller.tenantId, submissionId, submission, packages }))) {
+    const job = { tenantId: caller.tenantId, submissionId, submission, packages };
+    refuseTooLarge(submission, wiring.config);
+    const { array } = submission;
+    const isTaken = await (array === null ? intake.take(job) : takeArray(wiring, job, array));
+    if (!isTaken) {
       throw new Failure(
         'bad-request',
         `ValueError: Job with submission_id ${submissionId} already exists. Please use a different submission_id.`,
@@ -78,25 +85,23 @@ export function rayJobRoutes(http: Http, wiring: Wiring): void {
 
   http.handle(api.rayDeleteJob, async ({ caller, params }) => {
     const job = await mustFind(wiring, caller.tenantId, params.submissionId);
-    const copies = await database.transaction(async tx => {
+    const { copies, jobIds } = await database.transaction(async tx => {
       const row = await lockJob(tx, job.id);
       if (!row) throw unknownJob(params.submissionId);
+      refuseIndex(row);
       if (!isTerminal(row.phase)) {
         const { status } = JSON.parse((await findRayView(tx, caller.tenantId, row.submission_id)) ?? '{}');
         throw new RayRefusal(
           `RuntimeError: Attempted to delete job '${row.submission_id}', but it is in a non-terminal state ${status}.`,
         );
       }
-      const { rows } = await tx.query<Copy>(
-        'SELECT cluster_id, ray_submission_id FROM job_attempts WHERE job_id = $1',
-        [row.id],
-      );
+      const left = await traces(tx, row.id);
       await deleteJob(tx, row.id);
       await recordJobEvent(tx, row, 'JobDeleted', `${caller.userId} deleted the job and its log`);
-      return rows;
+      return left;
     });
     signals.send(`events:${caller.tenantId}`);
-    await wiring.checkpoints.remove(job);
+    for (const id of jobIds) await wiring.checkpoints.remove({ id, tenant_id: caller.tenantId });
     void deleteOnHeads(wiring, caller.tenantId, copies);
     return { deleted: true };
   });
@@ -132,6 +137,7 @@ async function stopJob(wiring: Wiring, tenantId: TenantId, id: string): Promise<
   const stopped = await wiring.database.transaction(async tx => {
     const job = await lockJob(tx, found.id);
     if (!job) throw unknownJob(id);
+    if (isArray(job)) return stopArray(tx, job);
     const phase = nextJobPhase(job.phase, 'stop');
     if (phase === null) return false;
     if (phase === job.phase) return true;

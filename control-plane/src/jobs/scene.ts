@@ -115,7 +115,7 @@ export async function readQueue(tx: Transaction): Promise<QueuedRow[]> {
              j.spent_micro_usd, j.queue_memory
            FROM (SELECT id, row_number() OVER (
                    PARTITION BY tenant_id, wanted_cluster, needs::text ORDER BY queue_at, id) AS place
-                 FROM jobs WHERE phase = 'queued' AND not_before <= now()) q
+                 FROM jobs WHERE phase = 'queued' AND NOT held AND not_before <= now()) q
            JOIN jobs j ON j.id = q.id WHERE q.place <= $1 ORDER BY j.queue_at, j.id`,
     values: [windowSize],
   });

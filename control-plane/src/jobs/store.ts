@@ -1,8 +1,16 @@
 /** The table `jobs`: each change of a row renders what Ray's list says of it in the same statement. */
-import type { ClusterId, JobId, JobPhase, RayJobSubmission, Scheduling, TenantId } from '@iocloud/contracts';
+import type {
+  ArrayCounts,
+  ClusterId,
+  JobId,
+  JobPhase,
+  RayJobSubmission,
+  Scheduling,
+  TenantId,
+} from '@iocloud/contracts';
 import { defaultOrderTerms, type JobMemory, type Needs, rankMs } from '../core/queueing/index.js';
 import { recordEvents } from '../events/index.js';
-import { inOrderOf, lookUp, type Queryable, type Transaction } from '../platform/index.js';
+import { inOrderOf, lookUp, type Queryable, type Transaction, wakeAll } from '../platform/index.js';
 import { type RayFacts, renderRayView } from './ray-view.js';
 
 export type RandomBytes = (n: number) => Buffer;
@@ -35,11 +43,23 @@ export interface JobRow {
   not_before: Date;
   started_at: Date | null;
   ended_at: Date | null;
+  /** Of an array job and of each of its indices; null: it is neither. */
+  array_size: number | null;
+  array_max_parallel: number | null;
+  /** As last counted; null but for an array. */
+  array_counts: ArrayCounts | null;
+  /** The array that it is an index of. */
+  array_id: JobId | null;
+  array_index: number | null;
 }
+
+/** An array is no work itself: its indices are. */
+export const isArray = (row: Pick<JobRow, 'array_size' | 'array_id'>): boolean =>
+  row.array_size !== null && row.array_id === null;
 
 const columns = `id, tenant_id, submission_id, submission, needs, scheduling, queue_at, wanted_cluster, packages, phase, message,
   error_type, max_attempts, attempt_count, evicted_count, spent_micro_usd, queue_memory, cluster_id, ray_job_id, ray_facts,
-  submitted_at, not_before, started_at, ended_at`;
+  submitted_at, not_before, started_at, ended_at, array_size, array_max_parallel, array_counts, array_id, array_index`;
 
 function viewOf(row: JobRow): string {
   return renderRayView({
@@ -112,11 +132,16 @@ const listedColumns = [
   'not_before',
   'started_at',
   'ended_at',
+  'array_size',
+  'array_max_parallel',
+  'array_counts',
+  'array_id',
+  'array_index',
 ] as const;
 /** As much of a job as a list shows. */
 export type ListedJob = Pick<JobRow, (typeof listedColumns)[number]>;
 
-/** Newest first. */
+/** Newest first; without the indices of arrays. */
 export async function listJobs(
   db: Queryable,
   tenantId: TenantId,
@@ -125,10 +150,27 @@ export async function listJobs(
   const { rows } = await db.query<ListedJob>({
     name: 'list-jobs',
     text: `SELECT ${listedColumns.join(', ')} FROM jobs
-           WHERE tenant_id = $1 AND ($2::text IS NULL OR phase = $2)
+           WHERE tenant_id = $1 AND array_id IS NULL AND ($2::text IS NULL OR phase = $2)
              AND ($3::timestamptz IS NULL OR (submitted_at, id) < ($3, $4))
            ORDER BY submitted_at DESC, id DESC LIMIT $5`,
     values: [tenantId, page.phase, page.after?.submittedAt ?? null, page.after?.id ?? null, page.limit],
+  });
+  return rows;
+}
+
+/** By index. */
+export async function listIndices(
+  db: Queryable,
+  tenantId: TenantId,
+  arrayId: JobId,
+  page: { limit: number; after: number | null; phase: JobPhase | null },
+): Promise<ListedJob[]> {
+  const { rows } = await db.query<ListedJob>({
+    name: 'list-indices',
+    text: `SELECT ${listedColumns.join(', ')} FROM jobs
+           WHERE tenant_id = $1 AND array_id = $2 AND array_index > $3 AND ($4::text IS NULL OR phase = $4)
+           ORDER BY array_index LIMIT $5`,
+    values: [tenantId, arrayId, page.after ?? -1, page.phase, page.limit],
   });
   return rows;
 }
@@ -171,7 +213,10 @@ export async function lockQueuedJobs(tx: Transaction, ids: JobId[]): Promise<Map
 }
 
 type Asked = 'submission' | 'needs' | 'scheduling' | 'queue_at' | 'wanted_cluster' | 'max_attempts';
-type Changes = Partial<Omit<JobRow, 'id' | 'tenant_id' | 'submission_id' | 'packages' | 'submitted_at' | Asked>>;
+type OfArray = 'array_size' | 'array_max_parallel' | 'array_counts' | 'array_id' | 'array_index';
+type Changes = Partial<
+  Omit<JobRow, 'id' | 'tenant_id' | 'submission_id' | 'packages' | 'submitted_at' | Asked | OfArray>
+>;
 
 /** Writes a locked row's changes. Returns the row as it is now. */
 export async function changeJob(tx: Transaction, row: JobRow, changes: Changes): Promise<JobRow> {
@@ -180,7 +225,7 @@ export async function changeJob(tx: Transaction, row: JobRow, changes: Changes):
   return next;
 }
 
-/** Writes the changes of locked rows, each row's once. Returns the rows as they are now. */
+/** Writes the changes of locked rows, each row's once; arrays are looked at again. Returns the rows as they are now. */
 export async function changeJobs(tx: Transaction, all: { row: JobRow; changes: Changes }[]): Promise<JobRow[]> {
   const rows = all.map(({ row, changes }): JobRow => {
     const next = { ...row, ...changes };
@@ -217,6 +262,8 @@ export async function changeJobs(tx: Transaction, all: { row: JobRow; changes: C
       rows.map(row => json(row.queue_memory)),
     ],
   });
+  const moved = all.filter(({ row, changes }) => changes.phase !== undefined && changes.phase !== row.phase);
+  await wakeAll(tx, 'array', [...new Set(moved.flatMap(({ row }) => row.array_id ?? []))]);
   return rows;
 }
 

@@ -3,6 +3,7 @@
  * words but without its traceback. Pure.
  */
 import {
+  type Asked,
   attemptVariables,
   type IoMetadata,
   ioMetadata,
@@ -24,6 +25,8 @@ export interface Submission {
   wantedCluster: string | null;
   maxAttempts: number;
   scheduling: Scheduling;
+  /** It is an array of so many jobs; null: it is one job. */
+  array: Asked['array'];
   /** Queue it even though no machine that is enrolled meets its requirements. */
   waitsForMachines: boolean;
   /** What a head is sent, less the id and our own metadata. */
@@ -85,7 +88,10 @@ export function parseSubmission(text: string): Submission {
     throw valueError(`entrypoint_label_selector: '${requirements.key}': ${requirements.message}`);
   const typed = requirementsOfLabels(labels).accelerators !== undefined;
   refuseOurVariables(runtimeEnv);
-  const submissionId = parseSubmissionId((given.submission_id || given.job_id || null) as string | null);
+  const submissionId = parseSubmissionId(
+    (given.submission_id || given.job_id || null) as string | null,
+    asked.array === null ? 0 : indexSuffix(asked.array.size - 1).length,
+  );
   const body = Object.fromEntries(
     Object.entries(given).filter(([name]) => name !== 'submission_id' && name !== 'job_id'),
   ) as unknown as RayJobSubmission;
@@ -105,6 +111,7 @@ export function parseSubmission(text: string): Submission {
     },
     wantedCluster,
     scheduling,
+    array: asked.array,
     waitsForMachines: io['io.wait_for_machines'] === 'true',
     maxAttempts: retryPolicyOf(metadata).maxAttempts,
     body,
@@ -127,14 +134,19 @@ function parseObject(text: string): Record<string, unknown> {
   return given;
 }
 
-function parseSubmissionId(id: string | null): string | null {
+/** What an index of an array is called by, after the array's own submission id. */
+export const indexSuffix = (index: number): string => `.${index}`;
+
+/** `suffixBytes`: what is appended to it and must fit a file name, too. */
+function parseSubmissionId(id: string | null, suffixBytes: number): string | null {
   if (id === null) return null;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be in it
   if (/[/\\\u0000-\u001f\u007f]/.test(id) || id === '.' || id === '..' || Buffer.from(id).toString() !== id) {
     throw valueError(`submission_id ${JSON.stringify(id)} cannot be an id: it names a file and a path of the API`);
   }
-  if (Buffer.byteLength(id) > maxSubmissionIdBytes) {
-    throw valueError(`submission_id must not be longer than ${maxSubmissionIdBytes} bytes`);
+  const mostBytes = maxSubmissionIdBytes - suffixBytes;
+  if (Buffer.byteLength(id) > mostBytes) {
+    throw valueError(`submission_id must not be longer than ${mostBytes} bytes`);
   }
   return id;
 }

@@ -1,6 +1,6 @@
 /** The configuration of a control plane process, read once at start from the environment. */
 import { resolve } from 'node:path';
-import { defaultNodeLostSeconds, minNodeLostSeconds } from '@iocloud/contracts';
+import { defaultNodeLostSeconds, largestArray, minNodeLostSeconds } from '@iocloud/contracts';
 import { z } from 'zod';
 
 const seconds = (fallback: number) => z.coerce.number().min(0).default(fallback);
@@ -63,6 +63,13 @@ const schema = z.object({
   IOCLOUD_PACKAGE_TTL_SECONDS: seconds(7 * 86_400).describe('life of a package that no job uses'),
   IOCLOUD_MAX_JOB_LOG_BYTES: bytes(4 * 2 ** 30).describe('log kept of one attempt; what follows is dropped and said'),
   IOCLOUD_MAX_JOBS_PER_CLUSTER: z.coerce.number().int().min(1).default(32).describe('jobs at once on one cluster'),
+  IOCLOUD_MAX_ARRAY_SIZE: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(largestArray)
+    .default(10_000)
+    .describe('indices of one array job at most'),
   IOCLOUD_NODE_LOST_SECONDS: z.coerce
     .number()
     .min(minNodeLostSeconds)
@@ -196,6 +203,7 @@ export interface Config {
   packageTtlSeconds: number;
   maxJobLogBytes: number;
   maxJobsPerCluster: number;
+  maxArraySize: number;
   nodeLostSeconds: number;
   telemetryHours: number;
   prometheusUrl: string | undefined;
@@ -282,6 +290,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     packageTtlSeconds: value.IOCLOUD_PACKAGE_TTL_SECONDS,
     maxJobLogBytes: value.IOCLOUD_MAX_JOB_LOG_BYTES,
     maxJobsPerCluster: value.IOCLOUD_MAX_JOBS_PER_CLUSTER,
+    maxArraySize: value.IOCLOUD_MAX_ARRAY_SIZE,
     nodeLostSeconds: value.IOCLOUD_NODE_LOST_SECONDS,
     telemetryHours: value.IOCLOUD_TELEMETRY_HOURS,
     prometheusUrl: value.PROMETHEUS_URL,

@@ -10,7 +10,7 @@ import pg from 'pg';
 import type { Database, Transaction } from './database.js';
 import type { Logger } from './log.js';
 
-export type Topic = 'cluster' | 'node' | 'dispatch' | 'attempt' | 'billing' | 'metering';
+export type Topic = 'cluster' | 'mega' | 'node' | 'dispatch' | 'attempt' | 'array' | 'billing' | 'metering';
 
 /** Asks for a look at `key` once the transaction has committed. */
 export const wake = (tx: Transaction, topic: Topic, key: string): Promise<void> => wakeAll(tx, topic, [key]);

@@ -17,11 +17,13 @@ interface Attempted {
   tenant_id: TenantId;
   submission_id: string;
   submission: RayJobSubmission;
+  array_size: number | null;
+  array_index: number | null;
 }
 
 /** The submission with the attempt's variables in its runtime environment, where tasks and actors find them too. */
 export function withEnvironment(job: Attempted, number: number, checkpointRoot: string): RayJobSubmission {
-  const { submission } = job;
+  const { submission, array_index: index, array_size: size } = job;
   const own = submission.runtime_env?.env_vars as Record<string, string> | undefined;
   return {
     ...submission,
@@ -33,6 +35,7 @@ export function withEnvironment(job: Attempted, number: number, checkpointRoot: 
         IOCLOUD_CHECKPOINT_DIR: checkpointDir(checkpointRoot, job.tenant_id, job.id),
         IOCLOUD_ATTEMPT: String(number),
         IOCLOUD_SUBMISSION_ID: job.submission_id,
+        ...(index === null ? {} : { IOCLOUD_ARRAY_INDEX: String(index), IOCLOUD_ARRAY_SIZE: String(size) }),
       },
     },
   };

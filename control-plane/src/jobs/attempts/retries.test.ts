@@ -40,6 +40,8 @@ describe('the environment of an attempt', () => {
     tenant_id: 'tn_1' as never,
     submission_id: 'train',
     submission: { entrypoint: 'true', runtime_env: { pip: ['x'], env_vars: { A: '1' } } },
+    array_size: null,
+    array_index: null,
   };
   const variables = (number: number) =>
     (withEnvironment(job, number, '/mnt/shared').runtime_env as { env_vars: Record<string, string> }).env_vars;
@@ -50,6 +52,13 @@ describe('the environment of an attempt', () => {
     expect(variables(1).IOCLOUD_CHECKPOINT_DIR).toBe('/mnt/shared/tn_1/jb_1');
     expect(variables(2).IOCLOUD_CHECKPOINT_DIR).toBe(variables(1).IOCLOUD_CHECKPOINT_DIR);
     expect(withEnvironment(job, 1, '/mnt/shared').runtime_env).toMatchObject({ pip: ['x'] });
+  });
+
+  test('tells an index of an array which it is, and no other job', () => {
+    expect(variables(1)).not.toHaveProperty('IOCLOUD_ARRAY_INDEX');
+    expect(withEnvironment({ ...job, array_size: 6, array_index: 0 }, 1, '/x').runtime_env).toMatchObject({
+      env_vars: { A: '1', IOCLOUD_ARRAY_INDEX: '0', IOCLOUD_ARRAY_SIZE: '6' },
+    });
   });
 
   test('can lie in an object store', () => {

@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { api, type JobId, type TenantId } from '@iocloud/contracts';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Database, Failure, type Http, type Logger, type Signals } from '../../platform/index.js';
-import { findJobId } from '../store.js';
-import { JobLogReader } from './reader.js';
+import { ArrayLogReader } from '../arrays/log.js';
+import { findJobId, isArray, loadJob } from '../store.js';
+import { JobLogReader, type Piece } from './reader.js';
 
 /** A signal can be lost: a follower looks by itself so often. */
 const lookIntervalMs = 1_000;
@@ -13,6 +14,10 @@ const pingIntervalMs = 30_000;
 const maxReadFailures = 60;
 const normalClosure = 1000;
 const internalError = 1011;
+
+interface LogReader {
+  next(): Promise<Piece>;
+}
 
 export class LogTails {
   readonly #server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: 64 * 2 ** 10 });
@@ -25,7 +30,7 @@ export class LogTails {
 
   bind(http: Http): void {
     http.handle(api.rayJobLogs, async ({ caller, params, response }) => {
-      const reader = new JobLogReader(this.database, await this.#jobId(caller.tenantId, params.submissionId));
+      const reader = await this.#reader(await this.#jobId(caller.tenantId, params.submissionId));
       response.writeHead(200, { 'Content-Type': 'application/json; charset=utf-8' });
       let room = response.write('{"logs": "');
       for (;;) {
@@ -55,7 +60,7 @@ export class LogTails {
     ws.on('close', () => waiter.close());
     ws.on('error', error => this.log.debug({ error: error.message }, 'a log follower broke off'));
     try {
-      const reader = new JobLogReader(this.database, jobId);
+      const reader = await this.#reader(jobId);
       while (ws.readyState === WebSocket.OPEN) {
         const piece = await this.#read(ws, reader);
         if (piece === 'end') {
@@ -76,7 +81,7 @@ export class LogTails {
   }
 
   /** A database that is being restarted ends no follower: the reader stands where it stood, and tries again. */
-  async #read(ws: WebSocket, reader: JobLogReader): ReturnType<JobLogReader['next']> {
+  async #read(ws: WebSocket, reader: LogReader): Promise<Piece> {
     for (let failures = 1; ; failures += 1) {
       try {
         return await reader.next();
@@ -85,6 +90,11 @@ export class LogTails {
         await new Promise(resolve => setTimeout(resolve, lookIntervalMs));
       }
     }
+  }
+
+  async #reader(jobId: JobId): Promise<LogReader> {
+    const job = await loadJob(this.database, jobId);
+    return job && isArray(job) ? new ArrayLogReader(this.database, jobId) : new JobLogReader(this.database, jobId);
   }
 
   async #jobId(tenantId: TenantId, id: string): Promise<JobId> {

@@ -8,7 +8,14 @@ import type { RayHead } from './ray-head.js';
 
 interface HeldJob {
   metadata: Record<string, string>;
-  status: 'RUNNING' | 'SUCCEEDED' | 'STOPPED';
+  status: 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'STOPPED';
+  variables: Record<string, string>;
+}
+
+interface TakenSubmission {
+  submission_id: string;
+  metadata: Record<string, string>;
+  runtime_env: { env_vars: Record<string, string> };
 }
 
 type Trouble = 'reset' | 'hang' | 'error' | 'nonsense' | 'half';
@@ -72,13 +79,13 @@ export class FakeHead {
   }
 
   #details(id: string) {
-    return { submission_id: id, message: '', error_type: null, ...this.jobs.get(id) };
+    const { status, metadata } = this.jobs.get(id) ?? {};
+    return { submission_id: id, message: '', error_type: null, status, metadata };
   }
 
-  #take(submission: { submission_id: string; metadata: Record<string, string> }): [number, string] {
-    const { submission_id: id, metadata } = submission;
+  #take({ submission_id: id, metadata, runtime_env: { env_vars: variables } }: TakenSubmission): [number, string] {
     if (this.jobs.has(id)) return [500, `ValueError: Job with submission_id ${id} already exists.`];
-    this.jobs.set(id, { metadata, status: 'RUNNING' });
+    this.jobs.set(id, { metadata, status: 'RUNNING', variables });
     this.taken.push(id);
     return [200, JSON.stringify({ submission_id: id })];
   }

@@ -70,6 +70,7 @@ export class Rig {
       packageTtlSeconds: 3_600,
       maxJobLogBytes: 2 ** 32,
       maxJobsPerCluster: 32,
+      maxArraySize: 10_000,
       ...config,
     };
   }
@@ -112,9 +113,11 @@ export class Rig {
     jobs.routes(http);
     const handlers = {
       cluster: idle,
+      mega: idle,
       node: idle,
       dispatch: jobs.dispatch,
       attempt: jobs.attempt,
+      array: jobs.array,
       billing: idle,
       metering: idle,
     };
