@@ -16,11 +16,13 @@ import * as ids from './ids.js';
 import * as invoices from './invoices.js';
 import { changeJob, job, jobPhase, rateJob, rayJobDetails, rayJobSubmission } from './jobs.js';
 import * as ledger from './ledger.js';
+import * as mega from './mega-clusters.js';
 import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
 import { acceleratorSlug, ioRate, priceVersion } from './prices.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
 import { quote, quoteRequest } from './quotes.js';
+import { dnsLabel } from './resources.js';
 import * as settlement from './settlement.js';
 import { nodeTelemetry } from './telemetry.js';
 import * as token from './token.js';
@@ -84,6 +86,9 @@ const ledgerPage = z.object({
   all: z.stringbool().default(false).describe('of all tenants and of the network itself'),
 });
 const clusterParams = z.object({ clusterId: ids.clusterId });
+/** By id, or by name. */
+const megaParams = z.object({ megaCluster: ids.megaClusterId.or(dnsLabel) });
+const megaIdParams = z.object({ megaClusterId: ids.megaClusterId });
 const jobParams = z.object({ submissionId: z.string().min(1).max(512) });
 const tenantParams = z.object({ tenantId: ids.tenantId });
 const enrolmentParams = z.object({ userCode: enrolment.userCode });
@@ -128,8 +133,8 @@ const hourPage = page.extend({
 });
 const packageParams = z.object({ protocol: z.string(), name: z.string() });
 
-export const api = {
-  // Ray Jobs API: what `ray job …`, JobSubmissionClient and curl call on a head.
+// Ray Jobs API: what `ray job …`, JobSubmissionClient and curl call on a head.
+const rayRoutes = {
   rayVersion: {
     method: 'get',
     path: '/api/version',
@@ -241,6 +246,118 @@ export const api = {
     status: 200,
     response: null,
     ray: true,
+  },
+} as const satisfies Record<string, Route>;
+
+/** The same call at the address of a Mega-Ray cluster: about its jobs alone. */
+const ofMega = <const R extends Route>(route: R, summary: string) => ({
+  ...route,
+  path: `/mega-clusters/{megaCluster}${route.path}`,
+  params: megaParams.extend(route.params?.shape ?? {}) as MegaParams<R>,
+  summary: `${summary}, at the address of a Mega-Ray cluster`,
+});
+type MegaParams<R extends Route> = z.ZodObject<
+  typeof megaParams.shape & (R extends { params: z.ZodObject<infer Shape> } ? Shape : unknown)
+>;
+
+export const api = {
+  ...rayRoutes,
+  megaRayVersion: ofMega(rayRoutes.rayVersion, 'Jobs API and Ray version'),
+  megaRayListJobs: ofMega(rayRoutes.rayListJobs, 'Its jobs'),
+  megaRaySubmitJob: ofMega(rayRoutes.raySubmitJob, 'Submit a job that runs on whichever cell has room'),
+  megaRayGetJob: ofMega(rayRoutes.rayGetJob, 'One job'),
+  megaRayStopJob: ofMega(rayRoutes.rayStopJob, 'Stop a job'),
+  megaRayDeleteJob: ofMega(rayRoutes.rayDeleteJob, 'Delete a job that has ended'),
+  megaRayJobLogs: ofMega(rayRoutes.rayJobLogs, 'The whole log of a job'),
+  megaRayTailJobLogs: ofMega(rayRoutes.rayTailJobLogs, 'Follow the log (WebSocket, text frames)'),
+  megaRayHasPackage: ofMega(rayRoutes.rayHasPackage, 'Is the runtime-env package stored?'),
+  megaRayPutPackage: ofMega(rayRoutes.rayPutPackage, 'Store a runtime-env package'),
+
+  createMegaCluster: {
+    method: 'post',
+    path: '/v1/mega-clusters',
+    access: 'clusters:write',
+    summary: 'Create a Mega-Ray cluster: cells, which are Ray clusters, behind one Jobs address',
+    tag: 'clusters',
+    body: mega.megaClusterSpec,
+    status: 201,
+    response: mega.megaCluster,
+    idempotent: true,
+  },
+  listMegaClusters: {
+    method: 'get',
+    path: '/v1/mega-clusters',
+    access: 'clusters:read',
+    summary: 'Mega-Ray clusters, newest first',
+    tag: 'clusters',
+    query: page,
+    status: 200,
+    response: list(mega.megaCluster),
+  },
+  getMegaCluster: {
+    method: 'get',
+    path: '/v1/mega-clusters/{megaCluster}',
+    access: 'clusters:read',
+    summary: 'One Mega-Ray cluster with the health of each cell',
+    tag: 'clusters',
+    params: megaParams,
+    status: 200,
+    response: mega.megaCluster,
+  },
+  changeMegaCluster: {
+    method: 'patch',
+    path: '/v1/mega-clusters/{megaCluster}',
+    access: 'clusters:write',
+    summary: 'Scale by cells, or change what a cell is: cells are then replaced, few at a time',
+    tag: 'clusters',
+    params: megaParams,
+    body: mega.changeMegaCluster,
+    status: 200,
+    response: mega.megaCluster,
+  },
+  deleteMegaCluster: {
+    method: 'delete',
+    path: '/v1/mega-clusters/{megaCluster}',
+    access: 'clusters:write',
+    summary: 'Delete a Mega-Ray cluster with all its cells',
+    tag: 'clusters',
+    params: megaParams,
+    status: 200,
+    response: mega.megaCluster,
+    idempotent: true,
+  },
+  createMegaDashboardLink: {
+    method: 'post',
+    path: '/v1/mega-clusters/{megaCluster}/dashboard-link',
+    access: 'clusters:read',
+    summary: 'A short-lived link that logs a browser in to the index of its cells’ dashboards',
+    tag: 'clusters',
+    params: megaParams,
+    status: 201,
+    response: dashboardLink,
+  },
+  megaLogin: {
+    method: 'get',
+    path: '/clusters/mega/{megaClusterId}/login',
+    access: 'public',
+    summary: 'Log a browser in by a dashboard link, once, and go on to the index of dashboards',
+    tag: 'clusters',
+    params: megaIdParams,
+    query: z.object({ link: z.string().max(2048) }),
+    status: 303,
+    response: null,
+    contentType: 'text/html',
+  },
+  megaPage: {
+    method: 'get',
+    path: '/clusters/mega/{megaClusterId}/',
+    access: 'public',
+    summary: 'The cells of a Mega-Ray cluster and their dashboards, as a page (asks for login)',
+    tag: 'platform',
+    params: megaIdParams,
+    status: 200,
+    response: null,
+    contentType: 'text/html',
   },
 
   // Jobs as this control plane sees them.

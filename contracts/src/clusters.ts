@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { clusterId, leaseId, nodeId } from './ids.js';
+import { clusterId, leaseId, megaClusterId, nodeId } from './ids.js';
 import { clusterLoad } from './load.js';
 import { meshPath } from './mesh.js';
 import { microUsd, priorityClass, requirements } from './requirements.js';
@@ -143,6 +143,7 @@ export const cluster = z
     id: clusterId,
     spec: clusterSpec.extend({ rayVersion }),
     origin: z.enum(['user', 'job']).describe('job: provisioned for a job that named no cluster'),
+    megaClusterId: megaClusterId.nullable().describe('the Mega-Ray cluster that it is a cell of'),
     desired: z.enum(['running', 'stopped', 'deleted']),
     phase: clusterPhase,
     generation: z.int().describe('grows with every change of the spec or the desired state'),

@@ -11,6 +11,7 @@ export const idPrefixes = {
   user: 'us',
   apiKey: 'ak',
   cluster: 'cl',
+  megaCluster: 'mc',
   node: 'nd',
   lease: 'ls',
   job: 'jb',
@@ -36,6 +37,7 @@ export type TenantId = string & z.core.$brand<'TenantId'>;
 export type UserId = string & z.core.$brand<'UserId'>;
 export type ApiKeyId = string & z.core.$brand<'ApiKeyId'>;
 export type ClusterId = string & z.core.$brand<'ClusterId'>;
+export type MegaClusterId = string & z.core.$brand<'MegaClusterId'>;
 export type NodeId = string & z.core.$brand<'NodeId'>;
 export type LeaseId = string & z.core.$brand<'LeaseId'>;
 export type JobId = string & z.core.$brand<'JobId'>;
@@ -59,6 +61,7 @@ interface IdTypes {
   user: UserId;
   apiKey: ApiKeyId;
   cluster: ClusterId;
+  megaCluster: MegaClusterId;
   node: NodeId;
   lease: LeaseId;
   job: JobId;
@@ -95,6 +98,7 @@ export const tenantId = idSchema('tenant');
 export const userId = idSchema('user');
 export const apiKeyId = idSchema('apiKey');
 export const clusterId = idSchema('cluster');
+export const megaClusterId = idSchema('megaCluster');
 export const nodeId = idSchema('node');
 export const leaseId = idSchema('lease');
 export const attemptId = idSchema('attempt');

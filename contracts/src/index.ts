@@ -17,6 +17,7 @@ export * from './io-metadata.js';
 export * from './jobs.js';
 export * from './ledger.js';
 export * from './load.js';
+export * from './mega-clusters.js';
 export * from './mesh.js';
 export * from './nodes.js';
 export * from './openapi.js';

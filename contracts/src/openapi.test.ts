@@ -51,6 +51,8 @@ describe('the route table', () => {
     '/activate',
     '/agent/{file}',
     '/clusters/',
+    '/clusters/mega/{megaClusterId}/',
+    '/clusters/mega/{megaClusterId}/login',
     '/clusters/{clusterId}/dashboard',
     '/clusters/{clusterId}/login',
     '/clusters/{clusterId}/terminal',

@@ -35,6 +35,7 @@ import {
 import { closingSweep, type InvoicePorts, invoiceRoutes, loadIssuer } from './invoices/index.js';
 import { attemptTimes, createJobs, heldAttempts, queueUseOf } from './jobs/index.js';
 import { ledgerRoutes } from './ledger/index.js';
+import { createMega } from './mega/index.js';
 import { createMesh } from './mesh/index.js';
 import { createMetering } from './metering/index.js';
 import { pageRoutes } from './pages/index.js';
@@ -232,6 +233,15 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     clockMs: () => performance.now(),
     slack: config.verificationSlack,
   });
+  const megaDomain = createMega({
+    config,
+    database,
+    cells: clusterDomain.cells,
+    signals,
+    signer,
+    random: randomBytes,
+    now,
+  });
   const jobDomain = createJobs({
     config,
     database,
@@ -240,6 +250,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     clusters: clusterDomain.clusters,
     reputation,
     queueTermsOf,
+    megaNamed: megaDomain.named,
     random: randomBytes,
     now: Date.now,
   });
@@ -249,6 +260,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     log,
     handlers: {
       cluster: clusterDomain.cluster,
+      mega: megaDomain.mega,
       node: inventory.node,
       dispatch: jobDomain.dispatch,
       attempt: jobDomain.attempt,
@@ -300,6 +312,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   priceRoutes(http, { database, random: randomBytes, now, oracle });
   tokenRoutes(http, token);
   clusterDomain.routes(http);
+  megaDomain.routes(http);
   tunnels.routes(http);
   pageRoutes(http, {
     config,
@@ -307,6 +320,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     database,
     version,
     clustersOf: tenantId => clusterDomain.list(tenantId),
+    megaCluster: megaDomain.show,
     healthy: {
       database: () =>
         database.query('SELECT 1').then(

@@ -4,6 +4,7 @@ import type { Orders } from '../billing/index.js';
 import type { LeaseBook, Machines, Reputation } from '../inventory/index.js';
 import type { MeshBook } from '../mesh/index.js';
 import type { Config, Database, Http, Logger, Seal, Signals, Signer, TopicHandler } from '../platform/index.js';
+import { createCells } from './cells.js';
 import { dashboardRoutes } from './dashboard/index.js';
 import { explainForJob, groundsOf, provisionForJob } from './dispatch.js';
 import { runsJobs } from './head-jobs.js';
@@ -14,7 +15,7 @@ import { hold, live } from './live.js';
 import { LoadWatch } from './load-watch.js';
 import { type LoopWiring, step } from './loop.js';
 import { MachineMirror } from './machine-mirror.js';
-import type { ClusterActivity, Clusters } from './ports.js';
+import type { Cells, ClusterActivity, Clusters } from './ports.js';
 import { drainIdle, resourceState } from './ray-state/index.js';
 import { leased, rooms } from './room.js';
 import { clusterRoutes } from './routes.js';
@@ -45,6 +46,7 @@ export interface ClusterDomain {
   cluster: TopicHandler;
   leaseBook: LeaseBook;
   clusters: Clusters;
+  cells: Cells;
   /** Begins to read the live load of clusters and to size those that are autoscaled. */
   start(): void;
   /** A tenant's clusters, newest first, without the deleted ones. */
@@ -157,6 +159,7 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
       head: heads.head,
       jobLog: heads.jobLog,
     },
+    cells: createCells(wiring),
     list: async tenantId =>
       toClusters(
         database,

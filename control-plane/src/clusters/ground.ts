@@ -1,11 +1,13 @@
 /** What is read of machines where something of a cluster is to be placed. */
-import { restricted, suitable } from '../core/matching/index.js';
+import { placeTogether, restricted, suitable, type Want } from '../core/matching/index.js';
 import type { Transaction } from '../platform/index.js';
-import type { Ground } from './facts.js';
+import { type Apart, placeApart } from './apart.js';
+import type { Ground, Offers } from './facts.js';
 import type { LoopWiring } from './loop.js';
 import { wantOf } from './places.js';
 import type { courseOf } from './reconcile.js';
 import { loadOffers, lockPlacement } from './room.js';
+import { siblingsOf, spreadChoices } from './spread.js';
 import type { ClusterRow } from './store.js';
 
 /** Of very many machines those are read that would carry so many of the Ray nodes, each by itself. */
@@ -27,7 +29,22 @@ export async function lookAround(
   const apart = wants.length > 1 || course.isMeshed ? wants.slice(0, mostAskedApart).map(want => [want]) : [wants];
   const asks = [...together, ...apart].map(some => ({ wants: some, rayVersion, requirements }));
   const also = course.nodeId === null ? [] : [course.nodeId];
-  const { offers: all, isPart } = await loadOffers(tx, wiring, row.tenant_id, asks, also);
+  const { offers: every, isPart } = await loadOffers(tx, wiring, row.tenant_id, asks, also);
+  const groundOf = (all: Offers) => groundAmong(all, row, wants, isNew, isPart);
+  if (!isNew || row.spread === null) return groundOf(every);
+  const choices = spreadChoices(every, await siblingsOf(tx, wiring.machines, row), row.spread).map(groundOf);
+  const need = { wants, rayVersion, requirements, tenantId: row.tenant_id };
+  return choices.find(choice => hasRoom(choice, need)) ?? choices.at(-1) ?? groundOf([]);
+}
+
+/** Room for all of it, on one machine or on several. */
+function hasRoom({ offers, all }: Ground, need: Apart): boolean {
+  if (!('refused' in placeTogether(need.wants, need.rayVersion, offers))) return true;
+  return need.wants.length > 1 && !('refused' in placeApart(need, all));
+}
+
+function groundAmong(all: Offers, row: ClusterRow, wants: Want[], isNew: boolean, isPart: boolean): Ground {
+  const { requirements, rayVersion } = row.spec;
   if (!requirements) return { offers: all, all, unsuitable: null };
   if (!isNew) return { offers: all.map(offer => restricted(offer, requirements)), all, unsuitable: null };
   const found = suitable(all, requirements, { wants, rayVersion, tenantId: row.tenant_id, isPart });

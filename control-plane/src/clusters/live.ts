@@ -4,7 +4,7 @@ import { defaultMemoryFloorBytes } from '../core/matching/index.js';
 import type { Machines } from '../inventory/index.js';
 import type { Queryable } from '../platform/index.js';
 import { type Place, placeKey } from './facts.js';
-import { isSaturated } from './load.js';
+import { inUse, isSaturated } from './load.js';
 import { loadsOf } from './load-store.js';
 import { placesOf } from './places.js';
 import type { Capacity, Clusters, ClusterView } from './ports.js';
@@ -35,11 +35,12 @@ async function takingJobs(
 ): Promise<ClusterView[]> {
   const draining = await machines.draining(db);
   const silent = new Set(await machines.silentSince(db, heartbeatTimeoutMs / 1000));
-  return views.flatMap(({ view, headNodeId, endsSoon }) => {
+  return views.flatMap(({ view, headNodeId, leaving, endsSoon }) => {
     // One that only carries workers is left without the cluster.
     const drain = headNodeId && draining.get(headNodeId);
     if (drain && view.origin === 'job') return [];
     if (drain) return [notReady(view, `its machine ${drain.name} is being drained`)];
+    if (leaving) return [notReady(view, `${view.name} ${leaving}`)];
     if (endsSoon) return [notReady(view, `${view.name} is stopped: ${endsSoon}`)];
     if (view.phase !== 'ready') return [view];
     if (view.headLeaseId === null) return [notReady(view, 'its head has ended')];
@@ -55,6 +56,8 @@ function notReady(view: ClusterView, waitingFor: string): ClusterView {
 interface LiveCluster {
   view: ClusterView;
   headNodeId: NodeId | undefined;
+  /** Why it is to go, as a cell. */
+  leaving: string | null;
   /** Why it will be stopped within seconds; jobs that run there have been asked to move. */
   endsSoon: string | undefined;
 }
@@ -66,7 +69,7 @@ async function everyLive(
   const { rows } = await db.query<LiveRow>({
     name: 'live-clusters',
     // Every run of the scheduler reads all of them: no more than it looks at.
-    text: `SELECT id, tenant_id, name, origin, phase, spec, retries,
+    text: `SELECT id, tenant_id, name, origin, phase, spec, retries, mega_id, mega_name, leaving,
              CASE WHEN phase = 'ready' THEN jsonb_path_query_array(conditions, '$[*] ? (@.type == "Ending")')
                ELSE conditions END AS conditions
            FROM clusters WHERE phase IN ('pending', 'provisioning', 'ready') AND desired = 'running'
@@ -86,12 +89,26 @@ async function everyLive(
     return {
       view: toView(row, own, loads.get(row.id)),
       headNodeId: own.find(lease => lease.role === 'head')?.node_id,
+      leaving: row.leaving,
       endsSoon: row.conditions.find(({ type }) => type === 'Ending')?.message,
     };
   });
 }
 
-type LiveRow = Pick<ClusterRow, 'id' | 'tenant_id' | 'name' | 'origin' | 'phase' | 'spec' | 'retries' | 'conditions'>;
+type LiveRow = Pick<
+  ClusterRow,
+  | 'id'
+  | 'tenant_id'
+  | 'name'
+  | 'origin'
+  | 'phase'
+  | 'spec'
+  | 'retries'
+  | 'conditions'
+  | 'mega_id'
+  | 'mega_name'
+  | 'leaving'
+>;
 type StandingLease = Pick<
   LeaseRow,
   'id' | 'cluster_id' | 'node_id' | 'role' | 'group_name' | 'ordinal' | 'phase' | 'desired' | 'memory_bytes'
@@ -126,7 +143,9 @@ function toView(row: LiveRow, leases: StandingLease[], load: ClusterLoad | undef
     headLeaseId: row.phase === 'ready' && head?.phase === 'ready' && head.desired ? head.id : null,
     capacity: capacityOf(places, memory),
     ...(elastic.length > 0 ? { growsTo: capacityOf(placesOf(grown(row.spec)), memory) } : {}),
+    ...(row.mega_id && row.mega_name ? { mega: { id: row.mega_id, name: row.mega_name } } : {}),
     saturated: load !== undefined && isSaturated(load),
+    ...(load === undefined ? {} : { inUse: inUse(load) }),
     nodeLabels: [...places.map(place => place.needs.labels), ...elastic.map(group => group.labels)],
     requirements: row.spec.requirements,
     waitingFor: row.phase === 'ready' ? '' : waitingFor(row),

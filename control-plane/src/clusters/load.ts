@@ -83,6 +83,12 @@ export function isSaturated(load: ClusterLoad): boolean {
   return load.waiting.length > 0 || load.waitingGroups.length > 0 || isHot(load.resources.CPU);
 }
 
+/** The share of its CPUs or its accelerators that is in use, whichever is more. */
+export function inUse({ resources }: ClusterLoad): number {
+  const shares = [resources.CPU, resources.GPU].map(use => (use && use.total > 0 ? use.used / use.total : 0));
+  return Math.max(...shares);
+}
+
 /** Nothing has changed that anybody would see, other than the time. */
 export function isSame(left: ClusterLoad, right: ClusterLoad): boolean {
   const { readAt: _, ...before } = left;

@@ -219,6 +219,7 @@ async function write(
       now,
     ],
   );
+  if (row.mega_id && plan.phase !== row.phase) await wake(tx, 'mega', row.mega_id);
   for (const line of plan.lines) {
     await recordEvent(tx, { tenantId: row.tenant_id, subjectKind: 'cluster', subject: row.id, ...line });
   }

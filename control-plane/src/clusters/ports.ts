@@ -2,11 +2,14 @@
 import type { Agent as HttpAgent } from 'node:http';
 import type { Readable } from 'node:stream';
 import type {
+  CellHealth,
+  CellSpread,
   ClusterId,
   ClusterPhase,
   Event,
   Explanation,
   LeaseId,
+  MegaClusterId,
   NodeId,
   NodeResources,
   Requirements,
@@ -15,7 +18,11 @@ import type {
 import type { Ask, FleetNode } from '../core/matching/index.js';
 import type { JobMachine } from '../core/queueing/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
+import type { Spending } from './ending.js';
 import type { Eviction } from './facts.js';
+import type { PlacedSpec } from './store.js';
+
+export type { PlacedSpec } from './store.js';
 
 /** What a cluster can carry in all: sums over the Ray nodes of its spec. */
 export interface Capacity {
@@ -37,8 +44,12 @@ export interface ClusterView {
   capacity: Capacity;
   /** What it carries with its autoscaled groups at their upper bounds; absent where it has none. */
   growsTo?: Capacity;
+  /** What it is a cell of: jobs that name that may run here. */
+  mega?: { id: MegaClusterId; name: string };
   /** By what its Ray reports, a job there would wait: something waits already, or next to all CPUs are held. */
   saturated: boolean;
+  /** The share of its CPUs or accelerators that its Ray reports in use, whichever is more; absent: it has not said. */
+  inUse?: number;
   /** Labels of each of its Ray nodes, for label selectors. */
   nodeLabels: Record<string, string>[];
   /** What it was brought up to meet. */
@@ -112,6 +123,40 @@ export interface Clusters {
    * there is no such log (without `follow`).
    */
   jobLog(clusterId: ClusterId, raySubmissionId: string, fromByte: number, follow: boolean): Promise<Readable>;
+}
+
+/** A cell as its Mega-Ray cluster sees it. */
+export interface CellView extends Spending {
+  name: string;
+  phase: ClusterPhase;
+  health: CellHealth;
+  /** Why it is not ready. */
+  message: string;
+  /** Attempts that live there. */
+  jobs: number;
+  /** On a machine, and yet its head is not up since then; null: it is, or it waits for a machine. */
+  failingSince: Date | null;
+  dashboardPath: string;
+}
+
+/** What clusters offer to Mega-Ray clusters, which are made of them. */
+export interface Cells {
+  /** Throws Failure where no machine of the tenant could ever carry one. */
+  check(tx: Transaction, tenantId: TenantId, spec: PlacedSpec): Promise<void>;
+  /** Throws Failure 'already-exists' when a live cluster has the name. */
+  create(
+    tx: Transaction,
+    cell: {
+      tenantId: TenantId;
+      spec: PlacedSpec;
+      mega: { id: MegaClusterId; name: string };
+      spread: CellSpread | null;
+    },
+  ): Promise<ClusterId>;
+  read(db: Queryable, tenantId: TenantId, ids: ClusterId[]): Promise<Map<ClusterId, CellView>>;
+  /** No job is given to it any more, and those that run there are asked to move. `reason` goes on from its name. */
+  retire(tx: Transaction, tenantId: TenantId, id: ClusterId, why: { reason: string; deadline: Date }): Promise<void>;
+  remove(tx: Transaction, tenantId: TenantId, id: ClusterId): Promise<void>;
 }
 
 export class HeadUnavailable extends Error {

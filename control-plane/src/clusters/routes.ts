@@ -86,6 +86,7 @@ export function clusterRoutes(http: Http, wiring: Wiring): void {
     database.transaction(async tx => {
       const row = await store.lockCluster(tx, caller.tenantId, params.clusterId);
       refuseDeleted(row);
+      refuseCell(row);
       const spec = changedSpec(row.spec, body);
       if (body.requirements !== undefined) {
         const leases = (await store.leasesOf(tx, [row.id])).get(row.id) ?? [];
@@ -107,6 +108,7 @@ export function clusterRoutes(http: Http, wiring: Wiring): void {
       once(tx, caller, idempotency, async () => {
         const row = await store.lockCluster(tx, caller.tenantId, params.clusterId);
         refuseDeleted(row);
+        refuseCell(row);
         const group = row.spec.workerGroups.find(candidate => candidate.name === body.group);
         if (!group) {
           const names = row.spec.workerGroups.map(candidate => candidate.name).join(', ') || '(none)';
@@ -158,6 +160,12 @@ export function clusterRoutes(http: Http, wiring: Wiring): void {
 
 function refuseDeleted(row: store.ClusterRow): void {
   if (row.desired === 'deleted') throw new Failure('conflict', `${row.name} is ${row.phase}; create a new cluster`);
+}
+
+/** Cells are alike: what one is, its Mega-Ray cluster says. */
+function refuseCell({ name, mega_name: mega }: store.ClusterRow): void {
+  if (mega !== null)
+    throw new Failure('conflict', `${name} is a cell of ${mega}: \`iocloud mega-cluster update ${mega}\` changes all`);
 }
 
 const countInWords = ({ count, minCount = 0, maxCount }: WorkerGroup): string =>

@@ -1,5 +1,6 @@
 /** The rows of clusters and their leases, and their form in the API. */
 import type {
+  CellSpread,
   Cluster,
   ClusterId,
   ClusterLease,
@@ -9,6 +10,7 @@ import type {
   LeaseId,
   LeasePhase,
   LeaseSpec,
+  MegaClusterId,
   NodeId,
   TenantId,
 } from '@iocloud/contracts';
@@ -40,6 +42,11 @@ export interface ClusterRow {
   ready_at: Date | null;
   idle_since: Date | null;
   direct_busy_at: Date | null;
+  mega_id: MegaClusterId | null;
+  mega_name: string | null;
+  spread: CellSpread | null;
+  /** Why it is to go, as a cell. */
+  leaving: string | null;
 }
 
 /** What the agent is told of a lease, less the token, which is sealed in the cluster's row. */
@@ -113,11 +120,17 @@ export async function insertCluster(
     origin: 'user' | 'job';
     sealedToken: Buffer;
     now: Date;
+    cell?: { id: MegaClusterId; name: string; spread: CellSpread | null };
   },
 ): Promise<ClusterRow> {
   const { rows } = await tx.query<ClusterRow>(
-    `INSERT INTO clusters (id, tenant_id, name, spec, origin, desired, phase, sealed_token, created_at)
-     VALUES ($1, $2, $3, $4, $5, 'running', 'pending', $6, $7) ON CONFLICT DO NOTHING RETURNING *`,
+    `INSERT INTO clusters (id, tenant_id, name, spec, origin, desired, phase, sealed_token, created_at, mega_id, mega_name,
+       spread)
+     SELECT $1::text, $2::text, $3::text, $4::jsonb, $5::text, 'running', 'pending', $6::bytea, $7::timestamptz, $8::text,
+       $9::text, $10::jsonb
+     -- Jobs name clusters of both kinds.
+     WHERE NOT EXISTS (SELECT 1 FROM clusters WHERE tenant_id = $2 AND mega_name = $3 AND phase <> 'deleted')
+     ON CONFLICT DO NOTHING RETURNING *`,
     [
       cluster.id,
       cluster.tenantId,
@@ -126,6 +139,9 @@ export async function insertCluster(
       cluster.origin,
       cluster.sealedToken,
       cluster.now,
+      cluster.cell?.id ?? null,
+      cluster.cell?.name ?? null,
+      cluster.cell?.spread ? JSON.stringify(cluster.cell.spread) : null,
     ],
   );
   if (!rows[0]) {
@@ -195,6 +211,7 @@ export async function toClusters(db: Queryable, rows: ClusterRow[]): Promise<Clu
     id: row.id,
     spec: row.spec,
     origin: row.origin,
+    megaClusterId: row.mega_id,
     desired: row.desired,
     phase: row.phase,
     generation: row.generation,

@@ -3,6 +3,7 @@ import type { TenantId } from '@iocloud/contracts';
 import type { Clusters } from '../clusters/ports.js';
 import { resolve } from '../core/matching/index.js';
 import { Failure, type Queryable } from '../platform/index.js';
+import type { FindMega } from './entrances.js';
 import { nodeFor } from './needs.js';
 import type { QuotaGate } from './quota-gate.js';
 import { InvalidSubmission, parseSubmission, type Submission } from './submission.js';
@@ -11,6 +12,7 @@ interface Wiring {
   database: Queryable;
   clusters: Clusters;
   quotas: QuotaGate;
+  megaNamed: FindMega;
 }
 
 /** `text`: the body of POST /api/jobs/. Throws Failure 'bad-request'. */
@@ -60,6 +62,8 @@ async function refuseUnknownCluster(wiring: Wiring, tenantId: TenantId, wanted: 
   if (wanted === null) return;
   const live = await wiring.clusters.live(wiring.database, tenantId);
   if (live.some(({ id, name }) => id === wanted || name === wanted)) return;
+  // It may have no cell just now: they come back.
+  if (await wiring.megaNamed(wiring.database, tenantId, wanted)) return;
   const names = live.map(({ name }) => name).sort();
   throw new Failure(
     'bad-request',

@@ -3,6 +3,7 @@ import { api, arrayMetadataKeys } from '@iocloud/contracts';
 import type { Clusters } from '../clusters/ports.js';
 import { type Database, Failure, type Http, type Signals, wake } from '../platform/index.js';
 import { admit } from './admission.js';
+import type { FindMega } from './entrances.js';
 import { withAttempts } from './listing.js';
 import type { QuotaGate } from './quota-gate.js';
 import { changeAsked, findJob, isArray, type JobRow, lockJob, queueAt, recordJobEvent } from './store.js';
@@ -12,9 +13,10 @@ interface Wiring {
   clusters: Clusters;
   signals: Signals;
   quotas: QuotaGate;
+  megaNamed: FindMega;
 }
 
-export function jobChangeRoutes(http: Http, { database, clusters, signals, quotas }: Wiring): void {
+export function jobChangeRoutes(http: Http, { database, clusters, signals, quotas, megaNamed }: Wiring): void {
   http.handle(api.changeJob, async ({ caller, params, body }) => {
     const found = await findJob(database, caller.tenantId, params.submissionId);
     if (!found) throw new Failure('not-found', `no job ${params.submissionId} exists`);
@@ -29,7 +31,7 @@ export function jobChangeRoutes(http: Http, { database, clusters, signals, quota
       const metadata = Object.fromEntries(merged.filter(([, text]) => text !== null)) as Record<string, string>;
       // The same checks as for a new submission, of the whole: keys depend on one another.
       const asked = await admit(
-        { database: tx, clusters, quotas },
+        { database: tx, clusters, quotas, megaNamed },
         caller.tenantId,
         JSON.stringify({ ...row.submission, metadata }),
       );

@@ -3,6 +3,7 @@
  *
  * - submission.ts, admission.ts, routes.ts, listing.ts, change.ts
  *                                          what comes in over HTTP and how it is answered
+ * - entrances.ts                           the addresses at which Ray's API answers
  * - dispatch.ts                            gives queued jobs their places (decided in core/queueing)
  * - rating.ts                              what renters think of how a job went
  * - arrays/                                one submission that runs many times
@@ -20,6 +21,7 @@ import { AttemptMonitors } from './attempts/index.js';
 import { jobChangeRoutes } from './change.js';
 import { Checkpoints } from './checkpoints.js';
 import { Dispatcher } from './dispatch.js';
+import { entrances, type FindMega } from './entrances.js';
 import { explainRoutes } from './explain.js';
 import { Heads } from './head.js';
 import { jobListingRoutes } from './listing.js';
@@ -56,6 +58,8 @@ export interface JobsWiring {
   reputation: Reputation;
   /** The terms of those tenants whose terms are not the usual. */
   queueTermsOf(db: Queryable): Promise<TenantTerms[]>;
+  /** What a job may name beside a cluster. */
+  megaNamed: FindMega;
   random: RandomBytes;
   /** Milliseconds since the epoch. */
   now(): number;
@@ -80,7 +84,7 @@ export function createJobs(wiring: JobsWiring): Jobs {
   const quotas = new QuotaGate(wiring);
   const packages = new PackageStore(database, config.dataDir, config.maxPackageBytes, random);
   const checkpoints = new Checkpoints(config.checkpointRoot, database, log);
-  const tails = new LogTails(database, signals, log);
+  const tails = new LogTails(wiring);
   const dispatch = new Dispatcher(wiring);
   const attempt = new AttemptMonitors({
     ...wiring,
@@ -103,20 +107,8 @@ export function createJobs(wiring: JobsWiring): Jobs {
   };
   return {
     routes: http => {
-      rayJobRoutes(http, {
-        config,
-        database,
-        clusters,
-        quotas,
-        heads,
-        checkpoints,
-        signals,
-        log,
-        random,
-        now,
-        version,
-      });
-      packageRoutes(http, packages);
+      rayJobRoutes(http, { ...wiring, quotas, heads, checkpoints, version });
+      for (const routes of entrances) packageRoutes(http, packages, routes);
       tails.bind(http);
       jobListingRoutes(http, database);
       jobChangeRoutes(http, { ...wiring, quotas });

@@ -24,12 +24,12 @@ const insert = (id: string, view: string) =>
 test('the list shows every change at once, in whatever order transactions commit', async () => {
   const { database } = ground;
   const list = new JobList(database);
-  const shown = async () => JSON.parse((await list.of(tenantId)).toString()) as string[];
+  const shown = async () => JSON.parse((await list.of(tenantId, null)).toString()) as string[];
   expect(await shown()).toEqual([]);
   await insert('jb_a', 'a');
   await insert('jb_b', 'b');
   expect(await shown()).toEqual(['a', 'b']);
-  expect(await list.of(tenantId)).toBe(await list.of(tenantId));
+  expect(await list.of(tenantId, null)).toBe(await list.of(tenantId, null));
 
   // An older transaction commits after a younger one has been seen.
   const older = await database.pool.connect();

@@ -4,24 +4,27 @@
  */
 import type { TenantId } from '@iocloud/contracts';
 import type { Database } from '../platform/index.js';
+import type { Mega } from './entrances.js';
 
 /** Of all lists together; the one not asked for longest goes first. */
 const maxKeptBytes = 64 * 2 ** 20;
 
 export class JobList {
   /** In the order of their last use. */
-  readonly #kept = new Map<TenantId, { version: string; body: Buffer }>();
+  readonly #kept = new Map<string, { version: string; body: Buffer }>();
   #keptBytes = 0;
 
   constructor(readonly database: Database) {}
 
-  /** JSON text, never older than the call. */
-  async of(tenantId: TenantId): Promise<Buffer> {
+  /** JSON text, never older than the call. `mega`: of the jobs that are bound to this one alone. */
+  async of(tenantId: TenantId, mega: Mega | null): Promise<Buffer> {
+    const key = `${tenantId} ${mega?.id ?? ''}`;
+    const among = [tenantId, mega && [mega.id, mega.name]];
     // Before the list: one that changes in between is put together again at the next call.
-    const version = await this.#version(tenantId);
-    const kept = this.#kept.get(tenantId);
-    const body = kept?.version === version ? kept.body : await this.#read(tenantId);
-    this.#keep(tenantId, { version, body });
+    const version = await this.#version(among);
+    const kept = this.#kept.get(key);
+    const body = kept?.version === version ? kept.body : await this.#read(among);
+    this.#keep(key, { version, body });
     return body;
   }
 
@@ -30,30 +33,30 @@ export class JobList {
    * last (xmin), which only grows. So a change raises the sum, and where as many rows went as came, those that came are
    * the younger.
    */
-  async #version(tenantId: TenantId): Promise<string> {
+  async #version(among: unknown[]): Promise<string> {
     const { rows } = await this.database.query<{ version: string }>({
       name: 'job-list-version',
       text: `SELECT count(*) || ' ' || coalesce(sum(xmin::text::bigint), 0) AS version FROM jobs
-             WHERE tenant_id = $1 AND array_id IS NULL`,
-      values: [tenantId],
+             WHERE tenant_id = $1 AND array_id IS NULL AND ($2::text[] IS NULL OR wanted_cluster = ANY($2))`,
+      values: among,
     });
     return rows[0]?.version ?? '';
   }
 
   /** Put together by the database: no job is parsed on the way. */
-  async #read(tenantId: TenantId): Promise<Buffer> {
+  async #read(among: unknown[]): Promise<Buffer> {
     const { rows } = await this.database.query<{ list: string | null }>({
       name: 'list-ray-views',
       text: `SELECT string_agg(ray_view, ', ' ORDER BY submitted_at, id) AS list FROM jobs
-             WHERE tenant_id = $1 AND array_id IS NULL`,
-      values: [tenantId],
+             WHERE tenant_id = $1 AND array_id IS NULL AND ($2::text[] IS NULL OR wanted_cluster = ANY($2))`,
+      values: among,
     });
     return Buffer.from(`[${rows[0]?.list ?? ''}]`);
   }
 
-  #keep(tenantId: TenantId, entry: { version: string; body: Buffer }): void {
-    this.#drop(tenantId);
-    this.#kept.set(tenantId, entry);
+  #keep(key: string, entry: { version: string; body: Buffer }): void {
+    this.#drop(key);
+    this.#kept.set(key, entry);
     this.#keptBytes += entry.body.length;
     for (const [oldest] of this.#kept) {
       if (this.#keptBytes <= maxKeptBytes) return;
@@ -61,8 +64,8 @@ export class JobList {
     }
   }
 
-  #drop(tenantId: TenantId): void {
-    this.#keptBytes -= this.#kept.get(tenantId)?.body.length ?? 0;
-    this.#kept.delete(tenantId);
+  #drop(key: string): void {
+    this.#keptBytes -= this.#kept.get(key)?.body.length ?? 0;
+    this.#kept.delete(key);
   }
 }

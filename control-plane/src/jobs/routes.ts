@@ -1,12 +1,13 @@
 /** The Ray Jobs API: submit, list, show, stop, delete. Answers as a Ray head does, but without its tracebacks. */
 import type { IncomingMessage } from 'node:http';
-import { api, type TenantId } from '@iocloud/contracts';
+import type { TenantId } from '@iocloud/contracts';
 import type { Response } from 'express';
 import type { Clusters } from '../clusters/ports.js';
 import { type Database, Failure, type Http, type Logger, type Signals, wake } from '../platform/index.js';
 import { admit } from './admission.js';
 import { type ArrayLimits, refuseIndex, refuseTooLarge, stopArray, takeArray, traces } from './arrays/index.js';
 import type { Checkpoints } from './checkpoints.js';
+import { boundTo, type EntranceRoutes, entrances, type FindMega, megaOfCall, refuseForeign } from './entrances.js';
 import type { Heads } from './head.js';
 import { JobIntake } from './intake.js';
 import { JobList } from './job-list.js';
@@ -32,6 +33,7 @@ interface Wiring {
   quotas: QuotaGate;
   heads: Heads;
   checkpoints: Checkpoints;
+  megaNamed: FindMega;
   signals: Signals;
   log: Logger;
   random: RandomBytes;
@@ -43,26 +45,41 @@ interface Wiring {
 const maxBodyBytes = 8 * 2 ** 20;
 
 export function rayJobRoutes(http: Http, wiring: Wiring): void {
-  const { database, signals } = wiring;
   const intake = new JobIntake(wiring);
-  const list = new JobList(database);
+  const list = new JobList(wiring.database);
+  for (const routes of entrances) bind(http, wiring, routes, { intake, list });
+}
 
-  http.handle(api.rayVersion, async () => wiring.version);
+function bind(
+  http: Http,
+  wiring: Wiring,
+  routes: EntranceRoutes,
+  { intake, list }: { intake: JobIntake; list: JobList },
+): void {
+  const { database, signals, megaNamed } = wiring;
 
-  http.handle(api.rayListJobs, async ({ caller, response }) => {
-    sendJson(response, await list.of(caller.tenantId));
+  http.handle(routes.version, async ({ caller, params }) => {
+    await megaOfCall(database, megaNamed, caller.tenantId, params);
+    return wiring.version;
+  });
+
+  http.handle(routes.list, async ({ caller, params, response }) => {
+    const mega = await megaOfCall(database, megaNamed, caller.tenantId, params);
+    sendJson(response, await list.of(caller.tenantId, mega));
     return undefined as never;
   });
 
-  http.handle(api.rayGetJob, async ({ caller, params, response }) => {
+  http.handle(routes.get, async ({ caller, params, response }) => {
+    await refuseForeign(database, megaNamed, caller.tenantId, params);
     const view = await findRayView(database, caller.tenantId, params.submissionId);
     if (view === null) throw unknownJob(params.submissionId);
     sendJson(response, view);
     return undefined as never;
   });
 
-  http.handle(api.raySubmitJob, async ({ caller, request }) => {
-    const submission = await admit(wiring, caller.tenantId, await readText(request));
+  http.handle(routes.submit, async ({ caller, params, request }) => {
+    const mega = await megaOfCall(database, megaNamed, caller.tenantId, params);
+    const submission = await admit(wiring, caller.tenantId, boundTo(await readText(request), mega));
     const submissionId = submission.submissionId ?? newSubmissionId(wiring.random);
     const packages = packageNames(submission.runtimeEnv);
     const job = { tenantId: caller.tenantId, submissionId, submission, packages };
@@ -78,12 +95,14 @@ export function rayJobRoutes(http: Http, wiring: Wiring): void {
     return { job_id: submissionId, submission_id: submissionId };
   });
 
-  http.handle(api.rayStopJob, async ({ caller, params }) => {
+  http.handle(routes.stop, async ({ caller, params }) => {
+    await refuseForeign(database, megaNamed, caller.tenantId, params);
     const stopped = await stopJob(wiring, caller.tenantId, params.submissionId);
     return { stopped };
   });
 
-  http.handle(api.rayDeleteJob, async ({ caller, params }) => {
+  http.handle(routes.delete, async ({ caller, params }) => {
+    await refuseForeign(database, megaNamed, caller.tenantId, params);
     const job = await mustFind(wiring, caller.tenantId, params.submissionId);
     const { copies, jobIds } = await database.transaction(async tx => {
       const row = await lockJob(tx, job.id);

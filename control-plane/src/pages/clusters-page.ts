@@ -19,7 +19,7 @@ function clusterCard(cluster: Cluster): Fragment {
   return html`<section class="card" aria-labelledby="${cluster.id}">
 <h2 id="${cluster.id}">${spec.name} <span class="${cluster.phase === 'ready' ? 'good' : 'soft'}">${cluster.phase}</span></h2>
 <p>Ray ${spec.rayVersion}, ${ready} of ${leases.length} Ray nodes ready, made ${cluster.createdAt.slice(0, 16).replace('T', ' ')} UTC
-${cluster.origin === 'job' ? 'for a job' : 'by a user'} <span class="soft">${cluster.id}</span></p>
+${cluster.origin === 'job' ? 'for a job' : 'by a user'}${cluster.megaClusterId && html`, <a href="/clusters/mega/${cluster.megaClusterId}/">as a cell</a>`} <span class="soft">${cluster.id}</span></p>
 ${simulated && html`<p class="bad">Its accelerators are simulated: declared for tests, no such hardware exists.</p>`}
 ${cluster.phase === 'ready' && html`<p><a href="${cluster.dashboardPath}">Ray dashboard of ${spec.name}</a> · <a href="/clusters/${cluster.id}/terminal">Terminal in ${spec.name}</a></p>`}
 ${

@@ -27,6 +27,7 @@ beforeAll(async () => {
     signer,
     database,
     version: '9.9.9',
+    megaCluster: async () => null,
     clustersOf: async tenantId => clusters.get(tenantId) ?? [],
     healthy: {
       database: async () => (await database.query('SELECT 1')).rowCount === 1,
@@ -68,6 +69,7 @@ function clusterNamed(name: string): Cluster {
     spentMicroUsd: 0,
     endsAt: null,
     origin: 'user',
+    megaClusterId: null,
     desired: 'running',
     phase: 'ready',
     load: null,

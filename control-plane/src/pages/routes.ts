@@ -1,4 +1,11 @@
-import { api, type Cluster, openApiDocument, type TenantId } from '@iocloud/contracts';
+import {
+  api,
+  type Cluster,
+  type MegaCluster,
+  type MegaClusterId,
+  openApiDocument,
+  type TenantId,
+} from '@iocloud/contracts';
 import type { Request } from 'express';
 import {
   type Caller,
@@ -14,6 +21,7 @@ import { sendDocs } from './docs.js';
 import { homePage } from './home.js';
 import { sendPage } from './layout.js';
 import { endedSession, localNext, readForm, refuseForeignForm, sessionOf } from './login.js';
+import { megaPage } from './mega-page.js';
 import { type Checks, readiness } from './readiness.js';
 import { sendTerminalAsset, terminalPage, terminalPolicy } from './terminal-page.js';
 
@@ -25,6 +33,8 @@ export interface PageOptions {
   version: string;
   /** The live clusters of a tenant, newest first. */
   clustersOf(tenantId: TenantId): Promise<Cluster[]>;
+  /** Null: the tenant has none of this id. */
+  megaCluster(tenantId: TenantId, id: MegaClusterId): Promise<MegaCluster | null>;
   healthy: Checks;
 }
 
@@ -76,6 +86,23 @@ export function pageRoutes(http: Http, options: PageOptions): void {
       return undefined;
     }
     sendPage(response, 200, clustersPage(await options.clustersOf(caller.tenantId)));
+    return undefined;
+  });
+
+  http.handle(api.megaPage, async ({ params, request, response }) => {
+    const next = `/clusters/mega/${params.megaClusterId}/`;
+    const caller = await sessionCaller(http, request);
+    if (!caller) {
+      sendPage(response, 401, loginPage(next, null));
+      return undefined;
+    }
+    if (!caller.permissions.has('clusters:read')) {
+      sendPage(response, 403, loginPage(next, 'This key lacks the permission clusters:read.'));
+      return undefined;
+    }
+    const mega = await options.megaCluster(caller.tenantId, params.megaClusterId);
+    if (!mega) throw new Failure('not-found', `no Mega-Ray cluster ${params.megaClusterId}`);
+    sendPage(response, 200, megaPage(mega, addressOf(request, config.publicUrl)));
     return undefined;
   });
 

@@ -8,6 +8,8 @@ import { dashboardPath, getCluster } from '../store.js';
 import { linkLifetimeMs, redeemLink, sessionCookieText, signLink } from './login.js';
 import { passHttp, passUpgrade } from './passthrough.js';
 
+export { linkLifetimeMs, redeemLink, sessionCookieText, signLink } from './login.js';
+
 interface Wiring {
   config: Pick<Config, 'publicUrl'>;
   database: Database;

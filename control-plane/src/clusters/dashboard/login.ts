@@ -1,5 +1,5 @@
 /** From an API key to a browser's session: a link that logs in once, within minutes, to one cluster's dashboard. */
-import type { ClusterId } from '@iocloud/contracts';
+import type { ClusterId, MegaClusterId } from '@iocloud/contracts';
 import { type Caller, Failure, type Queryable, type Signer } from '../../platform/index.js';
 
 export const linkLifetimeMs = 5 * 60_000;
@@ -10,7 +10,7 @@ const idBytes = 16;
 export function signLink(
   signer: Signer,
   caller: Caller,
-  clusterId: ClusterId,
+  clusterId: ClusterId | MegaClusterId,
   random: (n: number) => Uint8Array,
 ): string {
   const id = Buffer.from(random(idBytes)).toString('hex');
@@ -21,7 +21,12 @@ export function signLink(
  * Takes a link in exchange for a session's token. Throws Failure 'unauthenticated' for a link that is forged, expired,
  * of another cluster, or used before.
  */
-export async function redeemLink(db: Queryable, signer: Signer, clusterId: ClusterId, link: string): Promise<string> {
+export async function redeemLink(
+  db: Queryable,
+  signer: Signer,
+  clusterId: ClusterId | MegaClusterId,
+  link: string,
+): Promise<string> {
   const value = signer.verify('dashboard-link', link);
   const refused = new Failure('unauthenticated', 'this link has expired or was used before; ask for a new one');
   if (typeof value?.id !== 'string' || typeof value.keyId !== 'string' || value.clusterId !== clusterId) throw refused;

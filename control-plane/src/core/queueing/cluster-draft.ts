@@ -14,8 +14,12 @@ export interface JobCluster {
   capacity: Amounts;
   /** What it has once it has grown to its bounds, for jobs that name it; absent where its size is fixed. */
   growsTo?: Amounts;
+  /** What it is a cell of: jobs that name that may run here. */
+  mega?: { id: string; name: string };
   /** By its live load a job there would wait, whatever is reserved: chosen last among those with room. */
   saturated: boolean;
+  /** By its live load: the share of its CPUs or accelerators in use, whichever is more; absent: unknown. */
+  inUse?: number;
   nodeLabels: Record<string, string>[];
   /** What it holds of its machine, for jobs that require something of it or that have a price; absent: unknown. */
   ground?: FleetNode | undefined;
@@ -55,6 +59,23 @@ export class ClusterDraft {
   /** CPUs. */
   get free(): number {
     return this.cluster.capacity.cpus - this.#reserved.cpus;
+  }
+
+  /** How full it is, from what jobs hold of it and what its Ray reports: only which of two is less says anything. */
+  get load(): number {
+    const { cpus, gpus } = this.cluster.capacity;
+    const share = (held: number, of: number) => (of > 0 ? held / of : 0);
+    const held = Math.max(
+      share(this.#reserved.cpus, cpus),
+      share(this.#reserved.gpus, gpus),
+      share(this.#jobs, this.maxJobs),
+    );
+    return held + (this.cluster.inUse ?? 0);
+  }
+
+  isNamed(wanted: string): boolean {
+    const { id, name, mega } = this.cluster;
+    return wanted === id || wanted === name || wanted === mega?.id || wanted === mega?.name;
   }
 
   /** No job runs there, and it is not to be released for anything. */

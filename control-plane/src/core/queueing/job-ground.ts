@@ -145,6 +145,8 @@ export class JobGround implements Ground<JobRequest, JobPlacement> {
     const draft =
       own.find(({ cluster }) => cluster.id === wanted) ?? own.find(({ cluster }) => cluster.name === wanted);
     if (!draft) {
+      const cells = own.filter(candidate => candidate.isNamed(wanted));
+      if (cells.length > 0) return placeOnCells(wanted, request, cells, maxMicroUsdPerHour);
       return { refused: `Waiting for cluster ${wanted}: no cluster of that name or id is up or coming up.` };
     }
     const lack = draft.neverFits(request);
@@ -288,6 +290,37 @@ export class JobGround implements Ground<JobRequest, JobPlacement> {
   #nodeOf(placement: JobPlacement): NodeId | undefined {
     return placement.kind === 'new' ? placement.nodeId : this.#machineOfCluster.get(placement.clusterId);
   }
+}
+
+/** Among the cells of one Mega-Ray cluster the one that has least to do. */
+function placeOnCells(
+  wanted: string,
+  request: JobRequest,
+  cells: readonly ClusterDraft[],
+  maxMicroUsdPerHour: number | null,
+): JobPlacement | GroundRefusal {
+  const name = cells[0]?.cluster.mega?.name ?? wanted;
+  const able = cells.filter(draft => draft.neverFits(request) === null);
+  if (able.length === 0) {
+    const lack = cells[0]?.neverFits(request);
+    return { refused: `No cell of ${name} can ever run this job: ${lack}. Make its cells larger, or stop the job.` };
+  }
+  const isReady = (draft: ClusterDraft) => draft.cluster.phase === 'ready';
+  const roomy = able.filter(draft => draft.noRoom(request) === null);
+  const [chosen] = roomy
+    .filter(draft => maxMicroUsdPerHour === null || draft.hold(request).microUsdPerHour <= maxMicroUsdPerHour)
+    .sort(
+      (one, other) =>
+        Number(isReady(other)) - Number(isReady(one)) ||
+        Number(one.cluster.saturated) - Number(other.cluster.saturated) ||
+        one.load - other.load,
+    );
+  if (chosen) return chosen.hold(request);
+  if (roomy.length > 0) return { refused: `The cells of ${name} that have room cost more than the job may.` };
+  const ready = able.find(isReady);
+  if (ready)
+    return { refused: `Waiting for room on the cells of ${name}: on ${ready.cluster.name}, ${ready.noRoom(request)}.` };
+  return { refused: `Waiting for the cells of ${name}: ${able[0]?.cluster.waitingFor}.` };
 }
 
 /** Accelerators: what comes with more of them comes for another job. */

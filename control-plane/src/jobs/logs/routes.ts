@@ -1,9 +1,10 @@
 /** The log endpoints of Ray's API: the whole log as JSON, and the tail as a WebSocket. */
 import { once } from 'node:events';
-import { api, type JobId, type TenantId } from '@iocloud/contracts';
+import type { JobId, TenantId } from '@iocloud/contracts';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type Database, Failure, type Http, type Logger, type Signals } from '../../platform/index.js';
 import { ArrayLogReader } from '../arrays/log.js';
+import { type EntranceRoutes, entrances, type FindMega, refuseForeign } from '../entrances.js';
 import { findJobId, isArray, loadJob } from '../store.js';
 import { JobLogReader, type Piece } from './reader.js';
 
@@ -22,15 +23,23 @@ interface LogReader {
 export class LogTails {
   readonly #server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: 64 * 2 ** 10 });
 
-  constructor(
-    readonly database: Database,
-    readonly signals: Signals,
-    readonly log: Logger,
-  ) {}
+  readonly database: Database;
+  readonly signals: Signals;
+  readonly log: Logger;
+
+  constructor(readonly wiring: { database: Database; signals: Signals; log: Logger; megaNamed: FindMega }) {
+    this.database = wiring.database;
+    this.signals = wiring.signals;
+    this.log = wiring.log;
+  }
 
   bind(http: Http): void {
-    http.handle(api.rayJobLogs, async ({ caller, params, response }) => {
-      const reader = await this.#reader(await this.#jobId(caller.tenantId, params.submissionId));
+    for (const routes of entrances) this.#bind(http, routes);
+  }
+
+  #bind(http: Http, routes: EntranceRoutes): void {
+    http.handle(routes.logs, async ({ caller, params, response }) => {
+      const reader = await this.#reader(await this.#jobId(caller.tenantId, params));
       response.writeHead(200, { 'Content-Type': 'application/json; charset=utf-8' });
       let room = response.write('{"logs": "');
       for (;;) {
@@ -44,12 +53,12 @@ export class LogTails {
       return undefined as never;
     });
 
-    http.handle(api.rayTailJobLogs, async ({ caller, params }) => {
-      await this.#jobId(caller.tenantId, params.submissionId);
+    http.handle(routes.tail, async ({ caller, params }) => {
+      await this.#jobId(caller.tenantId, params);
       throw new Failure('bad-request', 'this is a WebSocket: it needs "Connection: Upgrade" and "Upgrade: websocket"');
     });
-    http.handleUpgrade(api.rayTailJobLogs, async ({ caller, params, request, socket, head }) => {
-      const jobId = await this.#jobId(caller.tenantId, params.submissionId);
+    http.handleUpgrade(routes.tail, async ({ caller, params, request, socket, head }) => {
+      const jobId = await this.#jobId(caller.tenantId, params);
       this.#server.handleUpgrade(request, socket, head, ws => void this.#tail(ws, jobId));
     });
   }
@@ -97,9 +106,10 @@ export class LogTails {
     return job && isArray(job) ? new ArrayLogReader(this.database, jobId) : new JobLogReader(this.database, jobId);
   }
 
-  async #jobId(tenantId: TenantId, id: string): Promise<JobId> {
-    const jobId = await findJobId(this.database, tenantId, id);
-    if (!jobId) throw new Failure('not-found', `Job ${id} does not exist`);
+  async #jobId(tenantId: TenantId, params: { submissionId: string }): Promise<JobId> {
+    await refuseForeign(this.database, this.wiring.megaNamed, tenantId, params);
+    const jobId = await findJobId(this.database, tenantId, params.submissionId);
+    if (!jobId) throw new Failure('not-found', `Job ${params.submissionId} does not exist`);
     return jobId;
   }
 

@@ -1,23 +1,28 @@
 /** The package endpoints of Ray's API. */
 import type { IncomingMessage } from 'node:http';
-import { api } from '@iocloud/contracts';
 import type { Response } from 'express';
 import { Failure, type Http } from '../../platform/index.js';
+import type { EntranceRoutes } from '../entrances.js';
 import { packageNameFault } from './name.js';
 import { type PackageStore, tooLarge } from './store.js';
 
 /** How long a client that is being refused may go on sending before the connection is cut. */
 const lingerMs = 30_000;
 
-export function packageRoutes(http: Http, store: PackageStore): void {
-  http.handle(api.rayHasPackage, async ({ caller, params, response }) => {
+/** Packages are the tenant's: at whichever address they came in, jobs of all find them. */
+export function packageRoutes(
+  http: Http,
+  store: PackageStore,
+  routes: Pick<EntranceRoutes, 'hasPackage' | 'putPackage'>,
+): void {
+  http.handle(routes.hasPackage, async ({ caller, params, response }) => {
     const known = params.protocol === 'gcs' && packageNameFault(params.name) === null;
     if (known && (await store.has(caller.tenantId, params.name))) response.status(200).end();
     else throw new Failure('not-found', `Package ${params.protocol}://${params.name} does not exist`);
     return undefined;
   });
 
-  http.handle(api.rayPutPackage, async ({ caller, params, request, response }) => {
+  http.handle(routes.putPackage, async ({ caller, params, request, response }) => {
     const refuse = async (failure: Failure) => answerBeforeTheEnd(request, response, failure);
     if (params.protocol !== 'gcs') {
       return refuse(new Failure('bad-request', `packages are uploaded as gcs://…, not ${params.protocol}://…`));

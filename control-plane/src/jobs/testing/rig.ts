@@ -107,6 +107,7 @@ export class Rig {
       clusters: this.clusters,
       reputation: { record: recordEvidence },
       queueTermsOf,
+      megaNamed: async () => null,
       random: randomBytes,
       now: Date.now,
     });
