@@ -24,6 +24,7 @@ let sshKeyId: string;
 /** That money of ours was set aside by, for an order named `mine`. */
 let transactionId: number;
 let webhookId: string;
+let megaClusterId: string;
 let directory: string;
 let chain: TestChain;
 let addressId: string;
@@ -49,6 +50,9 @@ beforeAll(async () => {
   transactionId = (await stack.call('GET', '/v1/ledger/transactions')).body.items[0].id;
   const webhook = { url: 'https://example.com/mine', events: ['account.InvoiceReady'] };
   webhookId = (await stack.call('POST', '/v1/webhooks', webhook)).body.id;
+  // It waits for a machine that nobody has: what matters is whose it is.
+  const mega = { name: 'target-cells', cells: 1, cell: { head: { cpus: 1_000 } } };
+  megaClusterId = (await stack.call('POST', '/v1/mega-clusters', mega)).body.id;
   const io = { tenantId, asset: 'IO', amount: '5', reason: 'to be paid out' };
   await stack.call('POST', '/v1/ledger/credits', io, { 'idempotency-key': 'to be paid out' });
   const payee = await Payee.register((...args) => stack.said(...args), await chain.wallet());
@@ -74,6 +78,7 @@ const pathOf = (route: Route) =>
   route.path
     .replace('{submissionId}', 'mine')
     .replace('{clusterId}', cluster?.id)
+    .replace('{megaCluster}', megaClusterId)
     .replace('{nodeId}', cluster?.leases[0].nodeId)
     .replace('{verificationId}', 'vf_00000000000000000000')
     .replace('{tenantId}', tenantId)
@@ -144,6 +149,7 @@ describe('with the key of another tenant', () => {
       '/api/jobs/',
       '/v1/jobs',
       '/v1/clusters',
+      '/v1/mega-clusters',
       '/v1/nodes',
       '/v1/events',
       '/v1/users',
@@ -185,6 +191,7 @@ describe('with the key of another tenant', () => {
     const bodies = new Map<Route, object>([
       [api.scaleCluster, { group: 'workers', count: 1 }],
       [api.changeCluster, { priority: 'low' }],
+      [api.changeMegaCluster, { cells: 2 }],
       [api.drainNode, {}],
       [api.holdAgent, {}],
       [api.changeJob, { metadata: { 'io.priority': 'low' } }],

@@ -9,9 +9,7 @@ import { collectPairs, parseAmount, parseCount, parseGroup, parseMemory, parseSe
 import { argument } from './run.js';
 import type { Terminal } from './terminal.js';
 
-export interface CreateOptions extends LimitOptions {
-  file?: string;
-  name?: string;
+export interface NodeOptions {
   headCpus?: number;
   headGpus?: number;
   headMemory?: number;
@@ -19,6 +17,11 @@ export interface CreateOptions extends LimitOptions {
   group?: ReturnType<typeof parseGroup>[];
   rayVersion?: string;
   require?: Record<string, string>;
+}
+
+export interface CreateOptions extends LimitOptions, NodeOptions {
+  file?: string;
+  name?: string;
   idleTimeout?: number;
 }
 
@@ -26,7 +29,22 @@ type SpecInput = z.input<typeof clusterSpec>;
 
 /** The file is the base, options win over it. The control plane and the contract check the whole. */
 export async function clusterSpecOf(options: CreateOptions, terminal: Terminal): Promise<SpecInput> {
-  const base = options.file === undefined ? {} : await readSpec(options.file, terminal);
+  const base: Partial<SpecInput> = options.file === undefined ? {} : await readSpec(options.file, terminal);
+  const name = options.name ?? base.name;
+  if (name === undefined) throw new CliError('usage', 'a cluster needs a name: --name NAME, or -f FILE with one');
+  return {
+    ...base,
+    name,
+    ...(await nodesOf(options, base)),
+    ...limitsOf(options, terminal.now()),
+    ...(options.idleTimeout === undefined ? {} : { idleTimeoutSeconds: options.idleTimeout }),
+  };
+}
+
+type NodesInput = Pick<Partial<SpecInput>, 'head' | 'workerGroups' | 'rayVersion' | 'requirements'>;
+
+/** Its Ray nodes by the options of `withNodeOptions`: what of them is given, over what it was before. */
+export async function nodesOf(options: NodeOptions, base: NodesInput): Promise<NodesInput> {
   const head = Object.fromEntries(
     Object.entries({
       cpus: options.headCpus,
@@ -35,16 +53,10 @@ export async function clusterSpecOf(options: CreateOptions, terminal: Terminal):
       accelerator: options.headAccelerator,
     }).filter(([, value]) => value !== undefined),
   );
-  const name = options.name ?? base.name;
-  if (name === undefined) throw new CliError('usage', 'a cluster needs a name: --name NAME, or -f FILE with one');
   return {
-    ...base,
-    name,
     ...(Object.keys(head).length > 0 ? { head: { cpus: 1, ...base.head, ...head } } : {}),
     ...(options.group ? { workerGroups: options.group } : {}),
     ...(options.rayVersion === undefined ? {} : { rayVersion: options.rayVersion }),
-    ...limitsOf(options, terminal.now()),
-    ...(options.idleTimeout === undefined ? {} : { idleTimeoutSeconds: options.idleTimeout }),
     ...(options.require ? { requirements: { ...base.requirements, ...(await requirementsOf(options.require)) } } : {}),
   };
 }
@@ -57,9 +69,19 @@ export async function requirementsOf(pairs: Record<string, string>): Promise<Req
 }
 
 export function withSpecOptions(command: Command): Command {
-  return withLimitOptions(command)
+  withLimitOptions(command)
     .option('-f, --file <file>', 'its specification as JSON (- reads standard input); options win over it')
-    .option('--name <name>', 'its name: lower-case letters, digits, hyphens')
+    .option('--name <name>', 'its name: lower-case letters, digits, hyphens');
+  return withNodeOptions(command).option(
+    '--idle-timeout <time>',
+    'delete it after so long without a job',
+    argument(parseSeconds),
+  );
+}
+
+/** What its Ray nodes are. */
+export function withNodeOptions(command: Command): Command {
+  return command
     .option('--head-cpus <n>', 'CPUs of the head', argument(parseAmount))
     .option('--head-gpus <n>', 'GPUs of the head', argument(parseCount))
     .option('--head-memory <amount>', 'memory of the head, such as 4GiB', argument(parseMemory))
@@ -74,11 +96,10 @@ export function withSpecOptions(command: Command): Command {
       'what its machines must be, in the words of a job’s io.* metadata: country=DE,FR or max_price_per_hour=2.50 (repeatable)',
       collectPairs,
     )
-    .option('--ray-version <version>', 'Ray release, such as 2.60.0')
-    .option('--idle-timeout <time>', 'delete it after so long without a job', argument(parseSeconds));
+    .option('--ray-version <version>', 'Ray release, such as 2.60.0');
 }
 
-async function readSpec(file: string, terminal: Terminal): Promise<Partial<SpecInput>> {
+export async function readSpec<Spec extends object>(file: string, terminal: Terminal): Promise<Partial<Spec>> {
   const text =
     file === '-'
       ? await terminal.readInput()

@@ -1,5 +1,5 @@
 /**
- * The commands that call the API: login, whoami, cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
+ * The commands that call the API: login, whoami, cluster, mega-cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
  * tenant, queue, balance, ledger, usage, invoice, statement, webhook, deposit, payout, settlement, stake, slash, rewards,
  * token, iosd, proposal, agent-release.
  */
@@ -14,6 +14,7 @@ import { exitCodes } from './exit.js';
 import { invoiceCommands } from './invoices.js';
 import { jobCommands } from './job.js';
 import { ledgerCommands } from './ledger.js';
+import { megaClusterCommands } from './mega-cluster.js';
 import { nodeCommands } from './node.js';
 import { payoutCommands } from './payout.js';
 import { portForwardCommand } from './port-forward.js';
@@ -43,6 +44,7 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   accountCommands(program, terminal);
   tenantCommands(program, terminal);
   clusterCommands(program, terminal);
+  megaClusterCommands(program, terminal);
   sshCommands(program, terminal);
   portForwardCommand(program, terminal);
   sshKeyCommands(program, terminal);

@@ -79,7 +79,7 @@ export interface Jobs {
 const fileSweepIntervalMs = 600_000;
 
 export function createJobs(wiring: JobsWiring): Jobs {
-  const { config, database, log, random, signals, clusters, now } = wiring;
+  const { config, database, log, random, clusters, now } = wiring;
   const heads = new Heads(clusters);
   const quotas = new QuotaGate(wiring);
   const packages = new PackageStore(database, config.dataDir, config.maxPackageBytes, random);
@@ -108,7 +108,7 @@ export function createJobs(wiring: JobsWiring): Jobs {
   return {
     routes: http => {
       rayJobRoutes(http, { ...wiring, quotas, heads, checkpoints, version });
-      for (const routes of entrances) packageRoutes(http, packages, routes);
+      for (const routes of entrances) packageRoutes(http, { ...wiring, store: packages }, routes);
       tails.bind(http);
       jobListingRoutes(http, database);
       jobChangeRoutes(http, { ...wiring, quotas });

@@ -61,8 +61,8 @@ export class SimulatedAgent {
   }
 
   /** Hears, starts everything, reports, until nothing changes any more: a machine where all goes well. */
-  async obey(): Promise<void> {
-    for (let round = 0; round < 6; round += 1) {
+  async obey(rounds = 6): Promise<void> {
+    for (let round = 0; round < rounds; round += 1) {
       await this.hear();
       await this.report();
       this.becomeReady();
@@ -232,10 +232,10 @@ export class Trial {
     this.now = () => new Date();
   }
 
-  async reasons(id: ClusterId): Promise<string[]> {
+  async reasons(subject: string): Promise<string[]> {
     const { rows } = await this.database.query<{ reason: string }>(
       'SELECT reason FROM events WHERE subject = $1 ORDER BY sequence',
-      [id],
+      [subject],
     );
     return rows.map(row => row.reason);
   }

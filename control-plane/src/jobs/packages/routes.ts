@@ -1,21 +1,28 @@
 /** The package endpoints of Ray's API. */
 import type { IncomingMessage } from 'node:http';
 import type { Response } from 'express';
-import { Failure, type Http } from '../../platform/index.js';
-import type { EntranceRoutes } from '../entrances.js';
+import { type Database, Failure, type Http } from '../../platform/index.js';
+import { type EntranceRoutes, type FindMega, megaOfCall } from '../entrances.js';
 import { packageNameFault } from './name.js';
 import { type PackageStore, tooLarge } from './store.js';
 
 /** How long a client that is being refused may go on sending before the connection is cut. */
 const lingerMs = 30_000;
 
-/** Packages are the tenant's: at whichever address they came in, jobs of all find them. */
+interface Wiring {
+  store: PackageStore;
+  database: Database;
+  megaNamed: FindMega;
+}
+
+/** Packages are the tenant's: at whichever of its addresses they came in, jobs of all find them. */
 export function packageRoutes(
   http: Http,
-  store: PackageStore,
+  { store, database, megaNamed }: Wiring,
   routes: Pick<EntranceRoutes, 'hasPackage' | 'putPackage'>,
 ): void {
   http.handle(routes.hasPackage, async ({ caller, params, response }) => {
+    await megaOfCall(database, megaNamed, caller.tenantId, params);
     const known = params.protocol === 'gcs' && packageNameFault(params.name) === null;
     if (known && (await store.has(caller.tenantId, params.name))) response.status(200).end();
     else throw new Failure('not-found', `Package ${params.protocol}://${params.name} does not exist`);
@@ -31,6 +38,7 @@ export function packageRoutes(
     if (fault) return refuse(new Failure('bad-request', fault));
     if (Number(request.headers['content-length'] ?? 0) > store.maxBytes) return refuse(tooLarge(store.maxBytes));
     try {
+      await megaOfCall(database, megaNamed, caller.tenantId, params);
       // The request must outlive a refusal half-way, so that the answer can still be sent.
       await store.put(caller.tenantId, params.name, request.iterator({ destroyOnReturn: false }));
     } catch (error) {
