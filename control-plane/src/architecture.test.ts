@@ -4,6 +4,8 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { transitions } from './clusters/life.js';
+import { arrayTransitions } from './core/arrays/index.js';
+import { megaTransitions } from './core/mega/index.js';
 import { workloadTransitions } from './core/queueing/index.js';
 import { rolloutTransitions } from './core/rollouts/index.js';
 import { payoutTransitions } from './core/settlement/index.js';
@@ -33,6 +35,8 @@ const clusterTable = Object.fromEntries(
 test.each([
   ['cluster', diagram(clusterTable)],
   ['job', diagram(jobTransitions as Record<string, Record<string, string>>)],
+  ['array job', diagram(arrayTransitions as Record<string, Record<string, string>>)],
+  ['Mega-Ray cluster', diagram(megaTransitions as Record<string, Record<string, string>>)],
   ['machine', diagram(schedulingTransitions as Record<string, Record<string, string>>)],
   ['attempt', diagram(attemptTransitions as Record<string, Record<string, string>>)],
   ['verification', diagram(verificationTransitions as Record<string, Record<string, string>>)],
@@ -67,6 +71,7 @@ describe('dependencies point inward', () => {
     'invoices',
     'jobs',
     'ledger',
+    'mega',
     'mesh',
     'metering',
     'pages',

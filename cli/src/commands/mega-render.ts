@@ -70,7 +70,7 @@ export function megaDetails(mega: MegaCluster, address: string, nowMs: number): 
     );
   }
   parts.push(
-    `run jobs on it:      ray job submit --address ${address}${mega.jobsPath} --working-dir . -- python main.py\n` +
+    `run jobs on it:      RAY_API_SERVER_ADDRESS=${address}${mega.jobsPath} ray job submit --working-dir . -- python main.py\n` +
       `see its dashboards:  iocloud mega-cluster dashboard ${spec.name}`,
   );
   return parts.join('\n\n');

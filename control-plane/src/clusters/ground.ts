@@ -34,7 +34,9 @@ export async function lookAround(
   if (!isNew || row.spread === null) return groundOf(every);
   const choices = spreadChoices(every, await siblingsOf(tx, wiring.machines, row), row.spread).map(groundOf);
   const need = { wants, rayVersion, requirements, tenantId: row.tenant_id };
-  return choices.find(choice => hasRoom(choice, need)) ?? choices.at(-1) ?? groundOf([]);
+  const ground = choices.find(choice => hasRoom(choice, need)) ?? choices.at(-1) ?? groundOf([]);
+  if (ground.all.length > 0 || every.length === 0) return ground;
+  return { ...ground, unsuitable: `another cell of ${row.mega_name} is in every ${row.spread.by} that there is` };
 }
 
 /** Room for all of it, on one machine or on several. */

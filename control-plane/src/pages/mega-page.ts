@@ -25,7 +25,7 @@ ${
 }
 ${conditions.map(({ type, status, message }) => html`<p><strong>${type}</strong> ${status}: ${message}</p>`)}
 <h2>Jobs go to all of them at one address</h2>
-<pre><code>ray job submit --address ${address}${mega.jobsPath} --working-dir . -- python main.py</code></pre>
+<pre><code>RAY_API_SERVER_ADDRESS=${address}${mega.jobsPath} ray job submit --working-dir . -- python main.py</code></pre>
 <h2>The same in a shell</h2>
 <pre><code>iocloud mega-cluster show ${name}</code></pre>
 <p><a href="/clusters/">All clusters</a></p>`,

@@ -1,6 +1,7 @@
 /** Array jobs from the submission to their one status, on heads without Ray. */
 import type { ClusterId, Job, RayJobDetails } from '@iocloud/contracts';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { WebSocket } from 'ws';
 import { eventually } from '../testing/eventually.js';
 import { FakeHead } from '../testing/fake-head.js';
 import { Rig, type Servers, startServers } from '../testing/rig.js';
@@ -51,6 +52,18 @@ const array = (id: string, metadata: Record<string, string>, more: object = {}) 
 const shown = async (id: string) => (await (await rig.call(key, 'GET', `/v1/jobs/${id}`)).json()) as Job;
 const list = async (query: string) =>
   ((await (await rig.call(key, 'GET', `/v1/jobs${query}`)).json()) as { items: Job[] }).items;
+/** The log as a follower has had it when the server closed the connection. */
+const follow = (id: string) =>
+  new Promise<string>((resolve, reject) => {
+    const headers = { Authorization: `Bearer ${key}` };
+    const socket = new WebSocket(`${rig.address.replace(/^http/, 'ws')}/api/jobs/${id}/logs/tail`, { headers });
+    let text = '';
+    socket.on('message', (data: Buffer) => {
+      text += data.toString();
+    });
+    socket.on('error', reject);
+    socket.on('close', () => resolve(text));
+  });
 const endAll = (id: string) =>
   so(`${id} has ended`, async () => {
     end();
@@ -108,10 +121,12 @@ describe('an array job', () => {
     await array('flaky', { 'io.array': '3' });
     await so('all run', () => running().length === 3);
     expect(await rig.logs(key, 'flaky')).toContain('iocloud job logs flaky/0');
+    const followed = follow('flaky');
     end('FAILED', index => index === '1');
     end();
     const { status, message } = await rig.ended(key, 'flaky');
     expect([status, message]).toEqual(['FAILED', 'Array of 3: 2 succeeded, 1 failed.']);
+    expect(await followed).toBe(await rig.logs(key, 'flaky'));
     expect(await rig.logs(key, 'flaky')).toMatch(/index 1 failed: .*\(iocloud job logs flaky\/1\)/);
   });
 
@@ -160,6 +175,8 @@ describe('an array job', () => {
   test('that is stopped stops all, and begins none any more; deleted, nothing of it is left', async () => {
     await array('halted', { 'io.array': '40' });
     await so('six run', () => running().length === 6);
+    const first = started().map(([, job]) => Number(job.variables.IOCLOUD_ARRAY_INDEX));
+    expect(first.sort()).toEqual([0, 1, 2, 3, 4, 5]);
     expect((await rig.call(key, 'DELETE', '/api/jobs/halted')).status).toBe(500);
     expect(await (await rig.call(key, 'POST', '/api/jobs/halted/stop')).json()).toEqual({ stopped: true });
     expect((await rig.ended(key, 'halted')).message).toBe('Array of 40: 40 stopped.');

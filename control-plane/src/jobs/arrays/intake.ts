@@ -1,5 +1,5 @@
 /** Takes an array in: the array and all its indices are on the disk together before anybody is told that it is. */
-import { arrayMetadataKeys, newId, type RayJobSubmission } from '@iocloud/contracts';
+import { arrayMetadataKeys, type JobId, newId, type RayJobSubmission } from '@iocloud/contracts';
 import { arrayInWords, countsOf, emptyTally, mayGo } from '../../core/arrays/index.js';
 import { recordEvents } from '../../events/index.js';
 import { type Database, Failure, type Signals, type Transaction, wake } from '../../platform/index.js';
@@ -53,7 +53,11 @@ export async function takeArray(wiring: Wiring, asked: Asked, array: Array): Pro
   const taken = await wiring.database.transaction(async tx => {
     const [first] = await insertJobs(tx, [arrayOf(job, array)]);
     if (first === undefined) return false;
-    for (let from = 0; from < array.size; from += rowsAtOnce) await insertIndices(tx, wiring, job, array, from);
+    // In the order of their ids, by which the queue goes among equals.
+    const ids = Array.from({ length: array.size }, () => newId('job', wiring.random)).sort();
+    for (let from = 0; from < array.size; from += rowsAtOnce) {
+      await insertIndices(tx, job, array, from, ids.slice(from, from + rowsAtOnce));
+    }
     const news = submitted(job);
     await recordEvents(tx, [{ ...news, message: `${news.message} (an array of ${array.size})` }]);
     await wake(tx, 'dispatch', 'all');
@@ -72,26 +76,20 @@ function arrayOf(job: NewJob, { size, maxParallel }: Array): NewJob {
   };
 }
 
-async function insertIndices(
-  tx: Transaction,
-  { random }: Wiring,
-  job: NewJob,
-  array: Array,
-  from: number,
-): Promise<void> {
+/** Those from this index on, as many as there are ids. */
+async function insertIndices(tx: Transaction, job: NewJob, array: Array, from: number, ids: JobId[]): Promise<void> {
   const { size, maxParallel } = array;
   const submission = ofOneIndex(job.submission);
   const going = mayGo('queued', { ...emptyTally, held: size }, maxParallel);
-  const indices = Array.from({ length: Math.min(rowsAtOnce, size - from) }, (_, place): NewJob => {
+  const indices = ids.map((id, place): NewJob => {
     const index = from + place;
     const held = index >= going;
     const message = held ? heldMessage : freshMessage;
     const part = { message, held, size, maxParallel: null, counts: null, arrayId: job.id, index };
-    const submissionId = `${job.submissionId}${indexSuffix(index)}`;
-    return { ...job, id: newId('job', random), submissionId, submission, part };
+    return { ...job, id, submissionId: `${job.submissionId}${indexSuffix(index)}`, submission, part };
   });
-  const ids = await insertJobs(tx, indices);
-  const taken = indices.find(({ id }) => !ids.has(id));
+  const inserted = await insertJobs(tx, indices);
+  const taken = indices.find(({ id }) => !inserted.has(id));
   if (taken) {
     throw refusal(
       `a job with submission_id ${taken.submissionId} exists, which an index of this array would be called`,
