@@ -88,7 +88,7 @@ describe('the status page', () => {
   test('asks for a key, then shows what is wrong and draws the figures', async () => {
     const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
     expect((await page.goto(`${stack.address}/clusters/status`))?.status()).toBe(401);
-    await page.getByLabel('API key').fill(stack.key);
+    await page.getByLabel('API key').fill(stack.apiKey);
     await page.getByRole('button', { name: 'Log in' }).click();
     await page.goto(`${stack.address}/clusters/status`);
     await page.getByRole('heading', { name: 'Status' }).waitFor();
@@ -96,7 +96,7 @@ describe('the status page', () => {
     const memory = page.locator('#figure-memory');
     expect(await memory.textContent()).toMatch(/\d+ MiB/);
     expect(await memory.locator('polyline').count()).toBeGreaterThan(0);
-    const [wide, shown] = await page.evaluate('[document.documentElement.scrollWidth, innerWidth]');
+    const [wide, shown] = await page.evaluate<[number, number]>('[document.documentElement.scrollWidth, innerWidth]');
     expect(wide).toBeLessThanOrEqual(shown);
     if (process.env.IOCLOUD_SCREENSHOTS)
       await page.screenshot({ path: `${process.env.IOCLOUD_SCREENSHOTS}/status.png` });
