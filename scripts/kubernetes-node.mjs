@@ -17,7 +17,7 @@ const networkPlugins = '/usr/lib/cni';
 const rayImage = 'localhost/iocloud-ray:test';
 const pauseImage = 'localhost/iocloud-pause:test';
 /** Changes with what is made here. */
-const recipe = '1';
+const recipe = '2';
 
 /** Returns the store's directory; null, and says so, on machines that can have no such node. */
 export async function ensureKubernetesNode(cache, environment, onPath) {
@@ -60,7 +60,7 @@ async function writeImages(directory, base, environment) {
   const [baseLayer, rayLayer] = [await blobOfFile(layout, base), await blobOfFile(layout, ray)];
   const path = `${environment}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
   const manifests = [
-    await imageOf(layout, pauseImage, [baseLayer], { Entrypoint: ['sleep', 'infinity'] }),
+    await imageOf(layout, pauseImage, [baseLayer], { Entrypoint: ['/bin/sleep', 'infinity'] }),
     await imageOf(layout, rayImage, [baseLayer, rayLayer], { Env: [`PATH=${path}`, 'HOME=/root', 'USER=root'] }),
   ];
   await writeFile(join(layout, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));

@@ -30,7 +30,7 @@ export async function makeControlGroup(name: string): Promise<string> {
 
 /** Those of this process and of processes that are no more; the processes in them must have ended. */
 export async function removeControlGroups(): Promise<void> {
-  for (const hierarchy of await present()) {
+  for (const hierarchy of await readdir(root)) {
     for (const name of await readdir(join(root, hierarchy))) {
       const owner = name.startsWith(prefix) ? Number(name.slice(prefix.length).split('-')[0]) : Number.NaN;
       if (owner === process.pid || (owner > 0 && !lives(owner))) await removeTree(join(root, hierarchy, name));

@@ -36,14 +36,14 @@ export const group = (replicas: number, fields: GroupFields = {}) => ({
 });
 
 /** Of pods in which Ray really runs. Several share a test's machine: they ask for less than they may use. */
-export const rayTemplate = (name: string, cpus = 1) => ({
+export const rayTemplate = (name: string) => ({
   spec: {
     containers: [
       {
         name,
         image: rayImage,
         imagePullPolicy: 'Never',
-        resources: { limits: { cpu: `${cpus}`, memory: '2Gi' }, requests: { cpu: '100m', memory: '512Mi' } },
+        resources: { limits: { cpu: '2', memory: '2Gi' }, requests: { cpu: '100m', memory: '512Mi' } },
       },
     ],
     terminationGracePeriodSeconds: 5,
@@ -53,6 +53,7 @@ export const rayTemplate = (name: string, cpus = 1) => ({
 export const rayGroup = (replicas: number, fields: GroupFields = {}) => ({
   groupName: 'workers',
   replicas,
+  rayStartParams: { 'num-cpus': '1' },
   template: rayTemplate('ray-worker'),
   ...fields,
 });

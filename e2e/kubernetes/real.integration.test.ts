@@ -46,7 +46,7 @@ where('Ray in real pods', () => {
       });
       await ground.settled('demo', 1, startMs);
       const program = 'import ray; ray.init(); print("at", ray.get(ray.remote(lambda: 6 * 7).remote()))';
-      expect(await ray('demo', 'job', 'submit', '--', 'python', '-c', `'${program}'`)).toContain('at 42');
+      expect(await ray('demo', 'job', 'submit', '--', 'python', '-c', program)).toContain('at 42');
     },
     startMs,
   );
