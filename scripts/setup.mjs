@@ -124,6 +124,7 @@ main(async () => {
         ...(prometheus ? [`IOCLOUD_TEST_PROMETHEUS=${prometheus}`] : []),
         `IOCLOUD_KUBEBED=${kubernetes.kubebed}`,
         `IOCLOUD_KWOK=${kubernetes.kwok}`,
+        `IOCLOUD_TEST_HELM=${kubernetes.helm}`,
         ...(testImage ? [`IOCLOUD_TEST_IMAGE=${testImage}`] : []),
         '',
       ].join('\n'),

@@ -37,6 +37,7 @@ const shortened = (name: string, length = 63) => {
 
 export const headPodName = (cluster: string) => shortened(`${cluster}-head`);
 export const headServiceName = (cluster: string) => shortened(`${cluster}-head-svc`);
+export const headIngressName = (cluster: string) => shortened(`${cluster}-head-ingress`);
 export const headlessServiceName = (cluster: string) => shortened(`${cluster}-headless`);
 export const autoscalerAccountName = (cluster: string) => shortened(`${cluster}-autoscaler`);
 export const workerPodName = (cluster: string, group: string, suffix: string) =>
