@@ -1,5 +1,5 @@
 # A machine in a container: docker build -f containers/agent.Dockerfile .
-#   docker run -v iocloud-agent:/var/lib/iocloud-agent IMAGE --control-plane https://iocloud.example
+#   docker run --init -v iocloud-agent:/var/lib/iocloud-agent IMAGE --control-plane https://iocloud.example
 # Not root it keeps leases apart by Ray's token alone (docs/isolation.md); machines of several tenants run the agent itself.
 ARG NODE_IMAGE=docker.io/library/node:20.20.2-bookworm-slim
 ARG PYTHON_IMAGE=docker.io/library/python:3.12.12-slim-bookworm
