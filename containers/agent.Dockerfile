@@ -6,15 +6,8 @@ ARG PYTHON_IMAGE=docker.io/library/python:3.12.12-slim-bookworm
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /src
-COPY package.json package-lock.json .npmrc ./
-COPY contracts/package.json contracts/
-COPY control-plane/package.json control-plane/
-COPY worker-bootstrap/package.json worker-bootstrap/
-COPY cli/package.json cli/
-COPY ray-operator/package.json ray-operator/
-COPY e2e/package.json e2e/
-RUN npm ci
 COPY . .
+RUN npm ci
 RUN npx tsc -b worker-bootstrap \
  && node -e "import('./scripts/agent-release.mjs').then(m => m.packAgent(process.cwd()))" \
  && tar -xzf worker-bootstrap/release/*.tgz -C /opt

@@ -3,15 +3,8 @@ ARG NODE_IMAGE=docker.io/library/node:20.20.2-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /src
-COPY package.json package-lock.json .npmrc ./
-COPY contracts/package.json contracts/
-COPY control-plane/package.json control-plane/
-COPY worker-bootstrap/package.json worker-bootstrap/
-COPY cli/package.json cli/
-COPY ray-operator/package.json ray-operator/
-COPY e2e/package.json e2e/
-RUN npm ci
 COPY . .
+RUN npm ci
 RUN npx tsc -b control-plane worker-bootstrap \
  && node -e "import('./scripts/agent-release.mjs').then(m => m.packAgent(process.cwd()))"
 # What runs needs no compiler and no tests.
