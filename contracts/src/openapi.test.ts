@@ -53,6 +53,7 @@ describe('the route table', () => {
     '/clusters/',
     '/clusters/mega/{megaClusterId}/',
     '/clusters/mega/{megaClusterId}/login',
+    '/clusters/status',
     '/clusters/{clusterId}/dashboard',
     '/clusters/{clusterId}/login',
     '/clusters/{clusterId}/terminal',

@@ -47,6 +47,7 @@ import {
   loadSecrets,
   migrate,
   publicKeyLine,
+  registry,
   Seal,
   Signals,
   Signer,
@@ -65,6 +66,7 @@ import {
   versionsById,
 } from './pricing/index.js';
 import { openSettlement } from './settlement/index.js';
+import { createStatus } from './status/index.js';
 import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
 import { applyPolicy, challengeSweep, sha256, tokenProofs, verificationRoutes } from './verification/index.js';
@@ -314,6 +316,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   clusterDomain.routes(http);
   megaDomain.routes(http);
   tunnels.routes(http);
+  const status = createStatus({ registry, version, log, now: Date.now });
+  status.routes(http);
   pageRoutes(http, {
     config,
     signer,
@@ -349,6 +353,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   billing.start();
   tokens.start();
   refusals.start();
+  await status.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
   await new Promise<void>((resolve, reject) => {
@@ -385,6 +390,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await tunnels.stop();
       await inventory.stop();
       await refusals.stop();
+      await status.stop();
       signals.close();
       await database.close();
     },
