@@ -58,11 +58,13 @@ export function createBilling({ config, database, oracle, log, now, demandTenant
     await closeIfOver(database, clusterId);
   };
   const charging = new Recurring(
+    'charging',
     chargeIntervalMs,
     isStopped => chargeAll(database, terms, null, isStopped),
     error => log.warn({ err: error }, 'usage could not be charged; again soon'),
   );
   const tending = new Recurring(
+    'tending-orders',
     tendIntervalMs,
     async () => {
       await tendAll(database, terms, now());
