@@ -47,20 +47,43 @@ interface Row {
   severity: Event['severity'];
 }
 
+const severities: readonly Event['severity'][] = ['info', 'warning', 'error'];
+
+/** All of what is given. */
+export interface EventSearch {
+  subject?: string | undefined;
+  kind?: EventSubject | undefined;
+  reason?: string | undefined;
+  /** At least so grave. */
+  severity?: Event['severity'] | undefined;
+  since?: string | undefined;
+  until?: string | undefined;
+  /** Somewhere in reason or message, in any case. */
+  text?: string | undefined;
+}
+
 /** Events after a sequence number, oldest first. Those of transactions that may still commit earlier ones wait. */
 export async function readEvents(
   db: Queryable,
   tenantId: TenantId,
   after: number,
   limit: number,
-  subject: string | undefined,
+  { subject, kind, reason, severity, since, until, text }: EventSearch,
 ): Promise<Event[]> {
   const { rows } = await db.query<Row>(
     `SELECT sequence, at, subject_kind, subject, reason, message, severity FROM events
      WHERE tenant_id = $1 AND sequence > $2 AND ($4::text IS NULL OR subject = $4)
+       AND ($5::text IS NULL OR subject_kind = $5) AND ($6::text IS NULL OR reason = $6)
+       AND ($7::text[] IS NULL OR severity = ANY($7)) AND ($8::timestamptz IS NULL OR at >= $8)
+       AND ($9::timestamptz IS NULL OR at < $9)
+       AND ($10::text IS NULL OR strpos(lower(reason || ' ' || message), lower($10)) > 0)
        AND xid < pg_snapshot_xmin(pg_current_snapshot())
      ORDER BY sequence LIMIT $3`,
-    [tenantId, after, limit, subject ?? null],
+    [
+      ...[tenantId, after, limit, subject ?? null, kind ?? null, reason ?? null],
+      severity === undefined ? null : severities.slice(severities.indexOf(severity)),
+      ...[since ?? null, until ?? null, text ?? null],
+    ],
   );
   return rows.map(row => ({
     sequence: row.sequence,
