@@ -22,6 +22,7 @@ import { acceleratorSlug, ioRate, priceVersion } from './prices.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
 import { quote, quoteRequest } from './quotes.js';
 import * as settlement from './settlement.js';
+import { supportReport } from './support.js';
 import { nodeTelemetry } from './telemetry.js';
 import * as token from './token.js';
 import { createSshKey, sshAccess, sshKey, sshKeyChallenge, sshSession } from './tunnels.js';
@@ -1980,6 +1981,15 @@ export const api = {
     status: 200,
     response: null,
     contentType: 'text/plain',
+  },
+  supportReport: {
+    method: 'get',
+    path: '/v1/support/report',
+    access: 'metrics:read',
+    summary: 'What the control plane tells of itself to those who help it; free of secrets',
+    tag: 'platform',
+    status: 200,
+    response: supportReport,
   },
   metrics: {
     method: 'get',

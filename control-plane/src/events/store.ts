@@ -104,3 +104,19 @@ export async function lastSequence(db: Queryable, tenantId: TenantId): Promise<n
   );
   return rows[0]?.last ?? 0;
 }
+
+/** The latest of all tenants, newest first, for whoever runs the control plane: what happened to what, without the words. */
+export async function latestOfAll(db: Queryable, limit: number): Promise<Omit<Event, 'message'>[]> {
+  const { rows } = await db.query<Omit<Row, 'message'>>(
+    `SELECT sequence, at, subject_kind, subject, reason, severity FROM events ORDER BY sequence DESC LIMIT $1`,
+    [limit],
+  );
+  return rows.map(row => ({
+    sequence: row.sequence,
+    at: row.at.toISOString(),
+    subjectKind: row.subject_kind,
+    subject: row.subject,
+    reason: row.reason,
+    severity: row.severity,
+  }));
+}
