@@ -57,6 +57,7 @@ import {
   migrate,
   openSpanSink,
   publicKeyLine,
+  registry,
   Seal,
   Signals,
   Signer,
@@ -77,6 +78,7 @@ import {
   versionsById,
 } from './pricing/index.js';
 import { openSettlement, settlementState } from './settlement/index.js';
+import { createStatus } from './status/index.js';
 import { supportRoutes } from './support/index.js';
 import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
@@ -351,6 +353,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     redis: () => wakeups.healthy(),
   };
   supportRoutes(http, { config, secrets, database, version, state, healthy, now });
+  const status = createStatus({ registry, refresh: () => state.refresh(), version, log, now: Date.now });
+  status.routes(http);
   pageRoutes(http, {
     config,
     signer,
@@ -380,6 +384,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   tokens.start();
   refusals.start();
   checks.start();
+  await status.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
   await new Promise<void>((resolve, reject) => {
@@ -419,6 +424,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await tunnels.stop();
       await inventory.stop();
       await refusals.stop();
+      await status.stop();
       signals.close();
       await database.close();
     },
