@@ -175,5 +175,5 @@ describe('the operator under the rights of its chart', () => {
     await admin.delete(resources.rayClusters, await admin.get(objectPath(resources.rayClusters, cluster, 'proof')));
     await bed.kubectl('-n', operatorNamespace, 'delete', 'deployment/ray-operator', '--wait=false');
     await bed.kubectl('-n', 'team', 'delete', 'role,rolebinding', '-l', 'app.kubernetes.io/name=ray-operator');
-  });
+  }, 180_000);
 });
