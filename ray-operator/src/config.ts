@@ -16,6 +16,8 @@ export interface OperatorConfig {
   metricsHost: string;
   metricsPort: number;
   waitForHead: boolean;
+  /** Kubeconfigs of other Kubernetes clusters, each under the name of one; '' for none. */
+  membersDirectory: string;
   logLevel: string;
 }
 
@@ -47,6 +49,7 @@ export function parseConfig(env: NodeJS.ProcessEnv): OperatorConfig {
     concurrency: integer('RAY_OPERATOR_CONCURRENCY', 16, 1, 256),
     creationBatch: integer('RAY_OPERATOR_CREATION_BATCH', 32, 1, 500),
     resyncSeconds: integer('RAY_OPERATOR_RESYNC_SECONDS', 600, 5, 86_400),
+    membersDirectory: env.RAY_OPERATOR_MEMBERS_DIR ?? '',
     metricsHost: env.RAY_OPERATOR_METRICS_HOST || '0.0.0.0',
     metricsPort: integer('RAY_OPERATOR_METRICS_PORT', 8080, 0, 65_535),
     waitForHead: oneOf('RAY_OPERATOR_WAIT_FOR_HEAD', 'true', ['true', 'false']) === 'true',

@@ -4,6 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { OperatorConfig } from './config.js';
 import { localCopies } from './controller/local-copies.js';
+import { MegaRayClusterController } from './controller/mega/controller.js';
+import { Members } from './controller/mega/members.js';
 import { RayClusterController } from './controller/raycluster-controller.js';
 import { KubernetesClient } from './kubernetes/client.js';
 import type { Connection } from './kubernetes/connection.js';
@@ -59,7 +61,17 @@ async function term(
   const copies = localCopies(client, log, config.watchNamespace);
   const { identity, concurrency, creationBatch, waitForHead } = config;
   const shared = { client, log, metrics, identity, concurrency, resyncMs: config.resyncSeconds * 1000, signal };
-  const controllers = [new RayClusterController({ ...copies, ...shared, creationBatch, waitForHead })];
+  const members = new Members({
+    directory: config.membersDirectory,
+    namespace: config.watchNamespace,
+    log,
+    observe: metrics.observeRequest,
+    signal,
+  });
+  const controllers = [
+    new RayClusterController({ ...copies, ...shared, creationBatch, waitForHead }),
+    new MegaRayClusterController({ ...copies, ...shared, members }),
+  ];
   const over = once(signal, 'abort');
   metrics.leading.set(1);
   const counting = setInterval(() => {
@@ -69,7 +81,7 @@ async function term(
     }
   }, 1_000);
   try {
-    const synced = Promise.all(Object.values(copies).map(copy => copy.start()));
+    const synced = Promise.all([...Object.values(copies), members].map(part => part.start()));
     await Promise.race([synced, over]);
     if (!signal.aborted) {
       log.info({ clusters: copies.clusters.objects.size, pods: copies.pods.objects.size }, 'following');
@@ -79,7 +91,7 @@ async function term(
   } finally {
     metrics.leading.set(0);
     clearInterval(counting);
-    await Promise.all([...controllers, ...Object.values(copies)].map(part => part.stop()));
+    await Promise.all([...controllers, ...Object.values(copies), members].map(part => part.stop()));
   }
 }
 

@@ -1,4 +1,5 @@
 /** As much of Kubernetes' objects as the operator reads; what it only hands through is `unknown`. */
+import type { MegaRayClusterSpec, MegaRayClusterStatus } from '../api/megaraycluster.js';
 import type { RayClusterSpec, RayClusterStatus } from '../api/raycluster.js';
 
 export interface OwnerReference {
@@ -21,6 +22,7 @@ export interface ObjectMeta {
   creationTimestamp?: string;
   deletionTimestamp?: string;
   ownerReferences?: OwnerReference[];
+  finalizers?: string[];
 }
 
 export interface KubernetesObject {
@@ -67,4 +69,9 @@ export interface Service extends KubernetesObject {
 export interface RayCluster extends KubernetesObject {
   spec: RayClusterSpec;
   status?: RayClusterStatus;
+}
+
+export interface MegaRayCluster extends KubernetesObject {
+  spec: MegaRayClusterSpec;
+  status?: MegaRayClusterStatus;
 }
