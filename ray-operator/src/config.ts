@@ -46,7 +46,7 @@ export function parseConfig(env: NodeJS.ProcessEnv): OperatorConfig {
     leaseName: env.RAY_OPERATOR_LEASE_NAME || 'ray-operator',
     identity: `${env.RAY_OPERATOR_IDENTITY || hostname()}_${process.pid}_${Date.now().toString(36)}`,
     leaseSeconds: integer('RAY_OPERATOR_LEASE_SECONDS', 15, 2, 300),
-    concurrency: integer('RAY_OPERATOR_CONCURRENCY', 16, 1, 256),
+    concurrency: integer('RAY_OPERATOR_CONCURRENCY', 128, 1, 1_024),
     creationBatch: integer('RAY_OPERATOR_CREATION_BATCH', 32, 1, 500),
     resyncSeconds: integer('RAY_OPERATOR_RESYNC_SECONDS', 600, 5, 86_400),
     membersDirectory: env.RAY_OPERATOR_MEMBERS_DIR ?? '',
