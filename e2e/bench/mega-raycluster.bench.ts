@@ -9,7 +9,7 @@ import { report } from './measure.js';
 import { Arena } from './rayclusters/arena.js';
 import { rayClusterSpec, timed } from './rayclusters/pods.js';
 
-const limitMinutes = 10;
+const limitMinutes = 15;
 const [cells = 25, workers = 50] = process.argv.slice(2).map(Number);
 const gpusOfNode = 8;
 /** A node for each worker, and some for the heads. */

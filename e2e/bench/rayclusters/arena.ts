@@ -1,5 +1,5 @@
 /** A bed for the operator and, in turns, for the bare client that makes as many like pods and nothing else. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import {
   collectionPath,
@@ -35,11 +35,14 @@ export class Arena {
 
   /** Ends the process when it is not done in time. */
   static async run(limitMinutes: number, nodes: number, work: (arena: Arena) => Promise<void>): Promise<void> {
+    let bed: Bed | undefined;
     const limit = setTimeout(() => {
       process.stderr.write(`not done within ${limitMinutes} minutes\n`);
+      // What the bed runs ends with this process; its files would not.
+      if (bed) rmSync(bed.directory, { recursive: true, force: true });
       process.exit(1);
     }, limitMinutes * 60_000);
-    const bed = await Bed.start({ kwok: true, prepare: installOperator });
+    bed = await Bed.start({ kwok: true, prepare: installOperator });
     const arena = new Arena(bed, await bed.admin());
     try {
       await bed.addNodes(nodes);

@@ -22,15 +22,18 @@ export interface CellEffectsOptions {
   signal: AbortSignal;
 }
 
+const inCluster = ({ kubernetesCluster }: CellEffect) => kubernetesCluster;
+const inPlaceOf = ({ cell }: CellDeletion) => cell.place.kubernetesCluster;
+
 export class CellEffects {
   constructor(private readonly options: CellEffectsOptions) {}
 
-  /** A failure of one kind of work keeps none of the others. */
+  /** What fails in one Kubernetes cluster, or of one kind of work, keeps back nothing else. */
   async carryOut(key: string, plan: MegaPlan): Promise<CellFailure | undefined> {
-    const { batch } = this.options;
-    const { errors: undeleted } = await inGrowingBatches(plan.deletions, batch, each => this.delete(key, each));
-    const { errors: unchanged } = await inGrowingBatches(plan.updates, batch, each => this.apply(each));
-    const { errors: unmade } = await inGrowingBatches(plan.creations, batch, each => this.create(key, each));
+    const { deletions, updates, creations } = plan;
+    const undeleted = await this.everywhere(deletions, inPlaceOf, each => this.delete(key, each));
+    const unchanged = await this.everywhere(updates, inCluster, each => this.apply(each));
+    const unmade = await this.everywhere(creations, inCluster, each => this.create(key, each));
     const failures: [string, unknown[]][] = [
       ['FailedCreateCell', unmade],
       ['FailedDeleteCell', undeleted],
@@ -40,6 +43,14 @@ export class CellEffects {
     const [cause] = errors;
     if (cause === undefined) return undefined;
     return { reason, message: cause instanceof Error ? cause.message : String(cause), cause };
+  }
+
+  /** Returns the errors. */
+  private async everywhere<T>(items: T[], clusterOf: (item: T) => string, work: (item: T) => Promise<void>) {
+    const byCluster = new Map<string, T[]>();
+    for (const item of items) byCluster.set(clusterOf(item), [...(byCluster.get(clusterOf(item)) ?? []), item]);
+    const all = [...byCluster.values()].map(list => inGrowingBatches(list, this.options.batch, work));
+    return (await Promise.all(all)).flatMap(({ errors }) => errors);
   }
 
   private async delete(key: string, { cell }: CellDeletion): Promise<void> {

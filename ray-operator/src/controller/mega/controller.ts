@@ -171,7 +171,7 @@ export class MegaRayClusterController {
       else cells.push(...rememberedCells(mega.status, name, nowMs));
     }
     memory.troubles = new Map(cells.flatMap(({ name, trouble }) => (trouble ? [[name, trouble] as const] : [])));
-    return { cells, reachable, nowMs };
+    return { cells, known: new Set([localCluster, ...members.names()]), reachable, nowMs };
   }
 
   /** Members that its spec names, that its status speaks of, or that are known: cells may be in any of them. */

@@ -39,6 +39,7 @@ export interface MembersOptions {
 
 interface Entry extends Member {
   digest: string;
+  synced: Promise<void>;
 }
 
 export class Members {
@@ -66,10 +67,12 @@ export class Members {
     return [...this.entries.keys()];
   }
 
-  /** Returns when the directory has been read once; no member is waited for, as one may be silent. */
+  /** Returns when all members are in, or a while later: one that is silent holds up nothing. */
   async start(): Promise<void> {
     if (this.options.directory === '') return;
     await this.look();
+    const patience = sleep(silenceAfterMs, undefined, { signal: this.options.signal }).catch(() => undefined);
+    await Promise.race([patience, Promise.all([...this.entries.values()].map(({ synced }) => synced))]);
     this.running = this.keepLooking();
   }
 
@@ -125,11 +128,11 @@ export class Members {
         for (const handler of this.cellHandlers) handler(kind, cell);
       });
       cells.onSilence(() => this.tell());
-      this.entries.set(name, { client, cells, digest });
-      void cells.start().then(() => {
+      const synced = cells.start().then(() => {
         log.info({ member: name, cells: cells.objects.size }, 'following a member cluster');
         this.tell();
       });
+      this.entries.set(name, { client, cells, digest, synced });
     } catch (error) {
       log.error({ err: error, member: name }, 'the kubeconfig of a member cluster cannot be used');
     }

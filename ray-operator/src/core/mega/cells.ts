@@ -124,7 +124,9 @@ export function rememberedCells(status: MegaRayClusterStatus | undefined, cluste
     if (kubernetesCluster !== cluster) continue;
     const place = { kubernetesCluster, domain };
     const known = cells.filter(cell => cell.group === group && samePlace(cell.place, place)).length;
-    const blank = { name: '', group, kubernetesCluster, domain, state: '', updated: true, headService: '' };
+    const since = named.find(each => each.since)?.since;
+    const unknown = { state: 'Unknown', ...(since ? { since } : {}) };
+    const blank = { ...unknown, name: '', group, kubernetesCluster, domain, updated: true, headService: '' };
     for (let index = known; index < count; index += 1)
       cells.push(remembered({ ...blank, readyWorkers: 0, desiredWorkers: 0 }, nowMs));
   }

@@ -27,7 +27,9 @@ export interface DerivedMega {
 
 export interface ObservedCells {
   cells: Cell[];
-  /** The Kubernetes clusters that answer. */
+  /** The Kubernetes clusters that the operator has been told how to reach. */
+  known: ReadonlySet<string>;
+  /** Those that answer. */
   reachable: ReadonlySet<string>;
   nowMs: number;
 }

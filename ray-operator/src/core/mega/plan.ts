@@ -46,7 +46,7 @@ export function planMega(
   };
   if (mega.metadata.deletionTimestamp) return { ...nothing, problems: [], ...farewell(mega, observed) };
   if (problems.length > 0) return nothing;
-  if (needsFinalizer(mega, derived)) return { ...nothing, finalizer: 'add' };
+  if (needsFinalizer(mega, derived, observed)) return { ...nothing, finalizer: 'add' };
   const deletions = removals(mega, derived, observed);
   const leaving = new Set(deletions.map(({ cell }) => cell));
   return {
@@ -60,13 +60,15 @@ export function planMega(
 
 const hasFinalizer = ({ metadata }: MegaRayCluster) => metadata.finalizers?.includes(megaFinalizer) ?? false;
 
-function needsFinalizer(mega: MegaRayCluster, { groups }: DerivedMega): boolean {
+/** Before the first cell is made in a member: from then on somebody has to clear up there. */
+function needsFinalizer(mega: MegaRayCluster, { groups }: DerivedMega, { reachable }: ObservedCells): boolean {
   if (hasFinalizer(mega)) return false;
-  return [...groups.values()].some(({ places }) => places.some(each => each.kubernetesCluster !== localCluster));
+  const clusters = [...groups.values()].flatMap(({ places }) => places.map(each => each.kubernetesCluster));
+  return clusters.some(name => name !== localCluster && reachable.has(name));
 }
 
 /** Cells in members first; those at home go with the object, by Kubernetes' garbage collector. */
-function farewell(mega: MegaRayCluster, { cells, reachable }: ObservedCells): Partial<MegaPlan> {
+function farewell(mega: MegaRayCluster, { cells, known, reachable }: ObservedCells): Partial<MegaPlan> {
   if (!hasFinalizer(mega)) return {};
   const abroad = cells.filter(({ place }) => place.kubernetesCluster !== localCluster);
   const deletions = abroad
@@ -75,7 +77,7 @@ function farewell(mega: MegaRayCluster, { cells, reachable }: ObservedCells): Pa
   if (abroad.length > 0) return { deletions };
   // One that does not answer may hold cells that nobody knows of here.
   const used = mega.spec.cellGroups.flatMap(placesOf).map(({ kubernetesCluster }) => kubernetesCluster);
-  return used.every(name => name === localCluster || reachable.has(name)) ? { finalizer: 'remove' } : {};
+  return used.every(name => reachable.has(name) || !known.has(name)) ? { finalizer: 'remove' } : {};
 }
 
 function updates(

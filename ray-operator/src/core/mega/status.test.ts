@@ -75,7 +75,8 @@ test('as many cells as there may be, with the longest names, fit into what etcd 
     object: undefined,
   });
   const cells = Array.from({ length: mostCells }, (_, index) => cell(index));
-  const observed = { cells, reachable: new Set<string>(), nowMs: startMs };
+  const none = new Set<string>();
+  const observed = { cells, known: none, reachable: none, nowMs: startMs };
   const status = megaStatusOf({
     mega,
     derived: deriveMega(mega, text),
@@ -119,7 +120,7 @@ describe('of a Kubernetes cluster that has not answered since the start', () => 
     const status = {
       places: [{ ...place, cells: 3 }],
       cells: [
-        { ...line, name: 'one', kubernetesCluster: 'east' },
+        { ...line, name: 'one', kubernetesCluster: 'east', state: 'Unknown', since: '2025-12-31T00:00:00Z' },
         { ...line, name: 'other', kubernetesCluster: 'west' },
       ],
     };
@@ -129,6 +130,8 @@ describe('of a Kubernetes cluster that has not answered since the start', () => 
       ['', 'Unknown'],
       ['', 'Unknown'],
     ]);
+    // The nameless have been silent for as long as the others.
+    expect(new Set(cells.map(({ trouble }) => trouble?.sinceMs))).toEqual(new Set([startMs - 86_400_000]));
     const mega = aMega({
       replicas: 3,
       cellGroups: [aCellGroup({ places: [{ kubernetesCluster: 'east' }, { kubernetesCluster: 'west' }] })],

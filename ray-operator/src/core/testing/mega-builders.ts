@@ -2,7 +2,7 @@
 import type { CellGroup, MegaRayClusterSpec } from '../../api/megaraycluster.js';
 import type { MegaRayCluster, RayCluster } from '../kubernetes-objects.js';
 import { type Cell, cellOf } from '../mega/cells.js';
-import { deriveMega, type ObservedCells } from '../mega/derived.js';
+import { type DerivedMega, deriveMega, type ObservedCells } from '../mega/derived.js';
 import { localCluster, megaFinalizer } from '../mega/names.js';
 import { type MegaPlan, planMega } from '../mega/plan.js';
 import { healthOf } from '../mega/shares.js';
@@ -45,7 +45,12 @@ export function aMega(
 }
 
 export const startMs = Date.parse('2026-01-01T00:00:00Z');
-const text = (value: string) => value;
+/** FNV-1a: the manifests themselves would be compared by the megabyte. */
+export function tinyHash(text: string): string {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  return (hash >>> 0).toString(16);
+}
 
 export class TinyKubernetesClusters {
   readonly objects = new Map<string, RayCluster>();
@@ -55,8 +60,17 @@ export class TinyKubernetesClusters {
   private readonly whereabouts = new Map<string, string>();
   private troubles = new Map<string, Cell['trouble']>();
   private counter = 0;
+  private readonly derived = new WeakMap<MegaRayCluster, DerivedMega>();
 
   constructor(readonly members: string[] = []) {}
+
+  derive(mega: MegaRayCluster): DerivedMega {
+    const known = this.derived.get(mega);
+    if (known) return known;
+    const derived = deriveMega(mega, tinyHash);
+    this.derived.set(mega, derived);
+    return derived;
+  }
 
   observe(mega: MegaRayCluster): ObservedCells {
     const { minReadyWorkersPercent } = healthOf(mega.spec);
@@ -67,14 +81,15 @@ export class TinyKubernetesClusters {
       return cellOf(object, { kubernetesCluster, reachable, minReadyWorkersPercent, before, nowMs: this.nowMs });
     });
     this.troubles = new Map(cells.map(({ name, trouble }) => [name, trouble]));
-    const reachable = new Set([localCluster, ...this.members].filter(name => !this.silent.has(name)));
-    return { cells, reachable, nowMs: this.nowMs };
+    const known = new Set([localCluster, ...this.members]);
+    const reachable = new Set([...known].filter(name => !this.silent.has(name)));
+    return { cells, known, reachable, nowMs: this.nowMs };
   }
 
   /** One look and its effects. */
   step(mega: MegaRayCluster): MegaPlan {
-    const derived = deriveMega(mega, text);
-    const plan = planMega(mega, derived, this.observe(mega), { newSuffix: () => this.newSuffix(), hash: text });
+    const derived = this.derive(mega);
+    const plan = planMega(mega, derived, this.observe(mega), { newSuffix: () => this.newSuffix(), hash: tinyHash });
     for (const { cell } of plan.deletions) this.objects.delete(cell.name);
     for (const { manifest } of plan.updates) {
       const before = this.objects.get(manifest.metadata.name);
@@ -91,7 +106,7 @@ export class TinyKubernetesClusters {
   }
 
   status(mega: MegaRayCluster) {
-    const [derived, observed] = [deriveMega(mega, text), this.observe(mega)];
+    const [derived, observed] = [this.derive(mega), this.observe(mega)];
     const now = new Date(this.nowMs).toISOString();
     return megaStatusOf({ mega, derived, observed, isBusy: false, failure: undefined, now });
   }
