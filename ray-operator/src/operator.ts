@@ -59,7 +59,8 @@ async function term(
   signal: AbortSignal,
 ) {
   const copies = localCopies(client, log, config.watchNamespace);
-  const { identity, concurrency, creationBatch, waitForHead } = config;
+  const { identity, concurrency, creationBatch, waitForHead, redisCleanup } = config;
+  const lateAfterMs = config.lateAfterSeconds * 1000;
   const shared = { client, log, metrics, identity, concurrency, resyncMs: config.resyncSeconds * 1000, signal };
   const members = new Members({
     directory: config.membersDirectory,
@@ -69,7 +70,7 @@ async function term(
     signal,
   });
   const controllers = [
-    new RayClusterController({ ...copies, ...shared, creationBatch, waitForHead }),
+    new RayClusterController({ ...copies, ...shared, creationBatch, waitForHead, redisCleanup, lateAfterMs }),
     new MegaRayClusterController({ ...copies, ...shared, members }),
   ];
   const over = once(signal, 'abort');

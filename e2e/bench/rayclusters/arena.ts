@@ -9,7 +9,8 @@ import {
   type Pod,
   resources,
 } from '@iocloud/ray-operator';
-import { Bed, cpuSecondsOf } from '../../kubernetes/bed.js';
+import { Bed } from '../../kubernetes/bed.js';
+import { cpuSecondsOf } from '../../kubernetes/component.js';
 import { installOperator, OperatorProcess } from '../../kubernetes/operator-process.js';
 import { until } from '../../src/harness/index.js';
 import { copyOf, each, podIsReady, timed } from './pods.js';
