@@ -100,7 +100,7 @@ test(
       counts[name] = (counts[name] ?? 0) + 1;
       await sleep(200);
     }
-    process.stderr.write(`chaos: ${JSON.stringify(counts)}\n`);
+    process.stderr.write(`chaos: ${JSON.stringify({ ...counts, 'nodes lost': lostNodes.size })}\n`);
 
     const over = Date.now();
     for (const each of wanted) {

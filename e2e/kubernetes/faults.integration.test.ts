@@ -116,46 +116,54 @@ test('a probe that fails for a while kills nothing', async () => {
   await ground.remove('probed');
 });
 
-test('an API server that throttles gets no more than it takes, and every pod is made once', async () => {
-  const throttled = await startOperator();
-  await ground.bed.killApiServer();
-  const few = ['--max-requests-inflight=5', '--max-mutating-requests-inflight=5'];
-  await ground.bed.startApiServer(['--enable-priority-and-fairness=false', ...few]);
-  await ground.create('throttled', { workerGroupSpecs: [group(30)] });
-  await ground.settled('throttled', 30, 120_000);
-  expect(await throttled.metric('rest_client_requests_total', 'code="429"')).toBeGreaterThan(0);
-  expect(await throttled.metric('ray_operator_pods_created_total')).toBe(31);
-  await ground.bed.killApiServer();
-  await ground.bed.startApiServer();
-  await ground.remove('throttled');
-  await until('all are gone', 60_000, async () => (await ground.pods('throttled')).length === 0);
-}, patienceMs);
-
-test('a watch that has missed what was since forgotten begins with a new list', async () => {
-  const line = await Line.to(ground.bed.apiPort);
-  try {
-    // A lease long enough that the cut does not end its time as leader: that would begin with new lists, too.
-    const cutOff = await startOperator({
-      KUBERNETES_SERVICE_PORT_HTTPS: String(line.port),
-      RAY_OPERATOR_LEASE_SECONDS: '120',
-    });
-    await ground.create('forgotten', { workerGroupSpecs: [group(3)] });
-    await ground.settled('forgotten', 3);
-    await until('its one list is counted', 30_000, async () => (await listsOf(cutOff)) === 1);
-    line.cut();
-    await ground.bed.kubectl('delete', 'pod', ...(await ground.workers('forgotten')).slice(0, 2));
-    await ground.change('forgotten', { workerGroupSpecs: [group(5)] });
-    await ground.bed.compact();
+test(
+  'an API server that throttles gets no more than it takes, and every pod is made once',
+  async () => {
+    const throttled = await startOperator();
+    await ground.bed.killApiServer();
+    const few = ['--max-requests-inflight=5', '--max-mutating-requests-inflight=5'];
+    await ground.bed.startApiServer(['--enable-priority-and-fairness=false', ...few]);
+    await ground.create('throttled', { workerGroupSpecs: [group(30)] });
+    await ground.settled('throttled', 30, 120_000);
+    expect(await throttled.metric('rest_client_requests_total', 'code="429"')).toBeGreaterThan(0);
+    expect(await throttled.metric('ray_operator_pods_created_total')).toBe(31);
     await ground.bed.killApiServer();
     await ground.bed.startApiServer();
-    line.heal();
-    await ground.settled('forgotten', 5, 60_000).catch(e => { throw new Error(String(e) + cutOff.transcript()); });
-    await until('another list is counted', 30_000, async () => (await listsOf(cutOff)) === 2);
-    expect(cutOff.lines.filter(({ msg }) => msg === 'following')).toHaveLength(1);
-  } finally {
-    line.close();
-  }
-}, patienceMs);
+    await ground.remove('throttled');
+    await until('all are gone', 60_000, async () => (await ground.pods('throttled')).length === 0);
+  },
+  patienceMs,
+);
+
+test(
+  'a watch that has missed what was since forgotten begins with a new list',
+  async () => {
+    const line = await Line.to(ground.bed.apiPort);
+    try {
+      // A lease long enough that the cut does not end its time as leader: that would begin with new lists, too.
+      const cutOff = await startOperator({
+        KUBERNETES_SERVICE_PORT_HTTPS: String(line.port),
+        RAY_OPERATOR_LEASE_SECONDS: '120',
+      });
+      await ground.create('forgotten', { workerGroupSpecs: [group(3)] });
+      await ground.settled('forgotten', 3);
+      await until('its one list is counted', 30_000, async () => (await listsOf(cutOff)) === 1);
+      line.cut();
+      await ground.bed.kubectl('delete', 'pod', ...(await ground.workers('forgotten')).slice(0, 2));
+      await ground.change('forgotten', { workerGroupSpecs: [group(5)] });
+      await ground.bed.compact();
+      await ground.bed.killApiServer();
+      await ground.bed.startApiServer();
+      line.heal();
+      await ground.settled('forgotten', 5, 120_000);
+      await until('another list is counted', 30_000, async () => (await listsOf(cutOff)) === 2);
+      expect(cutOff.lines.filter(({ msg }) => msg === 'following')).toHaveLength(1);
+    } finally {
+      line.close();
+    }
+  },
+  patienceMs,
+);
 
 const listsOf = (operator: OperatorProcess) => operator.metric('ray_operator_lists', 'kind="pods"');
 
