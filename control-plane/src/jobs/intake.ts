@@ -2,6 +2,7 @@
 import { type ArrayCounts, type JobId, newId, type TenantId } from '@iocloud/contracts';
 import { recordEvents } from '../events/index.js';
 import { Batcher, type Database, isRefusedStatement, type Signals, type Transaction, wake } from '../platform/index.js';
+import { countSubmitted } from './metrics.js';
 import { renderRayView } from './ray-view.js';
 import { queueAt, type RandomBytes, withoutNul } from './store.js';
 import type { Submission } from './submission.js';
@@ -31,6 +32,8 @@ export interface NewJob {
   submission: Submission;
   packages: string[];
   submittedAt: Date;
+  /** Of the caller, if it has a trace. */
+  traceParent: string | null;
   part?: ArrayPart;
 }
 
@@ -48,17 +51,23 @@ export class JobIntake {
     this.#batches = new Batcher(jobs => this.#insert(jobs), maxBatch, isRefusedStatement);
   }
 
-  /** False when the tenant has a job with this submission id; then nothing has been done. */
-  take(job: Omit<NewJob, 'id' | 'submittedAt' | 'part'>): Promise<boolean> {
+  /** Null when the tenant has a job with this submission id; then nothing has been done. */
+  async take(job: Omit<NewJob, 'id' | 'submittedAt' | 'part'>): Promise<JobId | null> {
     const { random, now } = this.wiring;
-    return this.#batches.add({ ...job, id: newId('job', random), submittedAt: new Date(now()) });
+    const id = newId('job', random);
+    return (await this.#batches.add({ ...job, id, submittedAt: new Date(now()) })) ? id : null;
   }
 
   async #insert(jobs: NewJob[]): Promise<boolean[]> {
     const taken = await this.wiring.database.transaction(async tx => {
       const ids = await insertJobs(tx, jobs);
       if (ids.size > 0) {
-        await recordEvents(tx, jobs.filter(job => ids.has(job.id)).map(submitted));
+        const taken = jobs.filter(job => ids.has(job.id));
+        await recordEvents(tx, taken.map(submitted));
+        countSubmitted(
+          tx,
+          taken.map(job => job.submission),
+        );
         await wake(tx, 'dispatch', 'all');
       }
       return ids;
@@ -75,15 +84,16 @@ export async function insertJobs(tx: Transaction, jobs: readonly NewJob[]): Prom
     // Packages come as JSON: an array of arrays of unlike lengths is none that PostgreSQL could take apart.
     text: `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, wanted_cluster, packages, phase, message,
              max_attempts, ray_view, submitted_at, not_before, scheduling, queue_at, held, array_size, array_max_parallel,
-             array_counts, array_id, array_index)
+             array_counts, array_id, array_index, trace_parent)
            SELECT id, tenant_id, submission_id, submission, needs, wanted_cluster,
              ARRAY(SELECT json_array_elements_text(packages)), 'queued', message, max_attempts, ray_view, submitted_at,
-             submitted_at, scheduling, queue_at, held, array_size, array_max_parallel, array_counts, array_id, array_index
+             submitted_at, scheduling, queue_at, held, array_size, array_max_parallel, array_counts, array_id, array_index,
+             trace_parent
            FROM unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::json[], $6::text[], $7::json[], $8::text[],
              $9::int[], $10::text[], $11::timestamptz[], $12::json[], $13::timestamptz[], $14::boolean[], $15::int[],
-             $16::int[], $17::json[], $18::text[], $19::int[]) AS new (id, tenant_id, submission_id, submission, needs,
+             $16::int[], $17::json[], $18::text[], $19::int[], $20::text[]) AS new (id, tenant_id, submission_id, submission, needs,
              wanted_cluster, packages, message, max_attempts, ray_view, submitted_at, scheduling, queue_at, held,
-             array_size, array_max_parallel, array_counts, array_id, array_index)
+             array_size, array_max_parallel, array_counts, array_id, array_index, trace_parent)
            -- In one order for everybody, so that no two batches wait for each other.
            ORDER BY tenant_id, submission_id
            ON CONFLICT (tenant_id, submission_id) DO NOTHING RETURNING id`,
@@ -107,6 +117,7 @@ export async function insertJobs(tx: Transaction, jobs: readonly NewJob[]): Prom
       jobs.map(job => (job.part?.counts ? JSON.stringify(job.part.counts) : null)),
       jobs.map(job => job.part?.arrayId ?? null),
       jobs.map(job => job.part?.index ?? null),
+      jobs.map(job => job.traceParent),
     ],
   });
   return new Set(rows.map(row => row.id));

@@ -3,7 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import type { TenantId } from '@iocloud/contracts';
 import type { Response } from 'express';
 import type { Clusters } from '../clusters/ports.js';
-import { type Database, Failure, type Http, type Logger, type Signals, wake } from '../platform/index.js';
+import { parseTraceParent, traceParent } from '../core/tracing/index.js';
+import { addIds, type Database, Failure, type Http, type Logger, type Signals, wake } from '../platform/index.js';
 import { admit } from './admission.js';
 import { type ArrayLimits, refuseIndex, refuseTooLarge, stopArray, takeArray, traces } from './arrays/index.js';
 import type { Checkpoints } from './checkpoints.js';
@@ -25,6 +26,7 @@ import {
   recordJobEvent,
 } from './store.js';
 import { newSubmissionId, packageNames } from './submission.js';
+import { submitSpan, type TellSpans } from './tracing.js';
 
 interface Wiring {
   config: ArrayLimits;
@@ -38,6 +40,7 @@ interface Wiring {
   log: Logger;
   random: RandomBytes;
   now(): number;
+  tellSpans: TellSpans;
   version: { version: string; ray_version: string; ray_commit: string; session_name: string };
 }
 
@@ -77,21 +80,29 @@ function bind(
     return undefined as never;
   });
 
-  http.handle(routes.submit, async ({ caller, params, request }) => {
+  http.handle(routes.submit, async ({ caller, params, request, response }) => {
+    const startedAt = new Date();
+    const given = parseTraceParent(request.get('traceparent') ?? '');
     const mega = await megaOfCall(database, megaNamed, caller.tenantId, params);
     const submission = await admit(wiring, caller.tenantId, boundTo(await readText(request), mega));
     const submissionId = submission.submissionId ?? newSubmissionId(wiring.random);
     const packages = packageNames(submission.runtimeEnv);
-    const job = { tenantId: caller.tenantId, submissionId, submission, packages };
+    const traceParentGiven = given && traceParent(given);
+    const job = { tenantId: caller.tenantId, submissionId, submission, packages, traceParent: traceParentGiven };
     refuseTooLarge(submission, wiring.config);
     const { array } = submission;
-    const isTaken = await (array === null ? intake.take(job) : takeArray(wiring, job, array));
-    if (!isTaken) {
+    const jobId = await (array === null ? intake.take(job) : takeArray(wiring, job, array));
+    if (jobId === null) {
       throw new Failure(
         'bad-request',
         `ValueError: Job with submission_id ${submissionId} already exists. Please use a different submission_id.`,
       );
     }
+    const span = submitSpan({ id: jobId, trace_parent: traceParentGiven }, caller.tenantId, submissionId, startedAt);
+    addIds({ trace_id: span.traceId, job: jobId, submission_id: submissionId });
+    response.set('traceparent', traceParent({ traceId: span.traceId, parentId: span.parentId }));
+    wiring.tellSpans([span]);
+    wiring.log.debug('a job was taken in');
     return { job_id: submissionId, submission_id: submissionId };
   });
 

@@ -11,7 +11,9 @@ import type {
 import { defaultOrderTerms, type JobMemory, type Needs, rankMs } from '../core/queueing/index.js';
 import { recordEvents } from '../events/index.js';
 import { inOrderOf, lookUp, type Queryable, type Transaction, wakeAll } from '../platform/index.js';
+import { countChanges } from './metrics.js';
 import { type RayFacts, renderRayView } from './ray-view.js';
+import { tellOfChanges } from './tracing.js';
 
 export type RandomBytes = (n: number) => Buffer;
 
@@ -51,6 +53,8 @@ export interface JobRow {
   /** The array that it is an index of. */
   array_id: JobId | null;
   array_index: number | null;
+  /** As the caller's call carried it; null: it carried none. */
+  trace_parent: string | null;
 }
 
 /** An array is no work itself: its indices are. */
@@ -59,7 +63,8 @@ export const isArray = (row: Pick<JobRow, 'array_size' | 'array_id'>): boolean =
 
 const columns = `id, tenant_id, submission_id, submission, needs, scheduling, queue_at, wanted_cluster, packages, phase, message,
   error_type, max_attempts, attempt_count, evicted_count, spent_micro_usd, queue_memory, cluster_id, ray_job_id, ray_facts,
-  submitted_at, not_before, started_at, ended_at, array_size, array_max_parallel, array_counts, array_id, array_index`;
+  submitted_at, not_before, started_at, ended_at, array_size, array_max_parallel, array_counts, array_id, array_index,
+  trace_parent`;
 
 function viewOf(row: JobRow): string {
   return renderRayView({
@@ -264,6 +269,11 @@ export async function changeJobs(tx: Transaction, all: { row: JobRow; changes: C
   });
   const moved = all.filter(({ row, changes }) => changes.phase !== undefined && changes.phase !== row.phase);
   await wakeAll(tx, 'array', [...new Set(moved.flatMap(({ row }) => row.array_id ?? []))]);
+  const changes = all.map(({ row: before }, index) => ({ before, after: rows[index] ?? before }));
+  // An array is no work itself.
+  const ofWork = changes.filter(({ before }) => !isArray(before));
+  countChanges(tx, ofWork);
+  tellOfChanges(tx, ofWork);
   return rows;
 }
 

@@ -4,6 +4,7 @@ import { arrayInWords, countsOf, emptyTally, mayGo } from '../../core/arrays/ind
 import { recordEvents } from '../../events/index.js';
 import { type Database, Failure, type Signals, type Transaction, wake } from '../../platform/index.js';
 import { freshMessage, insertJobs, type NewJob, submitted } from '../intake.js';
+import { countSubmitted } from '../metrics.js';
 import type { RandomBytes } from '../store.js';
 import { indexSuffix, type Submission } from '../submission.js';
 
@@ -47,8 +48,8 @@ export function refuseTooLarge(
   }
 }
 
-/** False when the tenant has a job with this submission id; then nothing has been done. Throws Failure 'bad-request'. */
-export async function takeArray(wiring: Wiring, asked: Asked, array: Array): Promise<boolean> {
+/** Null when the tenant has a job with this submission id; then nothing has been done. Throws Failure 'bad-request'. */
+export async function takeArray(wiring: Wiring, asked: Asked, array: Array): Promise<JobId | null> {
   const job: NewJob = { ...asked, id: newId('job', wiring.random), submittedAt: new Date(wiring.now()) };
   const taken = await wiring.database.transaction(async tx => {
     const [first] = await insertJobs(tx, [arrayOf(job, array)]);
@@ -60,11 +61,12 @@ export async function takeArray(wiring: Wiring, asked: Asked, array: Array): Pro
     }
     const news = submitted(job);
     await recordEvents(tx, [{ ...news, message: `${news.message} (an array of ${array.size})` }]);
+    countSubmitted(tx, Array.from({ length: array.size }, () => job.submission));
     await wake(tx, 'dispatch', 'all');
     return true;
   });
   if (taken) wiring.signals.send(`events:${job.tenantId}`);
-  return taken;
+  return taken ? job.id : null;
 }
 
 function arrayOf(job: NewJob, { size, maxParallel }: Array): NewJob {
