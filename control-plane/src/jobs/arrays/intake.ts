@@ -61,7 +61,10 @@ export async function takeArray(wiring: Wiring, asked: Asked, array: Array): Pro
     }
     const news = submitted(job);
     await recordEvents(tx, [{ ...news, message: `${news.message} (an array of ${array.size})` }]);
-    countSubmitted(tx, Array.from({ length: array.size }, () => job.submission));
+    countSubmitted(
+      tx,
+      Array.from({ length: array.size }, () => job.submission),
+    );
     await wake(tx, 'dispatch', 'all');
     return true;
   });
