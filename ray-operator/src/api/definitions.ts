@@ -1,6 +1,7 @@
 /** The kinds that the operator brings to Kubernetes. `npm run crd` writes them into `config/crd`. */
 import type { Column, Definition } from './crd.js';
 import { rayClusterSchema } from './raycluster.js';
+import { rayJobSchema } from './rayjob.js';
 
 const rayClusterColumns: Column[] = [
   ['desired workers', 'integer', '.status.desiredWorkerReplicas'],
@@ -15,6 +16,15 @@ const rayClusterColumns: Column[] = [
   ['head service IP', 'string', '.status.head.serviceIP', 1],
 ];
 
+const rayJobColumns: Column[] = [
+  ['job status', 'string', '.status.jobStatus'],
+  ['deployment status', 'string', '.status.jobDeploymentStatus'],
+  ['ray cluster name', 'string', '.status.rayClusterName'],
+  ['start time', 'string', '.status.startTime'],
+  ['end time', 'string', '.status.endTime'],
+  ['age', 'date', '.metadata.creationTimestamp'],
+];
+
 export const definitions: Definition[] = [
   {
     group: 'ray.io',
@@ -24,5 +34,14 @@ export const definitions: Definition[] = [
     shortNames: ['rayc'],
     columns: rayClusterColumns,
     schema: rayClusterSchema,
+  },
+  {
+    group: 'ray.io',
+    version: 'v1',
+    kind: 'RayJob',
+    plural: 'rayjobs',
+    shortNames: [],
+    columns: rayJobColumns,
+    schema: rayJobSchema,
   },
 ];

@@ -1,5 +1,5 @@
 /** Carries out plans: for each cluster that has changed, or whose pods have, one look at the local copy and its effects. */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { RayClusterStatus } from '../api/raycluster.js';
 import { tokenSecret } from '../core/authentication.js';
 import type { Manifest, Pod, RayCluster, Service } from '../core/kubernetes-objects.js';
@@ -11,6 +11,7 @@ import { isAlreadyThere } from '../kubernetes/api-error.js';
 import type { KubernetesClient } from '../kubernetes/client.js';
 import { type Informer, keyOf } from '../kubernetes/informer.js';
 import { resourceOf, resources } from '../kubernetes/resources.js';
+import type { ClusterTokens } from './cluster-tokens.js';
 import { Controller, type ControllerSettings } from './controller.js';
 import { describe } from './descriptions.js';
 import { EventRecorder } from './events.js';
@@ -18,6 +19,7 @@ import { Expectations } from './expectations.js';
 import { clusterKeyOf } from './local-copies.js';
 import { type Failure, PodEffects } from './pod-effects.js';
 import { StatusWriter } from './status-writer.js';
+import { newSuffix } from './suffix.js';
 
 export interface RayClusterControllerOptions extends ControllerSettings {
   client: KubernetesClient;
@@ -27,6 +29,7 @@ export interface RayClusterControllerOptions extends ControllerSettings {
   identity: string;
   creationBatch: number;
   waitForHead: boolean;
+  tokens: ClusterTokens;
 }
 
 /** Pods come and go by the hundred: what they do within so long is looked at once. */
@@ -36,9 +39,6 @@ const countsEveryMs = 2_000;
 const expectationTimeoutMs = 30_000;
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 40);
-const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
-const newSuffix = () => Array.from(randomBytes(5), byte => alphabet[byte % alphabet.length]).join('');
-const newToken = () => randomBytes(32).toString('hex');
 
 /** Of a cluster, between reconciliations. Rebuilt by itself when lost. */
 interface Memory {
@@ -69,7 +69,14 @@ export class RayClusterController {
       creationBatch: options.creationBatch,
       signal,
     });
-    this.events = new EventRecorder({ client, log, identity, signal, onDropped: () => metrics.eventsDropped.inc() });
+    this.events = new EventRecorder({
+      client,
+      log,
+      kind: 'RayCluster',
+      identity,
+      signal,
+      onDropped: () => metrics.eventsDropped.inc(),
+    });
     this.statuses = new StatusWriter({
       client,
       resource: resources.rayClusters,
@@ -189,7 +196,7 @@ export class RayClusterController {
     const generation = cluster.metadata.generation ?? 0;
     const isFresh = ensured !== undefined && Date.now() - ensured.at < this.options.resyncMs;
     if (isFresh && ensured.generation === generation) return;
-    const secret = tokenSecret(cluster, newToken);
+    const secret = tokenSecret(cluster, () => this.options.tokens.made(cluster));
     const applied = unwatchedObjects(cluster);
     const hash = sha256(canonical([secret?.metadata, applied]));
     if (isFresh && ensured.hash === hash) {

@@ -1,5 +1,6 @@
 /** As much of Kubernetes' objects as the operator reads; what it only hands through is `unknown`. */
 import type { RayClusterSpec, RayClusterStatus } from '../api/raycluster.js';
+import type { RayJobSpec, RayJobStatus } from '../api/rayjob.js';
 
 export interface OwnerReference {
   apiVersion: string;
@@ -21,6 +22,7 @@ export interface ObjectMeta {
   creationTimestamp?: string;
   deletionTimestamp?: string;
   ownerReferences?: OwnerReference[];
+  finalizers?: string[];
 }
 
 export interface KubernetesObject {
@@ -67,4 +69,14 @@ export interface Service extends KubernetesObject {
 export interface RayCluster extends KubernetesObject {
   spec: RayClusterSpec;
   status?: RayClusterStatus;
+}
+
+export interface RayJob extends KubernetesObject {
+  spec: RayJobSpec;
+  status?: RayJobStatus;
+}
+
+/** Of `batch/v1`. */
+export interface Job extends KubernetesObject {
+  status?: { active?: number; conditions?: { type: string; status: string; message?: string }[] };
 }

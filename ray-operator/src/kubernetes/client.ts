@@ -26,7 +26,12 @@ interface Call {
   query?: Record<string, string>;
   body?: unknown;
   contentType?: string;
+  headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
+}
+
+export interface ProxiedCall extends Call {
+  timeoutMs: number;
 }
 
 export interface ObjectList<T> {
@@ -91,7 +96,17 @@ export class KubernetesClient {
   async delete(resource: Resource, object: KubernetesObject, signal?: AbortSignal): Promise<void> {
     const { namespace, name, uid } = object.metadata;
     const path = objectPath(resource, namespace, name);
-    await this.call({ method: 'DELETE', path, body: { preconditions: { uid } }, signal });
+    // Jobs would leave their pods behind if it were not said.
+    const body = { propagationPolicy: 'Background', preconditions: { uid } };
+    await this.call({ method: 'DELETE', path, body, signal });
+  }
+
+  /** What a server behind the API server's proxy answers, whatever its status. */
+  async proxied(call: ProxiedCall): Promise<{ status: number; text: string }> {
+    const response = await this.send(call, call.timeoutMs);
+    const answer = { status: response.statusCode ?? 0, text: await text(response) };
+    this.observe('PROXY', String(answer.status));
+    return answer;
   }
 
   /** The lines of a watch as they come. */
@@ -132,6 +147,7 @@ export class KubernetesClient {
       path: server.pathname.replace(/\/$/, '') + call.path + (query ? `?${query}` : ''),
       headers: {
         ...base.headers,
+        ...call.headers,
         accept: 'application/json',
         'user-agent': 'iocloud-ray-operator',
         ...(body === undefined

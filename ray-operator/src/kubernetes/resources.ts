@@ -7,6 +7,8 @@ export interface Resource {
 
 export const resources = {
   rayClusters: { root: 'apis/ray.io/v1', plural: 'rayclusters' },
+  rayJobs: { root: 'apis/ray.io/v1', plural: 'rayjobs' },
+  jobs: { root: 'apis/batch/v1', plural: 'jobs' },
   pods: { root: 'api/v1', plural: 'pods' },
   services: { root: 'api/v1', plural: 'services' },
   secrets: { root: 'api/v1', plural: 'secrets' },
@@ -24,6 +26,8 @@ const byKind: Record<string, Resource> = {
   Role: resources.roles,
   RoleBinding: resources.roleBindings,
   RayCluster: resources.rayClusters,
+  RayJob: resources.rayJobs,
+  Job: resources.jobs,
   Pod: resources.pods,
 };
 
