@@ -18,7 +18,7 @@ import { installOperator } from './operator-process.js';
 
 type GroupFields = Partial<NonNullable<RayClusterSpec['workerGroupSpecs']>[number]>;
 
-const template = (name: string) => ({
+export const template = (name: string) => ({
   spec: {
     containers: [{ name, image: 'rayproject/ray:2.60.0', resources: { limits: { cpu: '100m', memory: '64Mi' } } }],
     terminationGracePeriodSeconds: 1,

@@ -8,12 +8,14 @@ import { ClusterTokens } from './controller/cluster-tokens.js';
 import { localCopies } from './controller/local-copies.js';
 import { RayClusterController } from './controller/raycluster-controller.js';
 import { RayJobController } from './controller/rayjob-controller.js';
+import { RayServiceController } from './controller/rayservice-controller.js';
 import { KubernetesClient } from './kubernetes/client.js';
 import type { Connection } from './kubernetes/connection.js';
 import { LeaderElection } from './kubernetes/leader-election.js';
 import type { Logger } from './log.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import { JobsApi } from './ray/jobs-api.js';
+import { ServeApi } from './ray/serve-api.js';
 import { byAddress, byProxy, byService, type Transport } from './ray/transport.js';
 
 export interface Operator {
@@ -70,11 +72,13 @@ async function term({ config, client, transport, log, metrics, signal }: Term) {
   const copies = localCopies(client, log, config.watchNamespace);
   const { identity, concurrency, creationBatch, waitForHead } = config;
   const shared = { client, log, metrics, identity, concurrency, resyncMs: config.resyncSeconds * 1000, signal };
-  const jobsApi = new JobsApi({ transport, tokenOf: (cluster, aborted) => tokens.of(cluster, aborted) });
+  const access = { transport, tokenOf: tokens.of.bind(tokens) };
+  const pollMs = config.jobPollSeconds * 1000;
   const patience = { dashboardMs: config.dashboardGraceSeconds * 1000, lostMs: lostJobMs };
   const controllers = [
     new RayClusterController({ ...copies, ...shared, creationBatch, waitForHead, tokens }),
-    new RayJobController({ ...copies, ...shared, jobsApi, pollMs: config.jobPollSeconds * 1000, patience }),
+    new RayJobController({ ...copies, ...shared, jobsApi: new JobsApi(access), pollMs, patience }),
+    new RayServiceController({ ...copies, ...shared, serveApi: new ServeApi(access), pollMs }),
   ];
   const over = once(signal, 'abort');
   metrics.leading.set(1);

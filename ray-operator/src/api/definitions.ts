@@ -2,6 +2,7 @@
 import type { Column, Definition } from './crd.js';
 import { rayClusterSchema } from './raycluster.js';
 import { rayJobSchema } from './rayjob.js';
+import { rayServiceSchema } from './rayservice.js';
 
 const rayClusterColumns: Column[] = [
   ['desired workers', 'integer', '.status.desiredWorkerReplicas'],
@@ -43,5 +44,17 @@ export const definitions: Definition[] = [
     shortNames: [],
     columns: rayJobColumns,
     schema: rayJobSchema,
+  },
+  {
+    group: 'ray.io',
+    version: 'v1',
+    kind: 'RayService',
+    plural: 'rayservices',
+    shortNames: [],
+    columns: [
+      ['service status', 'string', '.status.serviceStatus'],
+      ['num serve endpoints', 'string', '.status.numServeEndpoints'],
+    ],
+    schema: rayServiceSchema,
   },
 ];

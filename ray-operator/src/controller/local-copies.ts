@@ -6,6 +6,7 @@ import type {
   Pod,
   RayCluster,
   RayJob,
+  RayService,
   Service,
 } from '../core/kubernetes-objects.js';
 import { annotations, labels } from '../core/names.js';
@@ -96,6 +97,7 @@ export function localCopies(client: KubernetesClient, log: Logger, namespace: st
   };
   return {
     rayJobs: new Informer<RayJob>({ ...shared, resource: resources.rayJobs, keep: keepWhole }),
+    rayServices: new Informer<RayService>({ ...shared, resource: resources.rayServices, keep: keepWhole }),
     jobs: new Informer<Job>({ ...shared, ...submitters, resource: resources.jobs, keep: keepJob }),
     clusters: new Informer<RayCluster>({ ...shared, resource: resources.rayClusters, keep: keepWhole }),
     pods: new Informer<Pod>({ ...owned, resource: resources.pods, keep: keepPod }),

@@ -1,5 +1,4 @@
 /** Carries out plans: for each cluster that has changed, or whose pods have, one look at the local copy and its effects. */
-import { createHash } from 'node:crypto';
 import type { RayClusterStatus } from '../api/raycluster.js';
 import { tokenSecret } from '../core/authentication.js';
 import type { Manifest, Pod, RayCluster, Service } from '../core/kubernetes-objects.js';
@@ -18,6 +17,7 @@ import { EventRecorder } from './events.js';
 import { Expectations } from './expectations.js';
 import { clusterKeyOf } from './local-copies.js';
 import { type Failure, PodEffects } from './pod-effects.js';
+import { sha256 } from './sha256.js';
 import { StatusWriter } from './status-writer.js';
 import { newSuffix } from './suffix.js';
 
@@ -37,8 +37,6 @@ const gatherMs = 50;
 /** A change of counts alone is written at most so often. */
 const countsEveryMs = 2_000;
 const expectationTimeoutMs = 30_000;
-
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 40);
 
 /** Of a cluster, between reconciliations. Rebuilt by itself when lost. */
 interface Memory {

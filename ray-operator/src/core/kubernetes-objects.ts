@@ -1,6 +1,7 @@
 /** As much of Kubernetes' objects as the operator reads; what it only hands through is `unknown`. */
 import type { RayClusterSpec, RayClusterStatus } from '../api/raycluster.js';
 import type { RayJobSpec, RayJobStatus } from '../api/rayjob.js';
+import type { RayServiceSpec, RayServiceStatus } from '../api/rayservice.js';
 
 export interface OwnerReference {
   apiVersion: string;
@@ -74,6 +75,11 @@ export interface RayCluster extends KubernetesObject {
 export interface RayJob extends KubernetesObject {
   spec: RayJobSpec;
   status?: RayJobStatus;
+}
+
+export interface RayService extends KubernetesObject {
+  spec: RayServiceSpec;
+  status?: RayServiceStatus;
 }
 
 /** Of `batch/v1`. */

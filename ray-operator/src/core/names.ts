@@ -9,6 +9,8 @@ export const labels = {
   identifier: 'ray.io/identifier',
   replicaName: 'ray.io/worker-group-replica-name',
   hostIndex: 'ray.io/replica-host-index',
+  /** On a pod: whether Serve takes requests there. */
+  serve: 'ray.io/serve',
   originName: 'ray.io/originated-from-cr-name',
   originKind: 'ray.io/originated-from-crd',
   createdBy: 'app.kubernetes.io/created-by',
@@ -25,6 +27,9 @@ export const annotations = {
   appliedHash: 'io.iocloud/applied-hash',
   /** Of a RayJob's submitter: for which attempt it was made. */
   submissionId: 'io.iocloud/submission-id',
+  /** Of a RayService's cluster: of what it was made, and when it goes after it was replaced. */
+  servedSpec: 'ray.io/hash-without-replicas-and-workers-to-delete',
+  retireAt: 'io.iocloud/retire-at',
   /** Of a RayJob, ours: what a suspension and a retry may leave standing. */
   suspendKeepsHead: 'io.iocloud/suspend-keeps-head',
   retryReusesCluster: 'io.iocloud/retry-reuses-cluster',

@@ -8,6 +8,7 @@ export interface Resource {
 export const resources = {
   rayClusters: { root: 'apis/ray.io/v1', plural: 'rayclusters' },
   rayJobs: { root: 'apis/ray.io/v1', plural: 'rayjobs' },
+  rayServices: { root: 'apis/ray.io/v1', plural: 'rayservices' },
   jobs: { root: 'apis/batch/v1', plural: 'jobs' },
   pods: { root: 'api/v1', plural: 'pods' },
   services: { root: 'api/v1', plural: 'services' },

@@ -17,7 +17,7 @@ interface JobDetails {
 
 const longestMessage = 1_000;
 /** Ray puts whole stack traces into its answers: their last line says what it is about. */
-const lastLine = (text: string) => (text.trim().split('\n').pop() ?? '').slice(-longestMessage);
+export const lastLine = (text: string) => (text.trim().split('\n').pop() ?? '').slice(-longestMessage);
 
 export async function askHead(
   access: HeadAccess,
@@ -63,13 +63,18 @@ export class JobsApi {
   async submit(cluster: RayCluster, body: unknown, signal: AbortSignal): Promise<RayAnswer> {
     const answer = await askHead(this.access, cluster, { method: 'POST', path: '/api/jobs/', body, signal });
     if ('unreachable' in answer) return { kind: 'unreachable', message: answer.unreachable };
-    const isRefused = answer.status === 400 && !answer.text.includes('already exists');
-    return isRefused ? { kind: 'refused', message: lastLine(answer.text) } : { kind: 'unasked' };
+    if (answer.status === 200 || answer.text.includes('already exists')) return { kind: 'unasked' };
+    const message = lastLine(answer.text);
+    if (answer.status === 400) return { kind: 'refused', message };
+    return { kind: 'unreachable', message: `HTTP ${answer.status}: ${message}` };
   }
 
   async stop(cluster: RayCluster, jobId: string, signal: AbortSignal): Promise<void> {
     const answer = await askHead(this.access, cluster, { method: 'POST', path: `${path(jobId)}/stop`, signal });
     if ('unreachable' in answer) throw new Error(`cannot stop ${jobId}: ${answer.unreachable}`);
+    if (answer.status !== 200 && !isUnknown(answer)) {
+      throw new Error(`cannot stop ${jobId}: HTTP ${answer.status}: ${lastLine(answer.text)}`);
+    }
   }
 }
 

@@ -1,4 +1,6 @@
 /** How the operator reaches the REST API of a cluster's head. */
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import type { RayCluster } from '../core/kubernetes-objects.js';
 import { headServiceName } from '../core/names.js';
 import { dashboardPort } from '../core/services.js';
@@ -32,18 +34,29 @@ export function byAddress(template: string): Transport {
       .replaceAll('{service}', headServiceName(name))
       .replaceAll('{port}', String(dashboardPort(cluster)))
       .replace(/\/$/, '');
-    const response = await fetch(base + path, {
-      method,
-      headers: {
-        accept: 'application/json',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(token ? { authorization: `Bearer ${token}` } : {}),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      redirect: 'error',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const url = new URL(base + path);
+    const headers = {
+      accept: 'application/json',
+      ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+      ...(token ? { authorization: `Bearer ${token}` } : {}),
+    };
+    // Not `fetch`: its Sec-Fetch headers are those of a browser, from which Ray takes no POST and no PUT.
+    const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    return new Promise((resolve, reject) => {
+      const request = send(url, { method, headers, signal: limited }, response => {
+        let answer = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          answer += chunk;
+        });
+        response.on('error', reject);
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text: answer }));
+      });
+      request.on('error', reject);
+      request.end(text);
     });
-    return { status: response.status, text: await response.text() };
   };
 }
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { annotations } from '../names.js';
@@ -27,6 +28,18 @@ test('each state but the last two leads to one of those', () => {
     const ends = [...reachable(state)].filter(isFinished);
     expect([state, ends.length > 0]).toEqual([state, true]);
   }
+});
+
+test('docs/kubernetes.md draws the table as it is', () => {
+  const docs = readFileSync(new URL('../../../../docs/kubernetes.md', import.meta.url), 'utf8');
+  const drawn = [...docs.matchAll(/^ {2}(\w+) --> (\w+): (.+)$/gm)].flatMap(([, from, to, events = '']) =>
+    events.split(', ').map(event => `${from} ${event} ${to}`),
+  );
+  const named = (state: string) => state || 'New';
+  const table = Object.entries(transitions).flatMap(([from, moves]) =>
+    Object.entries(moves).map(([event, to]) => `${named(from)} ${event} ${named(to)}`),
+  );
+  expect(drawn.sort()).toEqual(table.sort());
 });
 
 test('a job runs on a cluster of its own, is submitted once, and its end is told', () => {
