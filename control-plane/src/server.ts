@@ -46,6 +46,7 @@ import {
   loadSecrets,
   migrate,
   publicKeyLine,
+  registry,
   Seal,
   Signals,
   Signer,
@@ -64,6 +65,7 @@ import {
   versionsById,
 } from './pricing/index.js';
 import { openSettlement } from './settlement/index.js';
+import { createStatus } from './status/index.js';
 import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
 import { applyPolicy, challengeSweep, sha256, tokenProofs, verificationRoutes } from './verification/index.js';
@@ -300,6 +302,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   tokenRoutes(http, token);
   clusterDomain.routes(http);
   tunnels.routes(http);
+  const status = createStatus({ registry, version, log, now: Date.now });
+  status.routes(http);
   pageRoutes(http, {
     config,
     signer,
@@ -334,6 +338,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   billing.start();
   tokens.start();
   refusals.start();
+  await status.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
   await new Promise<void>((resolve, reject) => {
@@ -370,6 +375,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await tunnels.stop();
       await inventory.stop();
       await refusals.stop();
+      await status.stop();
       signals.close();
       await database.close();
     },

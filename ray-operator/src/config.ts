@@ -20,6 +20,10 @@ export interface OperatorConfig {
   dashboard: string;
   dashboardGraceSeconds: number;
   jobPollSeconds: number;
+  /** Whether the keys of clusters with fault tolerance are removed from Redis when they are deleted. */
+  redisCleanup: boolean;
+  /** After its grace period a pod that is being deleted holds up its successor for so long, at most. */
+  lateAfterSeconds: number;
   logLevel: string;
 }
 
@@ -57,6 +61,8 @@ export function parseConfig(env: NodeJS.ProcessEnv): OperatorConfig {
     dashboard: dashboard(env.RAY_OPERATOR_DASHBOARD ?? ''),
     dashboardGraceSeconds: integer('RAY_OPERATOR_DASHBOARD_GRACE_SECONDS', 600, 10, 86_400),
     jobPollSeconds: integer('RAY_OPERATOR_JOB_POLL_SECONDS', 3, 1, 300),
+    redisCleanup: oneOf('RAY_OPERATOR_REDIS_CLEANUP', 'true', ['true', 'false']) === 'true',
+    lateAfterSeconds: integer('RAY_OPERATOR_LATE_POD_SECONDS', 60, 1, 86_400),
     logLevel: oneOf('RAY_OPERATOR_LOG_LEVEL', 'info', levels),
   };
 }

@@ -70,13 +70,14 @@ async function term({ config, client, transport, log, metrics, signal }: Term) {
   const tokens = await clusterTokens(config, client, log, signal);
   if (!tokens) return;
   const copies = localCopies(client, log, config.watchNamespace);
-  const { identity, concurrency, creationBatch, waitForHead } = config;
+  const { identity, concurrency, creationBatch, waitForHead, redisCleanup } = config;
+  const lateAfterMs = config.lateAfterSeconds * 1000;
   const shared = { client, log, metrics, identity, concurrency, resyncMs: config.resyncSeconds * 1000, signal };
   const access = { transport, tokenOf: tokens.of.bind(tokens) };
   const pollMs = config.jobPollSeconds * 1000;
   const patience = { dashboardMs: config.dashboardGraceSeconds * 1000, lostMs: lostJobMs };
   const controllers = [
-    new RayClusterController({ ...copies, ...shared, creationBatch, waitForHead, tokens }),
+    new RayClusterController({ ...copies, ...shared, creationBatch, waitForHead, redisCleanup, lateAfterMs, tokens }),
     new RayJobController({ ...copies, ...shared, jobsApi: new JobsApi(access), pollMs, patience }),
     new RayServiceController({ ...copies, ...shared, serveApi: new ServeApi(access), pollMs }),
   ];

@@ -51,7 +51,8 @@ export interface ContainerStatus {
 }
 
 export interface Pod extends KubernetesObject {
-  spec?: { restartPolicy?: string; nodeName?: string };
+  /** Of the containers the first is Ray's. */
+  spec?: { restartPolicy?: string; nodeName?: string; containers?: { name: string }[] };
   status?: {
     phase?: string;
     podIP?: string;
@@ -61,6 +62,11 @@ export interface Pod extends KubernetesObject {
     containerStatuses?: ContainerStatus[];
     initContainerStatuses?: ContainerStatus[];
   };
+}
+
+/** Of `batch/v1`. */
+export interface Job extends KubernetesObject {
+  status?: { conditions?: { type: string; status: string; reason?: string; message?: string }[] };
 }
 
 export interface Service extends KubernetesObject {
@@ -80,9 +86,4 @@ export interface RayJob extends KubernetesObject {
 export interface RayService extends KubernetesObject {
   spec: RayServiceSpec;
   status?: RayServiceStatus;
-}
-
-/** Of `batch/v1`. */
-export interface Job extends KubernetesObject {
-  status?: { active?: number; conditions?: { type: string; status: string; message?: string }[] };
 }
