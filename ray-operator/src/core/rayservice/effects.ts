@@ -38,9 +38,6 @@ export function effectsOf(service: RayService, observed: Observed, hash: (text: 
     if (!served) effects.push({ do: 'create', manifest: clusterOf(service, name, observed.goal) });
     else effects.push(...scaling(service, served, observed), ...labelling(service, served));
   }
-  // While another cluster is on its way, the applications are changed there: they may need what is new in it.
-  const target = clusters.get(pending ?? active ?? '');
-  if (target && wantsDeployment(target, observed)) effects.push({ do: 'deploy', cluster: target.cluster });
   const serving = active === undefined ? undefined : clusters.get(active);
   if (serving) {
     const mark = annotations.appliedHash;
@@ -53,7 +50,12 @@ export function effectsOf(service: RayService, observed: Observed, hash: (text: 
         .map(manifest => ({ do: 'apply' as const, manifest })),
     );
   }
-  return [...effects, ...retirement(service, observed)];
+  effects.push(...retirement(service, observed));
+  // While another cluster is on its way, the applications are changed there: they may need what is new in it. Last of all,
+  // as Serve may refuse them.
+  const target = clusters.get(pending ?? active ?? '');
+  if (target && wantsDeployment(target, observed)) effects.push({ do: 'deploy', cluster: target.cluster });
+  return effects;
 }
 
 const deletion = ({ cluster }: ServedCluster): Effect[] =>
@@ -61,8 +63,8 @@ const deletion = ({ cluster }: ServedCluster): Effect[] =>
 
 /** A head that knows no application has lost them with its state. */
 function wantsDeployment({ cluster, serve, isDeployed }: ServedCluster, { applications }: Observed): boolean {
-  if (applications.length === 0 || !isHeadReady(cluster) || serve.kind !== 'serve') return false;
-  return !isDeployed || Object.keys(serve.applications).length === 0;
+  if (!isHeadReady(cluster) || serve.kind !== 'serve') return false;
+  return !isDeployed || (applications.length > 0 && Object.keys(serve.applications).length === 0);
 }
 
 function labelling({ spec }: RayService, served: ServedCluster): Effect[] {
