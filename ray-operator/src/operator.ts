@@ -6,6 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { OperatorConfig } from './config.js';
 import { ClusterTokens } from './controller/cluster-tokens.js';
 import { localCopies } from './controller/local-copies.js';
+import { MegaRayClusterController } from './controller/mega/controller.js';
+import { Members } from './controller/mega/members.js';
 import { RayClusterController } from './controller/raycluster-controller.js';
 import { RayJobController } from './controller/rayjob-controller.js';
 import { RayServiceController } from './controller/rayservice-controller.js';
@@ -53,10 +55,6 @@ export async function startOperator(config: OperatorConfig, connection: Connecti
   };
 }
 
-/**
- * One time of leading. It begins with fresh lists: those are sure to hold all that a leader before has done, which a
- * standing copy might not.
- */
 interface Term {
   config: OperatorConfig;
   client: KubernetesClient;
@@ -66,6 +64,10 @@ interface Term {
   signal: AbortSignal;
 }
 
+/**
+ * One time of leading. It begins with fresh lists: those are sure to hold all that a leader before has done, which a
+ * standing copy might not.
+ */
 async function term({ config, client, transport, log, metrics, signal }: Term) {
   const tokens = await clusterTokens(config, client, log, signal);
   if (!tokens) return;
@@ -73,6 +75,13 @@ async function term({ config, client, transport, log, metrics, signal }: Term) {
   const { identity, concurrency, creationBatch, waitForHead, redisCleanup } = config;
   const lateAfterMs = config.lateAfterSeconds * 1000;
   const shared = { client, log, metrics, identity, concurrency, resyncMs: config.resyncSeconds * 1000, signal };
+  const members = new Members({
+    directory: config.membersDirectory,
+    namespace: config.watchNamespace,
+    log,
+    observe: metrics.observeRequest,
+    signal,
+  });
   const access = { transport, tokenOf: tokens.of.bind(tokens) };
   const pollMs = config.jobPollSeconds * 1000;
   const patience = { dashboardMs: config.dashboardGraceSeconds * 1000, lostMs: lostJobMs };
@@ -80,6 +89,7 @@ async function term({ config, client, transport, log, metrics, signal }: Term) {
     new RayClusterController({ ...copies, ...shared, creationBatch, waitForHead, redisCleanup, lateAfterMs, tokens }),
     new RayJobController({ ...copies, ...shared, jobsApi: new JobsApi(access), pollMs, patience }),
     new RayServiceController({ ...copies, ...shared, serveApi: new ServeApi(access), pollMs }),
+    new MegaRayClusterController({ ...copies, ...shared, members }),
   ];
   const over = once(signal, 'abort');
   metrics.leading.set(1);
@@ -90,7 +100,7 @@ async function term({ config, client, transport, log, metrics, signal }: Term) {
     }
   }, 1_000);
   try {
-    const synced = Promise.all(Object.values(copies).map(copy => copy.start()));
+    const synced = Promise.all([...Object.values(copies), members].map(part => part.start()));
     await Promise.race([synced, over]);
     if (!signal.aborted) {
       log.info({ clusters: copies.clusters.objects.size, pods: copies.pods.objects.size }, 'following');
@@ -100,7 +110,7 @@ async function term({ config, client, transport, log, metrics, signal }: Term) {
   } finally {
     metrics.leading.set(0);
     clearInterval(counting);
-    await Promise.all([...controllers, ...Object.values(copies)].map(part => part.stop()));
+    await Promise.all([...controllers, ...Object.values(copies), members].map(part => part.stop()));
   }
 }
 

@@ -16,7 +16,8 @@ const longestMessage = 1_024;
 export interface EventRecorderOptions {
   client: KubernetesClient;
   log: Logger;
-  /** Of `ray.io/v1`. */
+  /** `ray.io/v1` if nothing else is said. */
+  apiVersion?: string;
   kind: string;
   identity: string;
   onDropped: () => void;
@@ -49,13 +50,14 @@ export class EventRecorder {
 
   private event(object: KubernetesObject, type: EventType, reason: string, message: string, now: Date): Manifest {
     const { name, namespace, uid, resourceVersion } = object.metadata;
+    const { apiVersion = 'ray.io/v1', kind } = this.options;
     this.sequence += 1;
     const at = now.toISOString().replace(/\.\d+/, '');
     return {
       apiVersion: 'v1',
       kind: 'Event',
       metadata: { name: `${name}.${now.getTime().toString(16)}${this.sequence.toString(16)}`, namespace },
-      involvedObject: { apiVersion: 'ray.io/v1', kind: this.options.kind, name, namespace, uid, resourceVersion },
+      involvedObject: { apiVersion, kind, name, namespace, uid, resourceVersion },
       type,
       reason,
       message,

@@ -2,6 +2,7 @@
 import type {
   Job,
   KubernetesObject,
+  MegaRayCluster,
   ObjectMeta,
   Pod,
   RayCluster,
@@ -9,6 +10,7 @@ import type {
   RayService,
   Service,
 } from '../core/kubernetes-objects.js';
+import { megaLabels } from '../core/mega/names.js';
 import { annotations, labels } from '../core/names.js';
 import type { KubernetesClient } from '../kubernetes/client.js';
 import { Informer } from '../kubernetes/informer.js';
@@ -91,6 +93,12 @@ export function clusterKeyOf({ metadata }: KubernetesObject): string | undefined
   return name === undefined ? undefined : `${metadata.namespace}/${name}`;
 }
 
+/** Of a cell: its MegaRayCluster. */
+export function megaKeyOf({ metadata }: KubernetesObject): string | undefined {
+  const name = metadata.labels?.[megaLabels.cluster];
+  return name === undefined ? undefined : `${metadata.namespace}/${name}`;
+}
+
 export function localCopies(client: KubernetesClient, log: Logger, namespace: string) {
   const shared = { client, log, namespace };
   const owned = { ...shared, labelSelector: labels.cluster, ownerKey: clusterKeyOf };
@@ -102,7 +110,13 @@ export function localCopies(client: KubernetesClient, log: Logger, namespace: st
     rayJobs: new Informer<RayJob>({ ...shared, resource: resources.rayJobs, keep: keepWhole }),
     rayServices: new Informer<RayService>({ ...shared, resource: resources.rayServices, keep: keepWhole }),
     jobs: new Informer<Job>({ ...shared, ...submitters, resource: resources.jobs, keep: keepJob }),
-    clusters: new Informer<RayCluster>({ ...shared, resource: resources.rayClusters, keep: keepWhole }),
+    megaClusters: new Informer<MegaRayCluster>({ ...shared, resource: resources.megaRayClusters, keep: keepWhole }),
+    clusters: new Informer<RayCluster>({
+      ...shared,
+      resource: resources.rayClusters,
+      keep: keepWhole,
+      ownerKey: megaKeyOf,
+    }),
     pods: new Informer<Pod>({ ...owned, resource: resources.pods, keep: keepPod }),
     services: new Informer<Service>({ ...owned, resource: resources.services, keep: keepService }),
   };

@@ -19,9 +19,9 @@ import { Expectations } from './expectations.js';
 import { clusterKeyOf } from './local-copies.js';
 import { type Failure, PodEffects } from './pod-effects.js';
 import { jobEveryMs, RedisCleanup } from './redis-cleanup.js';
-import { sha256 } from './sha256.js';
 import { StatusWriter } from './status-writer.js';
 import { newSuffix } from './suffix.js';
+import { sha256 } from './text-hash.js';
 
 export interface RayClusterControllerOptions extends ControllerSettings {
   client: KubernetesClient;

@@ -18,9 +18,9 @@ import { Controller, type ControllerSettings } from './controller.js';
 import { EventRecorder } from './events.js';
 import { originKeyOf } from './local-copies.js';
 import { RayServiceEffects } from './rayservice-effects.js';
-import { sha256 } from './sha256.js';
 import { StatusWriter } from './status-writer.js';
 import { newSuffix } from './suffix.js';
+import { sha256 } from './text-hash.js';
 
 export interface RayServiceControllerOptions extends ControllerSettings {
   client: KubernetesClient;

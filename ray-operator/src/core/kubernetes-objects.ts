@@ -1,4 +1,5 @@
 /** As much of Kubernetes' objects as the operator reads; what it only hands through is `unknown`. */
+import type { MegaRayClusterSpec, MegaRayClusterStatus } from '../api/megaraycluster.js';
 import type { RayClusterSpec, RayClusterStatus } from '../api/raycluster.js';
 import type { RayJobSpec, RayJobStatus } from '../api/rayjob.js';
 import type { RayServiceSpec, RayServiceStatus } from '../api/rayservice.js';
@@ -86,4 +87,9 @@ export interface RayJob extends KubernetesObject {
 export interface RayService extends KubernetesObject {
   spec: RayServiceSpec;
   status?: RayServiceStatus;
+}
+
+export interface MegaRayCluster extends KubernetesObject {
+  spec: MegaRayClusterSpec;
+  status?: MegaRayClusterStatus;
 }

@@ -6,6 +6,7 @@ export interface Resource {
 }
 
 export const resources = {
+  megaRayClusters: { root: 'apis/mega.iocloud.io/v1alpha1', plural: 'megarayclusters' },
   rayClusters: { root: 'apis/ray.io/v1', plural: 'rayclusters' },
   rayJobs: { root: 'apis/ray.io/v1', plural: 'rayjobs' },
   rayServices: { root: 'apis/ray.io/v1', plural: 'rayservices' },
@@ -28,6 +29,7 @@ const byKind: Record<string, Resource> = {
   Ingress: resources.ingresses,
   Role: resources.roles,
   RoleBinding: resources.roleBindings,
+  MegaRayCluster: resources.megaRayClusters,
   RayCluster: resources.rayClusters,
   RayJob: resources.rayJobs,
   Job: resources.jobs,

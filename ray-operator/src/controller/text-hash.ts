@@ -1,4 +1,3 @@
-/** Of what an object was made of, short enough for a label or an annotation. */
 import { createHash } from 'node:crypto';
 
 export const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 40);
