@@ -16,6 +16,10 @@ export interface OperatorConfig {
   metricsHost: string;
   metricsPort: number;
   waitForHead: boolean;
+  /** How heads are reached: `service`, `proxy`, or an address; '' for what fits where the operator runs. */
+  dashboard: string;
+  dashboardGraceSeconds: number;
+  jobPollSeconds: number;
   /** Kubeconfigs of other Kubernetes clusters, each under the name of one; '' for none. */
   membersDirectory: string;
   /** Whether the keys of clusters with fault tolerance are removed from Redis when they are deleted. */
@@ -57,8 +61,16 @@ export function parseConfig(env: NodeJS.ProcessEnv): OperatorConfig {
     metricsHost: env.RAY_OPERATOR_METRICS_HOST || '0.0.0.0',
     metricsPort: integer('RAY_OPERATOR_METRICS_PORT', 8080, 0, 65_535),
     waitForHead: oneOf('RAY_OPERATOR_WAIT_FOR_HEAD', 'true', ['true', 'false']) === 'true',
+    dashboard: dashboard(env.RAY_OPERATOR_DASHBOARD ?? ''),
+    dashboardGraceSeconds: integer('RAY_OPERATOR_DASHBOARD_GRACE_SECONDS', 600, 10, 86_400),
+    jobPollSeconds: integer('RAY_OPERATOR_JOB_POLL_SECONDS', 3, 1, 300),
     redisCleanup: oneOf('RAY_OPERATOR_REDIS_CLEANUP', 'true', ['true', 'false']) === 'true',
     lateAfterSeconds: integer('RAY_OPERATOR_LATE_POD_SECONDS', 60, 1, 86_400),
     logLevel: oneOf('RAY_OPERATOR_LOG_LEVEL', 'info', levels),
   };
+}
+
+function dashboard(text: string): string {
+  if (['', 'service', 'proxy'].includes(text) || /^https?:\/\/[^\s]+$/.test(text)) return text;
+  throw new ConfigError(`RAY_OPERATOR_DASHBOARD: service, proxy or an address, not ${JSON.stringify(text)}`);
 }

@@ -1,6 +1,8 @@
 /** What other parts of the system use of the operator: its API types, its client of the API server, itself. */
 export type { MegaRayClusterSpec, MegaRayClusterStatus } from './api/megaraycluster.js';
 export type { Condition, RayClusterSpec, RayClusterStatus, WorkerGroupSpec } from './api/raycluster.js';
+export type { RayJobSpec, RayJobStatus } from './api/rayjob.js';
+export type { RayServiceSpec, RayServiceStatus } from './api/rayservice.js';
 export { type OperatorConfig, parseConfig } from './config.js';
 export type {
   KubernetesObject,
@@ -8,6 +10,8 @@ export type {
   MegaRayCluster,
   Pod,
   RayCluster,
+  RayJob,
+  RayService,
   Service,
 } from './core/kubernetes-objects.js';
 export { megaLabels } from './core/mega/names.js';

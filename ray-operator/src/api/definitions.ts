@@ -2,6 +2,8 @@
 import type { Column, Definition } from './crd.js';
 import { megaRayClusterSchema } from './megaraycluster.js';
 import { rayClusterSchema } from './raycluster.js';
+import { rayJobSchema } from './rayjob.js';
+import { rayServiceSchema } from './rayservice.js';
 
 const rayClusterColumns: Column[] = [
   ['desired workers', 'integer', '.status.desiredWorkerReplicas'],
@@ -14,6 +16,15 @@ const rayClusterColumns: Column[] = [
   ['age', 'date', '.metadata.creationTimestamp'],
   ['head pod IP', 'string', '.status.head.podIP', 1],
   ['head service IP', 'string', '.status.head.serviceIP', 1],
+];
+
+const rayJobColumns: Column[] = [
+  ['job status', 'string', '.status.jobStatus'],
+  ['deployment status', 'string', '.status.jobDeploymentStatus'],
+  ['ray cluster name', 'string', '.status.rayClusterName'],
+  ['start time', 'string', '.status.startTime'],
+  ['end time', 'string', '.status.endTime'],
+  ['age', 'date', '.metadata.creationTimestamp'],
 ];
 
 const megaRayClusterColumns: Column[] = [
@@ -39,6 +50,27 @@ export const definitions: Definition[] = [
     shortNames: ['rayc'],
     columns: rayClusterColumns,
     schema: rayClusterSchema,
+  },
+  {
+    group: 'ray.io',
+    version: 'v1',
+    kind: 'RayJob',
+    plural: 'rayjobs',
+    shortNames: [],
+    columns: rayJobColumns,
+    schema: rayJobSchema,
+  },
+  {
+    group: 'ray.io',
+    version: 'v1',
+    kind: 'RayService',
+    plural: 'rayservices',
+    shortNames: [],
+    columns: [
+      ['service status', 'string', '.status.serviceStatus'],
+      ['num serve endpoints', 'string', '.status.numServeEndpoints'],
+    ],
+    schema: rayServiceSchema,
   },
   {
     group: 'mega.iocloud.io',

@@ -1,10 +1,13 @@
-/** The local copies that the controller reads, and how little of each object they keep. */
+/** The local copies that the controllers read, and how little of each object they keep. */
 import type {
+  Job,
   KubernetesObject,
   MegaRayCluster,
   ObjectMeta,
   Pod,
   RayCluster,
+  RayJob,
+  RayService,
   Service,
 } from '../core/kubernetes-objects.js';
 import { megaLabels } from '../core/mega/names.js';
@@ -31,7 +34,7 @@ function keepMeta(metadata: ObjectMeta): ObjectMeta {
     annotations: chosen(metadata.annotations, keptAnnotations),
     ...(creationTimestamp ? { creationTimestamp } : {}),
     ...(deletionTimestamp ? { deletionTimestamp } : {}),
-    ownerReferences: (ownerReferences ?? []).filter(({ kind }) => kind === 'RayCluster'),
+    ownerReferences: (ownerReferences ?? []).filter(({ apiVersion }) => apiVersion.startsWith('ray.io/')),
   };
 }
 
@@ -68,10 +71,21 @@ export function keepService({ metadata, spec }: Service): Service {
   return { metadata: keepMeta(metadata), spec: { ...spec, ports } as Service['spec'] };
 }
 
-/** All but who wrote which field. */
+export function keepJob({ metadata, status }: Job): Job {
+  const conditions = status?.conditions?.map(({ type, status: value }) => ({ type, status: value }));
+  return { metadata: keepMeta(metadata), status: { ...(conditions ? { conditions } : {}) } };
+}
+
+/** Of what is our own kind all is read. */
 export function keepWhole<T extends KubernetesObject & { spec: unknown; status?: unknown }>(object: T): T {
   const { managedFields, ...metadata } = object.metadata as ObjectMeta & { managedFields?: unknown };
   return { metadata, spec: object.spec, ...(object.status ? { status: object.status } : {}) } as T;
+}
+
+/** Of the object of this kind for which it was made. */
+export function originKeyOf({ metadata }: KubernetesObject, kind: string): string | undefined {
+  const { [labels.originName]: name, [labels.originKind]: origin } = metadata.labels ?? {};
+  return origin === kind && name !== undefined ? `${metadata.namespace}/${name}` : undefined;
 }
 
 export function clusterKeyOf({ metadata }: KubernetesObject): string | undefined {
@@ -88,7 +102,14 @@ export function megaKeyOf({ metadata }: KubernetesObject): string | undefined {
 export function localCopies(client: KubernetesClient, log: Logger, namespace: string) {
   const shared = { client, log, namespace };
   const owned = { ...shared, labelSelector: labels.cluster, ownerKey: clusterKeyOf };
+  const submitters = {
+    labelSelector: `${labels.originKind}=RayJob`,
+    ownerKey: (job: Job) => originKeyOf(job, 'RayJob'),
+  };
   return {
+    rayJobs: new Informer<RayJob>({ ...shared, resource: resources.rayJobs, keep: keepWhole }),
+    rayServices: new Informer<RayService>({ ...shared, resource: resources.rayServices, keep: keepWhole }),
+    jobs: new Informer<Job>({ ...shared, ...submitters, resource: resources.jobs, keep: keepJob }),
     megaClusters: new Informer<MegaRayCluster>({ ...shared, resource: resources.megaRayClusters, keep: keepWhole }),
     clusters: new Informer<RayCluster>({
       ...shared,

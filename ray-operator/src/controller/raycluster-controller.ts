@@ -1,5 +1,4 @@
 /** Carries out plans: for each cluster that has changed, or whose pods have, one look at the local copy and its effects. */
-import { randomBytes } from 'node:crypto';
 import type { RayClusterStatus } from '../api/raycluster.js';
 import { tokenSecret } from '../core/authentication.js';
 import type { Manifest, Pod, RayCluster, Service } from '../core/kubernetes-objects.js';
@@ -12,6 +11,7 @@ import { isAlreadyThere } from '../kubernetes/api-error.js';
 import type { KubernetesClient } from '../kubernetes/client.js';
 import { type Informer, keyOf } from '../kubernetes/informer.js';
 import { resourceOf, resources } from '../kubernetes/resources.js';
+import type { ClusterTokens } from './cluster-tokens.js';
 import { Controller, type ControllerSettings } from './controller.js';
 import { describe } from './descriptions.js';
 import { EventRecorder } from './events.js';
@@ -31,6 +31,7 @@ export interface RayClusterControllerOptions extends ControllerSettings {
   identity: string;
   creationBatch: number;
   waitForHead: boolean;
+  tokens: ClusterTokens;
   redisCleanup: boolean;
   lateAfterMs: number;
 }
@@ -40,8 +41,6 @@ const gatherMs = 50;
 /** A change of counts alone is written at most so often. */
 const countsEveryMs = 2_000;
 const expectationTimeoutMs = 30_000;
-
-const newToken = () => randomBytes(32).toString('hex');
 
 /** Of a cluster, between reconciliations. Rebuilt by itself when lost. */
 interface Memory {
@@ -218,7 +217,7 @@ export class RayClusterController {
     const generation = cluster.metadata.generation ?? 0;
     const isFresh = ensured !== undefined && Date.now() - ensured.at < this.options.resyncMs;
     if (isFresh && ensured.generation === generation) return;
-    const secret = tokenSecret(cluster, newToken);
+    const secret = tokenSecret(cluster, () => this.options.tokens.made(cluster));
     const applied = unwatchedObjects(cluster);
     const hash = sha256(canonical([secret?.metadata, applied]));
     if (isFresh && ensured.hash === hash) {

@@ -37,7 +37,7 @@ test('a Job that another cluster of the name has left is not taken for its own',
 });
 
 test('whatever there is, after ten minutes the object goes, and says what may be left', () => {
-  const pods = fc.constantFrom([], [aPod]);
+  const pods = fc.constantFrom<Pod[]>([], [aPod]);
   const jobs = fc.constantFrom(undefined, aJob(), aJob('Failed'), aJob('Complete', 'uid-before'));
   fc.assert(
     fc.property(pods, jobs, fc.integer({ min: 600_001, max: 10_000_000 }), (left, job, afterMs) => {
@@ -48,7 +48,26 @@ test('whatever there is, after ten minutes the object goes, and says what may be
   expect(nextStep(deleted(), [], aJob('Failed'), deletedAt)).toMatchObject({ kind: 'finish', cleaned: false });
 });
 
-test('the Job has the place, environment and secrets of the head, and the password in no argument', () => {
+const environmentOf = (cluster: RayCluster): { name: string; value?: string }[] => {
+  // biome-ignore lint/suspicious/noExplicitAny: a pod's spec, looked into
+  const { template } = cleanupJob(cluster).spec as any;
+  return template.spec.containers[0].env;
+};
+
+test('the Job takes the password that the head starts with', () => {
+  const of = (rayStartParams: Record<string, string>) =>
+    environmentOf(
+      aCluster({
+        gcsFaultToleranceOptions: options,
+        headGroupSpec: { template: aTemplate('ray-head'), rayStartParams },
+      }),
+    ).filter(({ name }) => name === 'REDIS_PASSWORD');
+  expect(of({})).toEqual([{ name: 'REDIS_PASSWORD', ...password }]);
+  expect(of({ 'redis-password': '$REDIS_PASSWORD' })).toEqual([{ name: 'REDIS_PASSWORD', ...password }]);
+  expect(of({ 'redis-password': 'literal' })).toEqual([{ name: 'REDIS_PASSWORD', value: 'literal' }]);
+});
+
+test('the Job has the place and environment of the head, and the password in no argument', () => {
   const template = aTemplate('ray-head');
   Object.assign(template.spec, { nodeSelector: { zone: 'a' }, serviceAccountName: 'not-for-the-job' });
   const cluster = aCluster({
@@ -65,6 +84,5 @@ test('the Job has the place, environment and secrets of the head, and the passwo
   expect(job.metadata.ownerReferences).toBeUndefined();
   const environment = Object.fromEntries(containers[0].env.map((each: { name: string }) => [each.name, each]));
   expect(environment.RAY_external_storage_namespace.value).toBe('uid-demo');
-  expect(environment.REDIS_PASSWORD).toEqual({ name: 'REDIS_PASSWORD', ...password });
   expect(JSON.stringify(containers[0].args)).not.toContain('literal');
 });

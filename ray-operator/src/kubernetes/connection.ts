@@ -6,6 +6,8 @@ import { join } from 'node:path';
 
 export interface Connection {
   server: URL;
+  /** Whether names of services are known here. */
+  isInCluster: boolean;
   /** TLS and credentials of a request; asked for each, as tokens are changed under way. */
   options(): Promise<RequestOptions>;
 }
@@ -28,6 +30,7 @@ async function inCluster(env: NodeJS.ProcessEnv, directory: string): Promise<Con
   const file = join(directory, 'token');
   let token = { text: '', readAt: 0, mtimeMs: -1 };
   return {
+    isInCluster: true,
     server: new URL(`https://${host.includes(':') ? `[${host}]` : host}:${port}`),
     async options() {
       // The kubelet writes a new token well before the old one ends.
@@ -57,6 +60,7 @@ export async function byKubeconfig(file?: string): Promise<Connection> {
   }
   const agents = new WeakSet<object>();
   return {
+    isInCluster: false,
     server: new URL(cluster.server),
     async options() {
       const options: RequestOptions = {};
