@@ -12,12 +12,12 @@ const operatorDirectory = ['../../ray-operator/', '../../../ray-operator/']
   .find(path => existsSync(`${path}package.json`));
 export const operatorNamespace = 'ray-system';
 
-/** The CRD and the roles, as an administrator would apply them. */
+/** The CRDs and the roles, as an administrator would apply them. */
 export async function installOperator(bed: Bed): Promise<void> {
   await bed.kubectl('create', 'namespace', operatorNamespace);
   await bed.apply(`${operatorDirectory}config/rbac/role.yaml`);
-  await bed.apply(`${operatorDirectory}config/crd/ray.io_rayclusters.yaml`);
-  await bed.kubectl('wait', '--for=condition=Established', 'crd/rayclusters.ray.io', '--timeout=30s');
+  await bed.apply(`${operatorDirectory}config/crd`);
+  await bed.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s');
 }
 
 interface LogLine {
