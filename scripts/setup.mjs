@@ -121,7 +121,13 @@ main(async () => {
         `IOCLOUD_REDIS_VENV=${venvs.redis}`,
         `IOCLOUD_TEST_OLD_RAY_VENV=${venvs.oldRay}`,
         `IOCLOUD_WIREGUARD_GO=${wireguardGo}`,
-        ...(prometheus ? [`IOCLOUD_TEST_PROMETHEUS=${prometheus}`] : []),
+        ...(prometheus
+          ? [
+              `IOCLOUD_TEST_PROMETHEUS=${prometheus.prometheus}`,
+              `IOCLOUD_TEST_PROMTOOL=${prometheus.promtool}`,
+              `IOCLOUD_TEST_AMTOOL=${prometheus.amtool}`,
+            ]
+          : []),
         `IOCLOUD_KUBEBED=${kubernetes.kubebed}`,
         `IOCLOUD_KWOK=${kubernetes.kwok}`,
         ...(testImage ? [`IOCLOUD_TEST_IMAGE=${testImage}`] : []),
