@@ -14,8 +14,9 @@ import {
   refusalRoutes,
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
-import { createBilling } from './billing/index.js';
-import { createClusters, entrances, leaseFacts, meteredLeases, pricedLeases } from './clusters/index.js';
+import { billingState, checkUsage, createBilling } from './billing/index.js';
+import { checkState, checkSweep } from './checks/index.js';
+import { clusterState, createClusters, entrances, leaseFacts, meteredLeases, pricedLeases } from './clusters/index.js';
 import { EmissionSchedule } from './core/token/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
@@ -26,29 +27,41 @@ import {
   measuringSweep,
   meteredMachines,
   nodeRoutes,
+  nodeState,
   pricedMachines,
   type RenterDoor,
   recordEvidence,
   stakedMachines,
   telemetrySweep,
 } from './inventory/index.js';
-import { closingSweep, type InvoicePorts, invoiceRoutes, loadIssuer } from './invoices/index.js';
-import { attemptTimes, createJobs, heldAttempts, queueUseOf } from './jobs/index.js';
-import { ledgerRoutes } from './ledger/index.js';
-import { createMesh } from './mesh/index.js';
-import { createMetering } from './metering/index.js';
+import {
+  checkInvoices,
+  closingSweep,
+  type InvoicePorts,
+  invoiceRoutes,
+  invoiceState,
+  loadIssuer,
+} from './invoices/index.js';
+import { attemptTimes, createJobs, heldAttempts, jobState, queueUseOf } from './jobs/index.js';
+import { checkLedger, ledgerRoutes, ledgerState } from './ledger/index.js';
+import { createMesh, meshState } from './mesh/index.js';
+import { createMetering, meteringState } from './metering/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
   type Config,
   Database,
+  databaseState,
   Http,
   type Logger,
   loadSecrets,
   migrate,
+  openSpanSink,
   publicKeyLine,
   Seal,
   Signals,
   Signer,
+  StateReader,
+  sayVersion,
   Wakeups,
   wakeAll,
 } from './platform/index.js';
@@ -63,12 +76,19 @@ import {
   usableRate,
   versionsById,
 } from './pricing/index.js';
-import { openSettlement } from './settlement/index.js';
+import { openSettlement, settlementState } from './settlement/index.js';
 import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
-import { applyPolicy, challengeSweep, sha256, tokenProofs, verificationRoutes } from './verification/index.js';
+import {
+  applyPolicy,
+  challengeSweep,
+  sha256,
+  tokenProofs,
+  verificationRoutes,
+  verificationState,
+} from './verification/index.js';
 import { version } from './version.js';
-import { createWebhooks } from './webhooks/index.js';
+import { createWebhooks, webhookState } from './webhooks/index.js';
 
 export interface RunningServer {
   httpPort: number;
@@ -89,6 +109,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const signer = new Signer(secrets.sessionSecret);
   const signals = new Signals(config.redisUrl, randomBytes(8).toString('hex'), log);
   const now = () => new Date();
+  const spans = config.otlpEndpoint === undefined ? null : await openSpanSink(version, log);
+  sayVersion(version);
   const reputation = { record: recordEvidence };
   const refusals = new Refusals(database, log, Date.now, config.auditDays);
   const evidence = evidenceSweep({ database, log });
@@ -242,6 +264,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     queueTermsOf,
     random: randomBytes,
     now: Date.now,
+    tellSpans: spans?.tell,
   });
   const wakeups = new Wakeups({
     database,
@@ -257,6 +280,24 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
   });
 
+  const state = new StateReader(
+    database,
+    [
+      ...[jobState, clusterState, nodeState, meshState, verificationState, meteringState, billingState, ledgerState],
+      ...[invoiceState, settlementState, webhookState, checkState, wakeups.state, databaseState],
+    ],
+    log,
+  );
+  const checks = checkSweep({
+    database,
+    checkers: {
+      ledger: async () => (await checkLedger(database)).differencesInAll,
+      usage: async () => (await checkUsage(database)).length,
+      invoices: async () => (await checkInvoices(database)).differences.length,
+    },
+    everyMinutes: config.checkMinutes,
+    log,
+  });
   await database.transaction(tx => applyPolicy(tx, config.verification === 'shared'));
   await database.transaction(tx => applyTerms(tx, pricing.terms, pricedMachines));
   if (tokenFile.genesis) await demandGenesis(database, tokenFile.genesis, tokenFile.emission);
@@ -305,6 +346,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     signer,
     database,
     version,
+    state,
     clustersOf: tenantId => clusterDomain.list(tenantId),
     healthy: {
       database: () =>
@@ -334,6 +376,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   billing.start();
   tokens.start();
   refusals.start();
+  checks.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
   await new Promise<void>((resolve, reject) => {
@@ -349,6 +392,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     stop: async () => {
       http.server.close();
       http.server.closeAllConnections();
+      await state.stop();
+      await checks.stop();
       await wakeups.stop();
       await webhooks.stop();
       await closing.stop();
@@ -365,6 +410,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await agentReleases.stop();
       await evidence.stop();
       await jobDomain.stop();
+      await spans?.close();
       await clusterDomain.stop();
       mesh.stop();
       await tunnels.stop();

@@ -1,5 +1,7 @@
 import type { Event, EventSubject, TenantId } from '@iocloud/contracts';
-import type { Queryable, Transaction } from '../platform/index.js';
+import { afterCommit, counter, type Queryable, type Transaction } from '../platform/index.js';
+
+const written = counter('iocloud_events_total', 'Events that were written', ['subject_kind', 'reason', 'severity']);
 
 export interface EventRecord {
   tenantId: TenantId;
@@ -25,6 +27,11 @@ export async function recordEvents(tx: Transaction, events: EventRecord[]): Prom
       events.map(event => event.message.slice(0, 4096)),
       events.map(event => event.severity ?? 'info'),
     ],
+  });
+  afterCommit(tx, () => {
+    for (const { subjectKind: subject_kind, reason, severity = 'info' } of events) {
+      written.inc({ subject_kind, reason, severity });
+    }
   });
 }
 

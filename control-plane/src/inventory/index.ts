@@ -4,6 +4,7 @@ export { evidenceSweep, foldEvidence, recordEvidence } from './evidence.js';
 export { Inventory } from './inventory.js';
 export { measuringSweep } from './measuring.js';
 export { meteredMachines } from './metered.js';
+export { nodeState } from './metrics.js';
 export { pricedMachines } from './offered.js';
 export { type LeaseBook, type Machine, type Machines, type Reputation, StreamRefused } from './ports.js';
 export { enrol, nodeRoutes } from './routes.js';

@@ -24,6 +24,7 @@ import { AgentConnection } from './agent-connection.js';
 import { setAgent } from './agent-release.js';
 import { drainingNodes, finishDrain, unfinishedDrains } from './draining.js';
 import { Hearing, silenceLookMs } from './hearing.js';
+import { connections, countStream } from './metrics.js';
 import { type LeaseBook, type Machines, StreamRefused } from './ports.js';
 import * as presence from './presence.js';
 import { lostSince, silentSince } from './silent-nodes.js';
@@ -124,8 +125,9 @@ export class Inventory {
     draining: drainingNodes,
     openStream: (nodeId, request) => {
       const agent = this.#agents.get(nodeId);
-      if (!agent) return Promise.reject(new StreamRefused('offline', `the machine ${nodeId} is not connected`));
-      return agent.openStream(request);
+      const offline = () => Promise.reject(new StreamRefused('offline', `the machine ${nodeId} is not connected`));
+      if (!agent) return countStream(request, offline());
+      return countStream(request, agent.openStream(request));
     },
   };
 
@@ -157,6 +159,7 @@ export class Inventory {
     connection.on('close', () => {
       if (this.#agents.get(nodeId) !== agent) return;
       this.#agents.delete(nodeId);
+      connections.set(this.#agents.size);
       this.#freeDisk.delete(nodeId);
       this.options.log.info({ nodeId }, 'an agent disconnected');
     });
@@ -259,6 +262,7 @@ export class Inventory {
     // A newer connection of the same device replaces one that only seems to live.
     this.#agents.get(nodeId)?.end();
     this.#agents.set(nodeId, from);
+    connections.set(this.#agents.size);
     this.#freeDisk.set(nodeId, hello.inventory.diskFreeBytes);
     this.options.log.info({ nodeId, agentVersion: hello.agentVersion }, 'an agent connected');
     this.#acknowledge(from, 0);

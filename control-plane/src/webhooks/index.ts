@@ -4,6 +4,8 @@ import { Destinations } from './addresses.js';
 import { webhookRoutes } from './routes.js';
 import { Sender } from './sender.js';
 
+export { webhookState } from './metrics.js';
+
 export interface WebhookWiring {
   config: Pick<Config, 'webhookNetworks' | 'webhookLogDays'>;
   database: Database;
