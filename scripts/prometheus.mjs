@@ -5,16 +5,24 @@ import { join } from 'node:path';
 import { exists } from './python-env.mjs';
 import { run, step } from './steps.mjs';
 
-const packages = [
-  { name: 'prometheus', programs: ['prometheus', 'promtool'] },
-  { name: 'prometheus-alertmanager', programs: ['amtool'] },
-];
+const forTests = { prometheus: ['prometheus', 'promtool'], 'prometheus-alertmanager': ['amtool'] };
 
 /** Paths by the program's name; null, and says so, where they can neither be found nor fetched. */
 export async function ensurePrometheus(directory, onPath) {
+  const found = await ensurePrograms(forTests, directory, onPath);
+  if (!found) {
+    process.stderr.write(
+      'no Prometheus, promtool and amtool, and no Debian packages here: metering from a real one, rules and alerts are NOT tested in this run\n',
+    );
+  }
+  return found;
+}
+
+/** `packages`: package → programs of it. Paths by the program's name; null where one is missing and cannot be fetched. */
+export async function ensurePrograms(packages, directory, onPath) {
   const paths = {};
-  for (const { name, programs } of packages) {
-    // Each by itself: a directory of an earlier release may hold some of them.
+  for (const [name, programs] of Object.entries(packages)) {
+    // Each by itself: a directory that an earlier release has filled holds some of them.
     const missing = [];
     for (const program of programs) {
       const found = (await onPath(program)) ?? ((await exists(join(directory, program))) && join(directory, program));
@@ -22,12 +30,7 @@ export async function ensurePrometheus(directory, onPath) {
       else missing.push(program);
     }
     if (missing.length === 0) continue;
-    if (!(await onPath('apt-get')) || !(await onPath('dpkg-deb'))) {
-      process.stderr.write(
-        `no ${missing.join(', ')} and no Debian packages here: metering from a real Prometheus, rules and alerts are NOT tested in this run\n`,
-      );
-      return null;
-    }
+    if (!(await onPath('apt-get')) || !(await onPath('dpkg-deb'))) return null;
     await step(`${missing.join(' and ')} (Debian package ${name})`, () => fetchPackage(name, missing, directory));
     for (const program of missing) paths[program] = join(directory, program);
   }
