@@ -77,6 +77,7 @@ import {
   versionsById,
 } from './pricing/index.js';
 import { openSettlement, settlementState } from './settlement/index.js';
+import { supportRoutes } from './support/index.js';
 import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
 import {
@@ -341,6 +342,15 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   tokenRoutes(http, token);
   clusterDomain.routes(http);
   tunnels.routes(http);
+  const healthy = {
+    database: () =>
+      database.query('SELECT 1').then(
+        () => true,
+        () => false,
+      ),
+    redis: () => wakeups.healthy(),
+  };
+  supportRoutes(http, { config, secrets, database, version, state, healthy, now });
   pageRoutes(http, {
     config,
     signer,
@@ -348,14 +358,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     version,
     state,
     clustersOf: tenantId => clusterDomain.list(tenantId),
-    healthy: {
-      database: () =>
-        database.query('SELECT 1').then(
-          () => true,
-          () => false,
-        ),
-      redis: () => wakeups.healthy(),
-    },
+    healthy,
   });
   http.seal();
 

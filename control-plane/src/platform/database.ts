@@ -184,6 +184,13 @@ export class Database implements Queryable {
   }
 }
 
+export async function appliedMigrations(db: Queryable): Promise<{ name: string; appliedAt: string }[]> {
+  const { rows } = await db.query<{ name: string; applied_at: Date }>(
+    'SELECT name, applied_at FROM schema_migrations ORDER BY name',
+  );
+  return rows.map(row => ({ name: row.name, appliedAt: row.applied_at.toISOString() }));
+}
+
 /** False: another replica has it. Held until the transaction ends. */
 export async function takeLock(tx: Transaction, lock: number): Promise<boolean> {
   const { rows } = await tx.query<{ mine: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS mine', [lock]);

@@ -5,6 +5,7 @@ export { addIds, currentIds, type Ids, withIds } from './context.js';
 export { pagesOf } from './cursor.js';
 export {
   afterCommit,
+  appliedMigrations,
   Database,
   databaseState,
   isRefusedStatement,
