@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packAgent } from './agent-release.mjs';
 import { ensureKubernetes } from './kubebed.mjs';
+import { ensureKubernetesNode } from './kubernetes-node.mjs';
 import { onPath } from './on-path.mjs';
 import { ensurePrometheus } from './prometheus.mjs';
 import { ensureEnvironment } from './python-env.mjs';
@@ -108,6 +109,7 @@ main(async () => {
     const kubernetes = await ensureKubernetes(tools, root);
     await ensureOpenSsh();
     const testImage = await ensureTestImage(cache, onPath);
+    const kubernetesNode = await ensureKubernetesNode(cache, venvs.ray, onPath);
     // What the test run is to be given, for the Makefile to read.
     process.stdout.write(
       [
@@ -124,6 +126,8 @@ main(async () => {
           : []),
         `IOCLOUD_KUBEBED=${kubernetes.kubebed}`,
         `IOCLOUD_KWOK=${kubernetes.kwok}`,
+        `IOCLOUD_COREDNS=${kubernetes.coredns}`,
+        ...(kubernetesNode ? [`IOCLOUD_KUBERNETES_NODE=${kubernetesNode}`] : []),
         ...(testImage ? [`IOCLOUD_TEST_IMAGE=${testImage}`] : []),
         '',
       ].join('\n'),

@@ -2041,6 +2041,16 @@ export const api = {
     response: null,
     contentType: 'text/html',
   },
+  statusPage: {
+    method: 'get',
+    path: '/clusters/status',
+    access: 'public',
+    summary: 'What is wrong and how it has gone, as a page for operators (asks for login)',
+    tag: 'platform',
+    status: 200,
+    response: null,
+    contentType: 'text/html',
+  },
   clustersPage: {
     method: 'get',
     path: '/clusters/',

@@ -139,7 +139,7 @@ export function pageRoutes(http: Http, options: PageOptions): void {
 }
 
 /** Null: nobody is logged in. */
-async function sessionCaller(http: Http, request: Request): Promise<Caller | null> {
+export async function sessionCaller(http: Http, request: Request): Promise<Caller | null> {
   return http.authenticate(request, { cookies: true }).catch(error => {
     if (error instanceof Failure && error.code === 'unauthenticated') return null;
     throw error;

@@ -13,6 +13,7 @@ export const resources = {
   events: { root: 'api/v1', plural: 'events' },
   leases: { root: 'apis/coordination.k8s.io/v1', plural: 'leases' },
   serviceAccounts: { root: 'api/v1', plural: 'serviceaccounts' },
+  jobs: { root: 'apis/batch/v1', plural: 'jobs' },
   roles: { root: 'apis/rbac.authorization.k8s.io/v1', plural: 'roles' },
   roleBindings: { root: 'apis/rbac.authorization.k8s.io/v1', plural: 'rolebindings' },
 } as const satisfies Record<string, Resource>;
@@ -25,6 +26,7 @@ const byKind: Record<string, Resource> = {
   RoleBinding: resources.roleBindings,
   RayCluster: resources.rayClusters,
   Pod: resources.pods,
+  Job: resources.jobs,
 };
 
 export function resourceOf(kind: string): Resource {
