@@ -77,13 +77,9 @@ import {
   usableRate,
   versionsById,
 } from './pricing/index.js';
-<<<<<<< HEAD
 import { openSettlement, settlementState } from './settlement/index.js';
-import { supportRoutes } from './support/index.js';
-=======
-import { openSettlement } from './settlement/index.js';
 import { createStatus } from './status/index.js';
->>>>>>> main
+import { supportRoutes } from './support/index.js';
 import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
 import {
@@ -348,7 +344,6 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   tokenRoutes(http, token);
   clusterDomain.routes(http);
   tunnels.routes(http);
-<<<<<<< HEAD
   const healthy = {
     database: () =>
       database.query('SELECT 1').then(
@@ -358,10 +353,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     redis: () => wakeups.healthy(),
   };
   supportRoutes(http, { config, secrets, database, version, state, healthy, now });
-=======
   const status = createStatus({ registry, version, log, now: Date.now });
   status.routes(http);
->>>>>>> main
   pageRoutes(http, {
     config,
     signer,
@@ -390,11 +383,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   billing.start();
   tokens.start();
   refusals.start();
-<<<<<<< HEAD
   checks.start();
-=======
   await status.start();
->>>>>>> main
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
   await new Promise<void>((resolve, reject) => {

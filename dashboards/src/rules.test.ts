@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { describe, expect, jest, test } from '@jest/globals';
 import { knownMetrics } from './catalogue.js';
 import { family, metricsIn } from './promql.js';
-import { readRules, readRuleTests, rulesDirectory } from './rules.js';
+import { readRules, readRuleTests, rulesDirectory, shortened } from './rules.js';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -89,6 +89,15 @@ test('each alert has a name of its own', () => {
   const names = alerts.map(({ name }) => name);
   expect(names.length).toBeGreaterThan(50);
   expect(new Set(names).size).toBe(names.length);
+});
+
+test('for tests with a real Prometheus times can be shortened', () => {
+  const rule = { expr: 'max_over_time(x[1h:1m] offset 15m) + rate(y[5m]) > 10 * 60', for: '2m' };
+  const text = JSON.stringify({ groups: [{ rules: [{ alert: 'A', ...rule }, { alert: 'B', ...rule }] }] });
+  const short = shortened(text, { factor: 60, leastMs: 4_000, bounds: ['A'] });
+  expect(short).toContain('max_over_time(x[60000ms:4000ms] offset 15000ms) + rate(y[5000ms]) > 10\n');
+  expect(short).toContain('rate(y[5000ms]) > 10 * 60');
+  expect(short.match(/for: 4000ms/g)).toHaveLength(2);
 });
 
 /** Metrics of a rule that neither the catalogue nor a recording rule has. */

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 
 export const rulesDirectory = fileURLToPath(new URL('../rules', import.meta.url));
 
@@ -19,6 +19,7 @@ interface RuleFile {
       alert?: string;
       record?: string;
       expr: string | number;
+      for?: string;
       labels?: Record<string, string>;
       annotations?: Record<string, string>;
     }[];
@@ -56,24 +57,38 @@ export function readRuleTests(): { alert: string; fires: number }[] {
 
 const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
+export interface Shortening {
+  factor: number;
+  /** No duration becomes shorter: a rate needs two readings. */
+  leastMs: number;
+  /** Alerts whose bounds in seconds are shortened too; those of the others are matched to the pace of the system itself. */
+  bounds: readonly string[];
+}
+
 /**
- * The text of a rule file with every time divided by `factor`: durations of PromQL (`[5m]`, `[1h:1m]`, `offset 15m`), the
- * wait of an alert (`for: 5m`), and bounds in seconds, which the rules write as so many minutes, hours or days (`15 * 60`,
- * `3 * 3600`, `66 * 86400`). No duration becomes
- * shorter than `leastMs`: a rate needs two readings.
+ * A rule file with times divided by a factor: the durations of PromQL (`[5m]`, `[1h:1m]`, `offset 15m`) and the wait of an
+ * alert (`for: 5m`); of some alerts also bounds in seconds, which rules write as so many minutes, hours or days (`15 * 60`).
  */
-export function shortened(text: string, factor: number, leastMs: number): string {
+export function shortened(text: string, { factor, leastMs, bounds }: Shortening): string {
   const shorter = (duration: string) => {
     const [, amount = '', unit = ''] = /^(\d+)([smhd])$/.exec(duration) ?? [];
     return `${Math.round(Math.max(leastMs, (Number(amount) * unitMs[unit as keyof typeof unitMs]) / factor))}ms`;
   };
-  return text
-    .replace(/\[(\d+[smhd])(?::(\d+[smhd]))?\]/g, (_, range: string, step?: string) =>
-      step ? `[${shorter(range)}:${shorter(step)}]` : `[${shorter(range)}]`,
-    )
-    .replace(/\boffset (\d+[smhd])/g, (_, by: string) => `offset ${shorter(by)}`)
-    .replace(/^(\s+for: )(\d+[smhd])$/gm, (_, key: string, wait: string) => `${key}${shorter(wait)}`)
-    .replace(/\b(\d+) \* (60|3600|86400)\b/g, (_, amount: string, unit: string) =>
+  const durations = (expr: string) =>
+    expr
+      .replace(/\[(\d+[smhd])(?::(\d+[smhd]))?\]/g, (_, range: string, step?: string) =>
+        step ? `[${shorter(range)}:${shorter(step)}]` : `[${shorter(range)}]`,
+      )
+      .replace(/\boffset (\d+[smhd])/g, (_, by: string) => `offset ${shorter(by)}`);
+  const seconds = (expr: string) =>
+    expr.replace(/\b(\d+) \* (60|3600|86400)\b/g, (_, amount: string, unit: string) =>
       String((Number(amount) * Number(unit)) / factor),
     );
+  const file = parse(text) as RuleFile;
+  for (const rule of file.groups.flatMap(group => group.rules)) {
+    const expr = durations(String(rule.expr));
+    rule.expr = bounds.includes(rule.alert ?? '') ? seconds(expr) : expr;
+    if (rule.for) rule.for = shorter(rule.for);
+  }
+  return stringify(file, { lineWidth: 0 });
 }
