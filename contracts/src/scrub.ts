@@ -12,7 +12,7 @@ const forms: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g, redacted],
   // JSON and kubeconfigs: a name that says what it is, and its value.
   [
-    /(["']?(?:[\w.-]*(?:password|passwd|passphrase|secret|token|authorization|api[-_]?key|private[-_]?key|seal[-_]?key|client-key-data|cookie|keypair|mnemonic))["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;}\]"']+)/gi,
+    /(["']?(?:[\w.-]{0,40}(?:password|passwd|passphrase|secret|token|authorization|api[-_]?key|private[-_]?key|seal[-_]?key|client-key-data|cookie|keypair|mnemonic))["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;}\]"']+)/gi,
     `$1"${redacted}"`,
   ],
   // A Solana keypair as its tools write it: 64 bytes as numbers.

@@ -353,7 +353,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     redis: () => wakeups.healthy(),
   };
   supportRoutes(http, { config, secrets, database, version, state, healthy, now });
-  const status = createStatus({ registry, version, log, now: Date.now });
+  const status = createStatus({ registry, refresh: () => state.refresh(), version, log, now: Date.now });
   status.routes(http);
   pageRoutes(http, {
     config,

@@ -6,6 +6,7 @@ import { StreamRefused } from './ports.js';
 
 const nodes = gauge('iocloud_nodes', 'Enrolled machines', ['state', 'scheduling', 'region']);
 const unproven = gauge('iocloud_nodes_unproven', 'Online machines that have yet to prove what they are', ['region']);
+const byCountry = gauge('iocloud_nodes_by_country', 'Enrolled machines, by country', ['state', 'country']);
 const devices = gauge('iocloud_devices', 'Accelerators', ['state', 'model']);
 
 export const connections = gauge('iocloud_agent_connections', 'Agents that are connected to this replica');
@@ -42,6 +43,7 @@ export const nodeState: StateSource = {
   name: 'nodes',
   read: async db => {
     await readNodes(db);
+    await readCountries(db);
     await readDevices(db);
   },
 };
@@ -72,6 +74,17 @@ async function readNodes(db: Queryable): Promise<void> {
   setAll(
     unproven,
     [...regions].map(([region, value]) => ({ labels: { region }, value })),
+  );
+}
+
+async function readCountries(db: Queryable): Promise<void> {
+  const { rows } = await db.query<{ state: string; country: string; nodes: number }>(
+    `SELECT CASE WHEN online THEN 'online' ELSE 'offline' END AS state, coalesce(terms->>'country', 'unknown') AS country,
+       count(*)::int AS nodes FROM nodes WHERE removed_at IS NULL GROUP BY 1, 2`,
+  );
+  setAll(
+    byCountry,
+    rows.map(({ state, country, nodes: value }) => ({ labels: { state, country }, value })),
   );
 }
 

@@ -8,7 +8,9 @@ import { statusPage } from './page.js';
 import { Sample } from './sample.js';
 
 export interface StatusWiring {
-  registry: Registry;
+  registry: Pick<Registry, 'getMetricsAsJSON'>;
+  /** Has what comes from the database read anew, if it is old. */
+  refresh(): Promise<void>;
   /** Release of the control plane. */
   version: string;
   log: Logger;
@@ -24,13 +26,14 @@ export interface StatusPage {
 const everyMs = 15_000;
 const hours = 4;
 
-export function createStatus({ registry, version, log, now }: StatusWiring): StatusPage {
+export function createStatus({ registry, refresh, version, log, now }: StatusWiring): StatusPage {
   const history = new History(hours * 3_600_000);
   const measure = async () => {
+    await refresh();
     // prom-client's type leaves out that buckets, sums and counts come with a name of their own.
     history.add(new Sample(now(), await registry.getMetricsAsJSON()));
   };
-  const measuring = new Recurring(everyMs, measure, error => log.warn({ err: error }, 'the status could not be read'));
+  const measuring = new Recurring('status', everyMs, measure, error => log.warn({ err: error }, 'the status could not be read'));
   return {
     routes(http) {
       http.handle(api.statusPage, async ({ request, response }) => {

@@ -42,6 +42,7 @@ export const redisCleanupFinalizer = 'ray.io/gcs-ft-redis-cleanup-finalizer';
 
 export const headPodName = (cluster: string) => shortened(`${cluster}-head`);
 export const headServiceName = (cluster: string) => shortened(`${cluster}-head-svc`);
+export const headIngressName = (cluster: string) => shortened(`${cluster}-head-ingress`);
 export const headlessServiceName = (cluster: string) => shortened(`${cluster}-headless`);
 export const redisCleanupJobName = (cluster: string) => shortened(`${cluster}-redis-cleanup`);
 export const autoscalerAccountName = (cluster: string) => shortened(`${cluster}-autoscaler`);

@@ -1,6 +1,7 @@
 /** A RayCluster and what there is of it → what to make, what to delete, what to say. Pure: the controller carries it out. */
 import type { RayClusterSpec } from '../api/raycluster.js';
 import { autoscalerAccess } from './autoscaler.js';
+import { headIngress } from './ingress.js';
 import type { Manifest, Pod, RayCluster, Service } from './kubernetes-objects.js';
 import { annotations } from './names.js';
 import { endOf, groupOf, isHead, isLeaving, lateInMs } from './pod-health.js';
@@ -133,4 +134,7 @@ function isApplied({ metadata }: Manifest, services: Service[]): boolean {
 }
 
 /** What the operator does not watch and makes sure of from time to time. */
-export const unwatchedObjects = (cluster: RayCluster): Manifest[] => autoscalerAccess(cluster);
+export const unwatchedObjects = (cluster: RayCluster): Manifest[] => [
+  ...autoscalerAccess(cluster),
+  ...headIngress(cluster),
+];
