@@ -135,45 +135,49 @@ describe('the operator under the rights of its chart', () => {
   test.each([
     { set: 'one namespace', cluster: 'team', elsewhere: false },
     { set: 'defaults', cluster: 'default', elsewhere: true },
-  ])('with $set it makes a cluster, its autoscaler and its ingress', async ({ set, cluster, elsewhere }) => {
-    const release = await rendered('ray-operator', valueSets['ray-operator'][set] ?? {});
-    await bed.apply(release.file);
-    await bed.kubectl('wait', '--for=condition=Established', 'crd/rayclusters.ray.io', '--timeout=30s');
-    // Its pods keep to the strictest standard, or they would not be made.
-    await bed.kubectl('-n', operatorNamespace, 'rollout', 'status', 'deployment/ray-operator', '--timeout=60s');
-    operator = await OperatorProcess.start(bed, settings(release));
-    await operator.said('following');
-    const admin = await bed.admin();
-    const head = { metadata: {}, spec: group(1).template.spec };
-    await admin.create<RayCluster>(resources.rayClusters, {
-      apiVersion: 'ray.io/v1',
-      kind: 'RayCluster',
-      metadata: { name: 'proof', namespace: cluster, annotations: { 'kubernetes.io/ingress.class': 'nginx' } },
-      spec: {
-        enableInTreeAutoscaling: true,
-        headGroupSpec: { enableIngress: true, template: head },
-        workerGroupSpecs: [group(2)],
-      },
-    });
-    await until('the cluster is ready', 60_000, async () => {
-      const found = await admin.get<RayCluster>(objectPath(resources.rayClusters, cluster, 'proof'));
-      return found.status?.state === 'ready';
-    });
-    await admin.get(objectPath(resources.roleBindings, cluster, 'proof-autoscaler'));
-    const { items } = await admin.get<{ items: { spec: { ingressClassName?: string } }[] }>(
-      collectionPath(resources.ingresses, cluster),
-    );
-    expect(items.map(({ spec }) => spec.ingressClassName)).toEqual(['nginx']);
-    const rights = await Promise.all([
-      may('create', 'pods', cluster),
-      may('create', 'pods', 'kube-system'),
-      may('get', 'secrets', cluster),
-      may('get', 'nodes', cluster),
-    ]);
-    expect(rights).toEqual([true, elsewhere, false, false]);
-    expect(operator.errors).toEqual([]);
-    await admin.delete(resources.rayClusters, await admin.get(objectPath(resources.rayClusters, cluster, 'proof')));
-    await bed.kubectl('-n', operatorNamespace, 'delete', 'deployment/ray-operator', '--wait=false');
-    await bed.kubectl('-n', 'team', 'delete', 'role,rolebinding', '-l', 'app.kubernetes.io/name=ray-operator');
-  });
+  ])(
+    'with $set it makes a cluster, its autoscaler and its ingress',
+    async ({ set, cluster, elsewhere }) => {
+      const release = await rendered('ray-operator', valueSets['ray-operator'][set] ?? {});
+      await bed.apply(release.file);
+      await bed.kubectl('wait', '--for=condition=Established', 'crd/rayclusters.ray.io', '--timeout=30s');
+      // Its pods keep to the strictest standard, or they would not be made.
+      await bed.kubectl('-n', operatorNamespace, 'rollout', 'status', 'deployment/ray-operator', '--timeout=60s');
+      operator = await OperatorProcess.start(bed, settings(release));
+      await operator.said('following');
+      const admin = await bed.admin();
+      const head = { metadata: {}, spec: group(1).template.spec };
+      await admin.create<RayCluster>(resources.rayClusters, {
+        apiVersion: 'ray.io/v1',
+        kind: 'RayCluster',
+        metadata: { name: 'proof', namespace: cluster, annotations: { 'kubernetes.io/ingress.class': 'nginx' } },
+        spec: {
+          enableInTreeAutoscaling: true,
+          headGroupSpec: { enableIngress: true, template: head },
+          workerGroupSpecs: [group(2)],
+        },
+      });
+      await until('the cluster is ready', 60_000, async () => {
+        const found = await admin.get<RayCluster>(objectPath(resources.rayClusters, cluster, 'proof'));
+        return found.status?.state === 'ready';
+      });
+      await admin.get(objectPath(resources.roleBindings, cluster, 'proof-autoscaler'));
+      const { items } = await admin.get<{ items: { spec: { ingressClassName?: string } }[] }>(
+        collectionPath(resources.ingresses, cluster),
+      );
+      expect(items.map(({ spec }) => spec.ingressClassName)).toEqual(['nginx']);
+      const rights = await Promise.all([
+        may('create', 'pods', cluster),
+        may('create', 'pods', 'kube-system'),
+        may('get', 'secrets', cluster),
+        may('get', 'nodes', cluster),
+      ]);
+      expect(rights).toEqual([true, elsewhere, false, false]);
+      expect(operator.errors).toEqual([]);
+      await admin.delete(resources.rayClusters, await admin.get(objectPath(resources.rayClusters, cluster, 'proof')));
+      await bed.kubectl('-n', operatorNamespace, 'delete', 'deployment/ray-operator', '--wait=false');
+      await bed.kubectl('-n', 'team', 'delete', 'role,rolebinding', '-l', 'app.kubernetes.io/name=ray-operator');
+    },
+    180_000,
+  );
 });
