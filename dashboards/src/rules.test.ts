@@ -40,12 +40,16 @@ describe('promtool', () => {
   );
 
   withPromtool('takes the example of a configuration', async () => {
-    await run(promtool as string, ['check', 'config', '--syntax-only', 'dashboards/prometheus.example.yml'], { cwd: root });
+    await run(promtool as string, ['check', 'config', '--syntax-only', 'dashboards/prometheus.example.yml'], {
+      cwd: root,
+    });
   });
 });
 
 (amtool ? test : test.skip)('amtool takes the example of routing', async () => {
-  const { stdout } = await run(amtool as string, ['check-config', 'dashboards/alertmanager.example.yaml'], { cwd: root });
+  const { stdout } = await run(amtool as string, ['check-config', 'dashboards/alertmanager.example.yaml'], {
+    cwd: root,
+  });
   expect(stdout).toContain('SUCCESS');
 });
 
@@ -93,7 +97,16 @@ test('each alert has a name of its own', () => {
 
 test('for tests with a real Prometheus times can be shortened', () => {
   const rule = { expr: 'max_over_time(x[1h:1m] offset 15m) + rate(y[5m]) > 10 * 60', for: '2m' };
-  const text = JSON.stringify({ groups: [{ rules: [{ alert: 'A', ...rule }, { alert: 'B', ...rule }] }] });
+  const text = JSON.stringify({
+    groups: [
+      {
+        rules: [
+          { alert: 'A', ...rule },
+          { alert: 'B', ...rule },
+        ],
+      },
+    ],
+  });
   const short = shortened(text, { factor: 60, leastMs: 4_000, bounds: ['A'] });
   expect(short).toContain('max_over_time(x[60000ms:4000ms] offset 15000ms) + rate(y[5000ms]) > 10\n');
   expect(short).toContain('rate(y[5000ms]) > 10 * 60');

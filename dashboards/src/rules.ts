@@ -35,7 +35,8 @@ export function readRules(): { alerts: Alert[]; records: { name: string; expr: s
     const { groups } = parse(readFileSync(join(rulesDirectory, name), 'utf8')) as RuleFile;
     for (const rule of groups.flatMap(group => group.rules)) {
       const expr = String(rule.expr);
-      if (rule.alert) alerts.push({ name: rule.alert, expr, labels: rule.labels ?? {}, annotations: rule.annotations ?? {} });
+      if (rule.alert)
+        alerts.push({ name: rule.alert, expr, labels: rule.labels ?? {}, annotations: rule.annotations ?? {} });
       if (rule.record) records.push({ name: rule.record, expr });
     }
   }

@@ -240,7 +240,9 @@ withPrometheus('each fault fires its alerts, no others, and they clear when it i
     }
     const firedMs = Date.now() - atMs;
     await until(`${alerts} clear`, 120_000, async () => !(await firing()).some(alert => alerts.includes(alert)));
-    process.stdout.write(`${name}: ${alerts} fired and its mending was over after ${firedMs / 1_000} s, clear after ${(Date.now() - atMs) / 1_000} s\n`);
+    process.stdout.write(
+      `${name}: ${alerts} fired and its mending was over after ${firedMs / 1_000} s, clear after ${(Date.now() - atMs) / 1_000} s\n`,
+    );
   }
 });
 
@@ -264,7 +266,10 @@ withPrometheus('the key is in no argument and not in the configuration that Prom
 withPrometheus('each statement of the runbooks is one that this database takes', async () => {
   const pages = join(repository, 'docs/runbooks');
   const statements = readdirSync(pages).flatMap(page =>
-    [...readFileSync(join(pages, page), 'utf8').matchAll(/^```sql\n(.*?)^```$/gms)].map(([, sql = '']) => ({ page, sql })),
+    [...readFileSync(join(pages, page), 'utf8').matchAll(/^```sql\n(.*?)^```$/gms)].map(([, sql = '']) => ({
+      page,
+      sql,
+    })),
   );
   expect(statements.length).toBeGreaterThan(20);
   for (const { page, sql } of statements) {

@@ -21,7 +21,9 @@ export function registerUp(program: Command): void {
     });
   program
     .command('observe')
-    .description('run a Prometheus with the rules and alerts of dashboards/rules beside the running system until Ctrl-C')
+    .description(
+      'run a Prometheus with the rules and alerts of dashboards/rules beside the running system until Ctrl-C',
+    )
     .option('--port <port>', 'where it listens on 127.0.0.1; 0: any free port', wholeNumber(0, 65_535), 9090)
     .option('--prometheus <program>', 'the server itself, when it is not on the PATH')
     .option('--rules <files>', 'other rule files, a path or glob')

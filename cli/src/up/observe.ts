@@ -146,7 +146,9 @@ export function prometheusConfig(to: { address: string; credentials: string; rul
 async function findPrometheus(home: string, given: string | undefined): Promise<string> {
   const places = given
     ? [given]
-    : [...(process.env.PATH ?? '').split(delimiter), join(home, 'tools')].map(directory => join(directory, 'prometheus'));
+    : [...(process.env.PATH ?? '').split(delimiter), join(home, 'tools')].map(directory =>
+        join(directory, 'prometheus'),
+      );
   for (const place of places) {
     const isThere = await access(place).then(
       () => true,
@@ -165,7 +167,8 @@ async function findPrometheus(home: string, given: string | undefined): Promise<
 async function runningSystem(home: string): Promise<{ address: string; apiKey: string }> {
   const env = await readFile(join(home, 'env'), 'utf8').catch(() => '');
   const address = /^export IOCLOUD_ADDRESS='([^']+)'$/m.exec(env)?.[1];
-  if (!address) throw new LaunchError(`${join(home, 'env')} names no address: has \`iocloud up\` said that it is ready?`);
+  if (!address)
+    throw new LaunchError(`${join(home, 'env')} names no address: has \`iocloud up\` said that it is ready?`);
   const bootstrap = await readFile(join(home, 'secrets', 'bootstrap.json'), 'utf8');
   return { address, apiKey: JSON.parse(bootstrap).apiKey };
 }
