@@ -112,7 +112,8 @@ export function prometheusConfig(to: { address: string; credentials: string; rul
   const target = new URL(to.address);
   const reach = {
     scheme: target.protocol.slice(0, -1),
-    authorization: { credentials_file: to.credentials },
+    // In service discovery Prometheus 2.42 has no default for the type.
+    authorization: { type: 'Bearer', credentials_file: to.credentials },
   };
   const job = (job_name: string, metrics_path: string) => ({
     job_name,
@@ -131,6 +132,11 @@ export function prometheusConfig(to: { address: string; credentials: string; rul
       {
         job_name: 'iocloud-ray',
         ...reach,
+        // The list names the addresses above, too: read twice they would count twice.
+        relabel_configs: [
+          { source_labels: ['iocloud_kind'], regex: 'ray', action: 'keep' },
+          { regex: 'iocloud_kind', action: 'labeldrop' },
+        ],
         http_sd_configs: [
           {
             url: new URL('/v1/metrics/targets', target).href,
