@@ -16,6 +16,12 @@ export interface OperatorConfig {
   metricsHost: string;
   metricsPort: number;
   waitForHead: boolean;
+  /** How heads are reached: `service`, `proxy`, or an address; '' for what fits where the operator runs. */
+  dashboard: string;
+  dashboardGraceSeconds: number;
+  jobPollSeconds: number;
+  /** Kubeconfigs of other Kubernetes clusters, each under the name of one; '' for none. */
+  membersDirectory: string;
   /** Whether the keys of clusters with fault tolerance are removed from Redis when they are deleted. */
   redisCleanup: boolean;
   /** After its grace period a pod that is being deleted holds up its successor for so long, at most. */
@@ -48,14 +54,23 @@ export function parseConfig(env: NodeJS.ProcessEnv): OperatorConfig {
     leaseName: env.RAY_OPERATOR_LEASE_NAME || 'ray-operator',
     identity: `${env.RAY_OPERATOR_IDENTITY || hostname()}_${process.pid}_${Date.now().toString(36)}`,
     leaseSeconds: integer('RAY_OPERATOR_LEASE_SECONDS', 15, 2, 300),
-    concurrency: integer('RAY_OPERATOR_CONCURRENCY', 16, 1, 256),
+    concurrency: integer('RAY_OPERATOR_CONCURRENCY', 128, 1, 1_024),
     creationBatch: integer('RAY_OPERATOR_CREATION_BATCH', 32, 1, 500),
     resyncSeconds: integer('RAY_OPERATOR_RESYNC_SECONDS', 600, 5, 86_400),
+    membersDirectory: env.RAY_OPERATOR_MEMBERS_DIR ?? '',
     metricsHost: env.RAY_OPERATOR_METRICS_HOST || '0.0.0.0',
     metricsPort: integer('RAY_OPERATOR_METRICS_PORT', 8080, 0, 65_535),
     waitForHead: oneOf('RAY_OPERATOR_WAIT_FOR_HEAD', 'true', ['true', 'false']) === 'true',
+    dashboard: dashboard(env.RAY_OPERATOR_DASHBOARD ?? ''),
+    dashboardGraceSeconds: integer('RAY_OPERATOR_DASHBOARD_GRACE_SECONDS', 600, 10, 86_400),
+    jobPollSeconds: integer('RAY_OPERATOR_JOB_POLL_SECONDS', 3, 1, 300),
     redisCleanup: oneOf('RAY_OPERATOR_REDIS_CLEANUP', 'true', ['true', 'false']) === 'true',
     lateAfterSeconds: integer('RAY_OPERATOR_LATE_POD_SECONDS', 60, 1, 86_400),
     logLevel: oneOf('RAY_OPERATOR_LOG_LEVEL', 'info', levels),
   };
+}
+
+function dashboard(text: string): string {
+  if (['', 'service', 'proxy'].includes(text) || /^https?:\/\/[^\s]+$/.test(text)) return text;
+  throw new ConfigError(`RAY_OPERATOR_DASHBOARD: service, proxy or an address, not ${JSON.stringify(text)}`);
 }

@@ -12,7 +12,7 @@ import {
   type StreamRequest,
 } from '@iocloud/contracts';
 import type { AgentConfig } from './config.js';
-import { carryPort, backoffMs, Connection, refusedDelayMs, StreamFault, serveStream } from './connection/index.js';
+import { backoffMs, Connection, carryPort, refusedDelayMs, StreamFault, serveStream } from './connection/index.js';
 import { readDeviceKey, signWith } from './device-key.js';
 import { diskFreeBytes, memoryAvailableBytes, takeInventory } from './inventory/index.js';
 import { awaitJobLog, followLog, isSafeSubmissionId, openJobLog, readLog } from './job-log/index.js';

@@ -41,7 +41,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* The rules of all roles of one kind in files/rbac, with the Lease by the name that it has in this release. */}}
+{{/* The rules of all roles of one kind in files/rbac, with Lease and key by the names that they have in this release. */}}
 {{- define "ray-operator.rules" -}}
 {{- $root := .root -}}
 {{- $rules := list -}}
@@ -52,6 +52,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- range $rule := $object.rules -}}
 {{- if and (has "leases" $rule.resources) $rule.resourceNames -}}
 {{- $rule = set $rule "resourceNames" (list (include "ray-operator.lease" $root)) -}}
+{{- end -}}
+{{- if and (has "secrets" $rule.resources) $rule.resourceNames -}}
+{{- $rule = set $rule "resourceNames" (list (printf "%s-token-key" (include "ray-operator.lease" $root))) -}}
 {{- end -}}
 {{- $rules = append $rules $rule -}}
 {{- end -}}

@@ -44,7 +44,14 @@ export function eventCommands(program: Command, terminal: Terminal): void {
         const { subject, kind, reason, severity } = options;
         const ago = (seconds: number | undefined) =>
           seconds === undefined ? undefined : new Date(terminal.now() - seconds * 1_000).toISOString();
-        const search = { kind, reason, severity, since: ago(options.since), until: ago(options.until), text: options.grep };
+        const search = {
+          kind,
+          reason,
+          severity,
+          since: ago(options.since),
+          until: ago(options.until),
+          text: options.grep,
+        };
         const isNarrowed = Object.values(search).some(value => value !== undefined);
         if (options.follow && isNarrowed) throw new CliError('usage', '--follow goes with --subject and --after alone');
         let after = options.after ?? 0;

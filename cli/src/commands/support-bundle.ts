@@ -20,10 +20,15 @@ export function supportBundleCommand(program: Command, terminal: Terminal): void
   withCommonOptions(
     program
       .command('support-bundle')
-      .description('writes an archive for those who help: versions, configuration, health, metrics, history, logs; no secrets'),
+      .description(
+        'writes an archive for those who help: versions, configuration, health, metrics, history, logs; no secrets',
+      ),
   )
     .option('-o, --output <file>', 'where to (else iocloud-support-<time>.tar.gz here)')
-    .option('--home <directory>', 'of an `iocloud up` on this machine, whose logs come along (else IOCLOUD_HOME, .iocloud)')
+    .option(
+      '--home <directory>',
+      'of an `iocloud up` on this machine, whose logs come along (else IOCLOUD_HOME, .iocloud)',
+    )
     .action((options: BundleOptions) =>
       run(terminal, options, async ({ client, show, progress }) => {
         const home = path.resolve(options.home ?? (terminal.environment.IOCLOUD_HOME || '.iocloud'));
@@ -51,7 +56,8 @@ export function supportBundleCommand(program: Command, terminal: Terminal): void
         show({ file: output, files: [...files.keys()], reached: report !== null }, () =>
           [`${output} has ${files.size} files; look into it before you hand it on.`, ...files.keys()].join('\n  '),
         );
-        if (!report) throw new CliError('callFailed', 'the control plane did not tell of itself: control-plane-error.txt');
+        if (!report)
+          throw new CliError('callFailed', 'the control plane did not tell of itself: control-plane-error.txt');
       }),
     );
 }

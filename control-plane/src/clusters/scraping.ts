@@ -68,7 +68,8 @@ export function scrapingRoutes(http: Http, { config, database, machines }: Wirin
     const [row] = (await targets(database, scopeOf(caller), params.clusterId)).filter(
       ({ lease_id }) => lease_id === params.leaseId,
     );
-    if (!row) throw new Failure('not-found', `cluster ${params.clusterId} has no Ray node ${params.leaseId} that is up`);
+    if (!row)
+      throw new Failure('not-found', `cluster ${params.clusterId} has no Ray node ${params.leaseId} that is up`);
     const stream = await open(machines, row);
     const answer = await scraped(stream).catch((error: Error) => {
       stream.destroy();

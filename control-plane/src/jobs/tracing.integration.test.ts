@@ -83,7 +83,12 @@ test('a job that is moved and then succeeds is one trace, continued from its cal
     await database.transaction(async tx => {
       const job = await lockJob(tx, jobId);
       if (!job) throw new Error('no job');
-      const place = { clusterId: ids.cluster, headLeaseId: ids.lease, raySubmissionId: `traced.${number}`, reserved: {} };
+      const place = {
+        clusterId: ids.cluster,
+        headLeaseId: ids.lease,
+        raySubmissionId: `traced.${number}`,
+        reserved: {},
+      };
       const terms = { microUsdPerHour: 0, stopAt: null, steerable: false };
       await insertAttempts(tx, [{ id, jobId, number, ...place, ...terms } as never]);
       await changeJob(tx, job, { phase: 'assigned', cluster_id: ids.cluster, attempt_count: number });

@@ -33,7 +33,9 @@ export function createStatus({ registry, refresh, version, log, now }: StatusWir
     // prom-client's type leaves out that buckets, sums and counts come with a name of their own.
     history.add(new Sample(now(), await registry.getMetricsAsJSON()));
   };
-  const measuring = new Recurring('status', everyMs, measure, error => log.warn({ err: error }, 'the status could not be read'));
+  const measuring = new Recurring('status', everyMs, measure, error =>
+    log.warn({ err: error }, 'the status could not be read'),
+  );
   return {
     routes(http) {
       http.handle(api.statusPage, async ({ request, response }) => {

@@ -1,6 +1,9 @@
 /** The kinds that the operator brings to Kubernetes. `npm run crd` writes them into `config/crd`. */
 import type { Column, Definition } from './crd.js';
+import { megaRayClusterSchema } from './megaraycluster.js';
 import { rayClusterSchema } from './raycluster.js';
+import { rayJobSchema } from './rayjob.js';
+import { rayServiceSchema } from './rayservice.js';
 
 const rayClusterColumns: Column[] = [
   ['desired workers', 'integer', '.status.desiredWorkerReplicas'],
@@ -15,6 +18,29 @@ const rayClusterColumns: Column[] = [
   ['head service IP', 'string', '.status.head.serviceIP', 1],
 ];
 
+const rayJobColumns: Column[] = [
+  ['job status', 'string', '.status.jobStatus'],
+  ['deployment status', 'string', '.status.jobDeploymentStatus'],
+  ['ray cluster name', 'string', '.status.rayClusterName'],
+  ['start time', 'string', '.status.startTime'],
+  ['end time', 'string', '.status.endTime'],
+  ['age', 'date', '.metadata.creationTimestamp'],
+];
+
+const megaRayClusterColumns: Column[] = [
+  ['desired', 'integer', '.status.desiredReplicas'],
+  ['cells', 'integer', '.status.replicas'],
+  ['ready', 'integer', '.status.readyReplicas'],
+  ['updated', 'integer', '.status.updatedReplicas'],
+  ['unavailable', 'integer', '.status.unavailableReplicas'],
+  ['gpus', 'string', '.status.desiredGPU'],
+  ['available', 'string', '.status.conditions[?(@.type=="Available")].status'],
+  ['age', 'date', '.metadata.creationTimestamp'],
+  ['ready gpus', 'string', '.status.readyGPU', 1],
+  ['workers', 'integer', '.status.desiredWorkers', 1],
+  ['ready workers', 'integer', '.status.readyWorkers', 1],
+];
+
 export const definitions: Definition[] = [
   {
     group: 'ray.io',
@@ -24,5 +50,36 @@ export const definitions: Definition[] = [
     shortNames: ['rayc'],
     columns: rayClusterColumns,
     schema: rayClusterSchema,
+  },
+  {
+    group: 'ray.io',
+    version: 'v1',
+    kind: 'RayJob',
+    plural: 'rayjobs',
+    shortNames: [],
+    columns: rayJobColumns,
+    schema: rayJobSchema,
+  },
+  {
+    group: 'ray.io',
+    version: 'v1',
+    kind: 'RayService',
+    plural: 'rayservices',
+    shortNames: [],
+    columns: [
+      ['service status', 'string', '.status.serviceStatus'],
+      ['num serve endpoints', 'string', '.status.numServeEndpoints'],
+    ],
+    schema: rayServiceSchema,
+  },
+  {
+    group: 'mega.iocloud.io',
+    version: 'v1alpha1',
+    kind: 'MegaRayCluster',
+    plural: 'megarayclusters',
+    shortNames: ['megarayc'],
+    columns: megaRayClusterColumns,
+    schema: megaRayClusterSchema,
+    scale: { specReplicasPath: '.spec.replicas', statusReplicasPath: '.status.replicas' },
   },
 ];

@@ -5,11 +5,11 @@
 import { z } from 'zod';
 
 const int32Max = 2_147_483_647;
-const count = () => z.int().min(0).max(int32Max);
-const strings = () => z.record(z.string(), z.string());
+export const count = () => z.int().min(0).max(int32Max);
+export const strings = () => z.record(z.string(), z.string());
 
 /** What belongs to Kubernetes and is handed through: validated when the pod is made of it. */
-const passedThrough = () =>
+export const passedThrough = () =>
   z.record(z.string(), z.unknown()).meta({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true });
 
 const envVar = passedThrough;
@@ -31,7 +31,7 @@ const container = z
   })
   .meta({ 'x-kubernetes-preserve-unknown-fields': true });
 
-const podTemplate = z.object({
+export const podTemplate = z.object({
   metadata: z
     .looseObject({ labels: strings().optional(), annotations: strings().optional() })
     .meta({ 'x-kubernetes-preserve-unknown-fields': true })
@@ -71,13 +71,16 @@ const redisCredential = z.object({ value: z.string().optional(), valueFrom: pass
 
 export const managers = ['ray.io/kuberay-operator', 'kueue.x-k8s.io/multikueue'] as const;
 
+export const managedBy = () =>
+  z
+    .enum(managers)
+    .meta({ 'x-kubernetes-validations': [{ rule: 'self == oldSelf', message: 'managedBy is immutable' }] })
+    .optional();
+
 const spec = z.object({
   rayVersion: z.string().optional(),
   suspend: z.boolean().optional(),
-  managedBy: z
-    .enum(managers)
-    .meta({ 'x-kubernetes-validations': [{ rule: 'self == oldSelf', message: 'managedBy is immutable' }] })
-    .optional(),
+  managedBy: managedBy(),
   enableInTreeAutoscaling: z.boolean().optional(),
   autoscalerOptions: z
     .object({
@@ -117,23 +120,27 @@ const spec = z.object({
   workerGroupSpecs: z.array(workerGroup).optional(),
 });
 
+export const time = () => z.string().meta({ format: 'date-time' });
+
 const condition = z.object({
   type: z.string(),
   status: z.enum(['True', 'False', 'Unknown']),
   reason: z.string(),
   message: z.string(),
-  lastTransitionTime: z.string().meta({ format: 'date-time' }),
+  lastTransitionTime: time(),
   observedGeneration: z.int().optional(),
 });
+export const conditions = () =>
+  z
+    .array(condition)
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] })
+    .optional();
 
 const status = z.object({
   state: z.string().optional(),
   reason: z.string().optional(),
   observedGeneration: z.int().optional(),
-  conditions: z
-    .array(condition)
-    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] })
-    .optional(),
+  conditions: conditions(),
   desiredWorkerReplicas: z.int().optional(),
   availableWorkerReplicas: z.int().optional(),
   readyWorkerReplicas: z.int().optional(),
@@ -152,10 +159,11 @@ const status = z.object({
       serviceName: z.string().optional(),
     })
     .optional(),
-  lastUpdateTime: z.string().meta({ format: 'date-time' }).nullable().optional(),
-  stateTransitionTimes: z.record(z.string(), z.string().meta({ format: 'date-time' })).optional(),
+  lastUpdateTime: time().nullable().optional(),
+  stateTransitionTimes: z.record(z.string(), time()).optional(),
 });
 
+export { spec as rayClusterSpec, status as rayClusterStatus };
 export const rayClusterSchema = z.object({ spec, status: status.optional() });
 
 export type RayClusterSpec = z.infer<typeof spec>;

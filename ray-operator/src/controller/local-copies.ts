@@ -1,5 +1,16 @@
-/** The local copies that the controller reads, and how little of each object they keep. */
-import type { KubernetesObject, ObjectMeta, Pod, RayCluster, Service } from '../core/kubernetes-objects.js';
+/** The local copies that the controllers read, and how little of each object they keep. */
+import type {
+  Job,
+  KubernetesObject,
+  MegaRayCluster,
+  ObjectMeta,
+  Pod,
+  RayCluster,
+  RayJob,
+  RayService,
+  Service,
+} from '../core/kubernetes-objects.js';
+import { megaLabels } from '../core/mega/names.js';
 import { annotations, labels } from '../core/names.js';
 import type { KubernetesClient } from '../kubernetes/client.js';
 import { Informer } from '../kubernetes/informer.js';
@@ -23,7 +34,7 @@ function keepMeta(metadata: ObjectMeta): ObjectMeta {
     annotations: chosen(metadata.annotations, keptAnnotations),
     ...(creationTimestamp ? { creationTimestamp } : {}),
     ...(deletionTimestamp ? { deletionTimestamp } : {}),
-    ownerReferences: (ownerReferences ?? []).filter(({ kind }) => kind === 'RayCluster'),
+    ownerReferences: (ownerReferences ?? []).filter(({ apiVersion }) => apiVersion.startsWith('ray.io/')),
   };
 }
 
@@ -60,9 +71,21 @@ export function keepService({ metadata, spec }: Service): Service {
   return { metadata: keepMeta(metadata), spec: { ...spec, ports } as Service['spec'] };
 }
 
-export function keepCluster(cluster: RayCluster): RayCluster {
-  const { managedFields, ...metadata } = cluster.metadata as ObjectMeta & { managedFields?: unknown };
-  return { metadata, spec: cluster.spec, ...(cluster.status ? { status: cluster.status } : {}) };
+export function keepJob({ metadata, status }: Job): Job {
+  const conditions = status?.conditions?.map(({ type, status: value }) => ({ type, status: value }));
+  return { metadata: keepMeta(metadata), status: { ...(conditions ? { conditions } : {}) } };
+}
+
+/** Of what is our own kind all is read. */
+export function keepWhole<T extends KubernetesObject & { spec: unknown; status?: unknown }>(object: T): T {
+  const { managedFields, ...metadata } = object.metadata as ObjectMeta & { managedFields?: unknown };
+  return { metadata, spec: object.spec, ...(object.status ? { status: object.status } : {}) } as T;
+}
+
+/** Of the object of this kind for which it was made. */
+export function originKeyOf({ metadata }: KubernetesObject, kind: string): string | undefined {
+  const { [labels.originName]: name, [labels.originKind]: origin } = metadata.labels ?? {};
+  return origin === kind && name !== undefined ? `${metadata.namespace}/${name}` : undefined;
 }
 
 export function clusterKeyOf({ metadata }: KubernetesObject): string | undefined {
@@ -70,11 +93,30 @@ export function clusterKeyOf({ metadata }: KubernetesObject): string | undefined
   return name === undefined ? undefined : `${metadata.namespace}/${name}`;
 }
 
+/** Of a cell: its MegaRayCluster. */
+export function megaKeyOf({ metadata }: KubernetesObject): string | undefined {
+  const name = metadata.labels?.[megaLabels.cluster];
+  return name === undefined ? undefined : `${metadata.namespace}/${name}`;
+}
+
 export function localCopies(client: KubernetesClient, log: Logger, namespace: string) {
   const shared = { client, log, namespace };
   const owned = { ...shared, labelSelector: labels.cluster, ownerKey: clusterKeyOf };
+  const submitters = {
+    labelSelector: `${labels.originKind}=RayJob`,
+    ownerKey: (job: Job) => originKeyOf(job, 'RayJob'),
+  };
   return {
-    clusters: new Informer<RayCluster>({ ...shared, resource: resources.rayClusters, keep: keepCluster }),
+    rayJobs: new Informer<RayJob>({ ...shared, resource: resources.rayJobs, keep: keepWhole }),
+    rayServices: new Informer<RayService>({ ...shared, resource: resources.rayServices, keep: keepWhole }),
+    jobs: new Informer<Job>({ ...shared, ...submitters, resource: resources.jobs, keep: keepJob }),
+    megaClusters: new Informer<MegaRayCluster>({ ...shared, resource: resources.megaRayClusters, keep: keepWhole }),
+    clusters: new Informer<RayCluster>({
+      ...shared,
+      resource: resources.rayClusters,
+      keep: keepWhole,
+      ownerKey: megaKeyOf,
+    }),
     pods: new Informer<Pod>({ ...owned, resource: resources.pods, keep: keepPod }),
     services: new Informer<Service>({ ...owned, resource: resources.services, keep: keepService }),
   };

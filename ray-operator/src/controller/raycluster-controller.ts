@@ -1,5 +1,4 @@
 /** Carries out plans: for each cluster that has changed, or whose pods have, one look at the local copy and its effects. */
-import { createHash, randomBytes } from 'node:crypto';
 import type { RayClusterStatus } from '../api/raycluster.js';
 import { tokenSecret } from '../core/authentication.js';
 import type { Manifest, Pod, RayCluster, Service } from '../core/kubernetes-objects.js';
@@ -12,6 +11,7 @@ import { isAlreadyThere } from '../kubernetes/api-error.js';
 import type { KubernetesClient } from '../kubernetes/client.js';
 import { type Informer, keyOf } from '../kubernetes/informer.js';
 import { resourceOf, resources } from '../kubernetes/resources.js';
+import type { ClusterTokens } from './cluster-tokens.js';
 import { Controller, type ControllerSettings } from './controller.js';
 import { describe } from './descriptions.js';
 import { EventRecorder } from './events.js';
@@ -20,6 +20,8 @@ import { clusterKeyOf } from './local-copies.js';
 import { type Failure, PodEffects } from './pod-effects.js';
 import { jobEveryMs, RedisCleanup } from './redis-cleanup.js';
 import { StatusWriter } from './status-writer.js';
+import { newSuffix } from './suffix.js';
+import { sha256 } from './text-hash.js';
 
 export interface RayClusterControllerOptions extends ControllerSettings {
   client: KubernetesClient;
@@ -29,6 +31,7 @@ export interface RayClusterControllerOptions extends ControllerSettings {
   identity: string;
   creationBatch: number;
   waitForHead: boolean;
+  tokens: ClusterTokens;
   redisCleanup: boolean;
   lateAfterMs: number;
 }
@@ -38,11 +41,6 @@ const gatherMs = 50;
 /** A change of counts alone is written at most so often. */
 const countsEveryMs = 2_000;
 const expectationTimeoutMs = 30_000;
-
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 40);
-const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
-const newSuffix = () => Array.from(randomBytes(5), byte => alphabet[byte % alphabet.length]).join('');
-const newToken = () => randomBytes(32).toString('hex');
 
 /** Of a cluster, between reconciliations. Rebuilt by itself when lost. */
 interface Memory {
@@ -74,7 +72,14 @@ export class RayClusterController {
       creationBatch: options.creationBatch,
       signal,
     });
-    this.events = new EventRecorder({ client, log, identity, signal, onDropped: () => metrics.eventsDropped.inc() });
+    this.events = new EventRecorder({
+      client,
+      log,
+      kind: 'RayCluster',
+      identity,
+      signal,
+      onDropped: () => metrics.eventsDropped.inc(),
+    });
     this.redisCleanup = new RedisCleanup({ client, signal, events: this.events, enabled: options.redisCleanup });
     this.statuses = new StatusWriter({
       client,
@@ -212,7 +217,7 @@ export class RayClusterController {
     const generation = cluster.metadata.generation ?? 0;
     const isFresh = ensured !== undefined && Date.now() - ensured.at < this.options.resyncMs;
     if (isFresh && ensured.generation === generation) return;
-    const secret = tokenSecret(cluster, newToken);
+    const secret = tokenSecret(cluster, () => this.options.tokens.made(cluster));
     const applied = unwatchedObjects(cluster);
     const hash = sha256(canonical([secret?.metadata, applied]));
     if (isFresh && ensured.hash === hash) {

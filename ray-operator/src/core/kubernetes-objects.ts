@@ -1,5 +1,8 @@
 /** As much of Kubernetes' objects as the operator reads; what it only hands through is `unknown`. */
+import type { MegaRayClusterSpec, MegaRayClusterStatus } from '../api/megaraycluster.js';
 import type { RayClusterSpec, RayClusterStatus } from '../api/raycluster.js';
+import type { RayJobSpec, RayJobStatus } from '../api/rayjob.js';
+import type { RayServiceSpec, RayServiceStatus } from '../api/rayservice.js';
 
 export interface OwnerReference {
   apiVersion: string;
@@ -62,6 +65,7 @@ export interface Pod extends KubernetesObject {
   };
 }
 
+/** Of `batch/v1`. */
 export interface Job extends KubernetesObject {
   status?: { conditions?: { type: string; status: string; reason?: string; message?: string }[] };
 }
@@ -73,4 +77,19 @@ export interface Service extends KubernetesObject {
 export interface RayCluster extends KubernetesObject {
   spec: RayClusterSpec;
   status?: RayClusterStatus;
+}
+
+export interface RayJob extends KubernetesObject {
+  spec: RayJobSpec;
+  status?: RayJobStatus;
+}
+
+export interface RayService extends KubernetesObject {
+  spec: RayServiceSpec;
+  status?: RayServiceStatus;
+}
+
+export interface MegaRayCluster extends KubernetesObject {
+  spec: MegaRayClusterSpec;
+  status?: MegaRayClusterStatus;
 }

@@ -1,5 +1,5 @@
 /** Names, labels and annotations that KubeRay's users, Ray's autoscaler and dashboards know. */
-import type { OwnerReference, RayCluster } from './kubernetes-objects.js';
+import type { KubernetesObject, OwnerReference, RayCluster } from './kubernetes-objects.js';
 
 export const labels = {
   cluster: 'ray.io/cluster',
@@ -9,6 +9,10 @@ export const labels = {
   identifier: 'ray.io/identifier',
   replicaName: 'ray.io/worker-group-replica-name',
   hostIndex: 'ray.io/replica-host-index',
+  /** On a pod: whether Serve takes requests there. */
+  serve: 'ray.io/serve',
+  originName: 'ray.io/originated-from-cr-name',
+  originKind: 'ray.io/originated-from-crd',
   createdBy: 'app.kubernetes.io/created-by',
   application: 'app.kubernetes.io/name',
 } as const;
@@ -21,11 +25,21 @@ export const annotations = {
   specHash: 'ray.io/upgrade-strategy-recreate-hash',
   /** Of what an object was applied with: another value means that it must be applied again. */
   appliedHash: 'io.iocloud/applied-hash',
+  /** Of a RayJob's submitter: for which attempt it was made. */
+  submissionId: 'io.iocloud/submission-id',
+  /** Of a RayService's cluster: of what it was made, and when it goes after it was replaced. */
+  servedSpec: 'ray.io/hash-without-replicas-and-workers-to-delete',
+  retireAt: 'io.iocloud/retire-at',
+  /** Of a RayJob, ours: what a suspension and a retry may leave standing. */
+  suspendKeepsHead: 'io.iocloud/suspend-keeps-head',
+  retryReusesCluster: 'io.iocloud/retry-reuses-cluster',
   /** On what outlives a cluster by that name, and must not be taken for the next one's. */
   clusterUid: 'io.iocloud/cluster-uid',
 } as const;
 
 export const operatorName = 'iocloud-ray-operator';
+/** Of RayJobs: none goes before its job is stopped. */
+export const finalizer = 'ray.io/rayjob-finalizer';
 export const headGroupName = 'headgroup';
 export const tokenKey = 'auth_token';
 
@@ -57,13 +71,13 @@ export function commonLabels(cluster: RayCluster): Record<string, string> {
   };
 }
 
-/** Kubernetes' garbage collector deletes with the cluster whatever carries this. */
-export function ownedBy(cluster: RayCluster): OwnerReference {
+/** Kubernetes' garbage collector deletes with the owner whatever carries this. */
+export function ownedBy({ metadata }: KubernetesObject, kind = 'RayCluster'): OwnerReference {
   return {
     apiVersion: 'ray.io/v1',
-    kind: 'RayCluster',
-    name: cluster.metadata.name,
-    uid: cluster.metadata.uid,
+    kind,
+    name: metadata.name,
+    uid: metadata.uid,
     controller: true,
     blockOwnerDeletion: true,
   };

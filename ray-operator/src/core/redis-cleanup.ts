@@ -65,6 +65,8 @@ export function cleanupJob(cluster: RayCluster): Manifest {
   const labels = { ...names.commonLabels(cluster), [names.labels.nodeType]: 'redis-cleanup' };
   const annotations = { [names.annotations.clusterUid]: uid };
   const password = rayStartParams?.['redis-password'];
+  // One that is written out is what the head starts with, whatever its environment says.
+  const isLiteral = password !== undefined && !password.startsWith('$');
   const container = {
     name: 'redis-cleanup',
     image: head.image,
@@ -72,9 +74,8 @@ export function cleanupJob(cluster: RayCluster): Manifest {
     command: ['/bin/bash', '-c', '--'],
     args: [`python -c '${program}'`],
     env: merged(head.env, [
-      ...faultTolerance(cluster),
-      // Written as it is, and not as a variable that the environment has anyway.
-      ...(password && !password.startsWith('$') ? [{ name: 'REDIS_PASSWORD', value: password }] : []),
+      ...(isLiteral ? [{ name: 'REDIS_PASSWORD', value: password }] : []),
+      ...faultTolerance(cluster).filter(({ name }) => !isLiteral || name !== 'REDIS_PASSWORD'),
       { name: 'RAY_redis_db_connect_retries', value: '120' },
     ]),
     resources: { requests: { cpu: '200m', memory: '256Mi' }, limits: { cpu: '1', memory: '512Mi' } },

@@ -36,6 +36,10 @@ export function headPorts(cluster: RayCluster): Port[] {
   return ports.map(([name, port]) => ({ name, port, targetPort: port, protocol: 'TCP', appProtocol: 'tcp' }));
 }
 
+/** Where the head's REST API is. */
+export const dashboardPort = (cluster: RayCluster) =>
+  headPorts(cluster).find(({ name }) => name === 'dashboard')?.port ?? names.ports.dashboard;
+
 export function headService(cluster: RayCluster): Manifest {
   const { headGroupSpec, headServiceAnnotations } = cluster.spec;
   const given = (headGroupSpec.headService ?? {}) as GivenService;

@@ -26,7 +26,12 @@ interface Call {
   query?: Record<string, string>;
   body?: unknown;
   contentType?: string;
+  headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
+}
+
+export interface ProxiedCall extends Call {
+  timeoutMs: number;
 }
 
 export interface ObjectList<T> {
@@ -100,6 +105,14 @@ export class KubernetesClient {
     await this.call({ method: 'DELETE', path, body, signal });
   }
 
+  /** What a server behind the API server's proxy answers, whatever its status. */
+  async proxied(call: ProxiedCall): Promise<{ status: number; text: string }> {
+    const response = await this.send(call, call.timeoutMs);
+    const answer = { status: response.statusCode ?? 0, text: await text(response) };
+    this.observe('PROXY', String(answer.status));
+    return answer;
+  }
+
   /** The lines of a watch as they come. */
   async watch(path: string, query: Record<string, string>, signal: AbortSignal): Promise<WatchStream> {
     const call: Call = { method: 'GET', path, query: { ...query, watch: 'true' }, signal };
@@ -138,6 +151,7 @@ export class KubernetesClient {
       path: server.pathname.replace(/\/$/, '') + call.path + (query ? `?${query}` : ''),
       headers: {
         ...base.headers,
+        ...call.headers,
         accept: 'application/json',
         'user-agent': 'iocloud-ray-operator',
         ...(body === undefined

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 
 export interface Connection {
   server: URL;
+  /** Whether names of services are known here. */
+  isInCluster: boolean;
   /** TLS and credentials of a request; asked for each, as tokens are changed under way. */
   options(): Promise<RequestOptions>;
 }
@@ -28,6 +30,7 @@ async function inCluster(env: NodeJS.ProcessEnv, directory: string): Promise<Con
   const file = join(directory, 'token');
   let token = { text: '', readAt: 0, mtimeMs: -1 };
   return {
+    isInCluster: true,
     server: new URL(`https://${host.includes(':') ? `[${host}]` : host}:${port}`),
     async options() {
       // The kubelet writes a new token well before the old one ends.
@@ -41,15 +44,23 @@ async function inCluster(env: NodeJS.ProcessEnv, directory: string): Promise<Con
   };
 }
 
-/** All that kubeconfigs can hold (certificates, exec plugins, OIDC, proxies); loaded only here, as it takes 80 MiB. */
-async function byKubeconfig(): Promise<Connection> {
+/**
+ * All that kubeconfigs can hold (certificates, exec plugins, OIDC, proxies), of a file or of where kubectl looks; loaded
+ * only here, as it takes 80 MiB.
+ */
+export async function byKubeconfig(file?: string): Promise<Connection> {
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
-  config.loadFromDefault();
+  if (file) config.loadFromFile(file);
+  else config.loadFromDefault();
   const cluster = config.getCurrentCluster();
-  if (!cluster) throw new Error('no cluster: neither in a pod nor in a kubeconfig (KUBECONFIG, ~/.kube/config)');
+  if (!cluster) {
+    const where = file ?? 'neither in a pod nor in a kubeconfig (KUBECONFIG, ~/.kube/config)';
+    throw new Error(`no cluster: ${where}`);
+  }
   const agents = new WeakSet<object>();
   return {
+    isInCluster: false,
     server: new URL(cluster.server),
     async options() {
       const options: RequestOptions = {};

@@ -24,7 +24,7 @@ async function clientOf(answer: Answer): Promise<KubernetesClient> {
   server = createServer(answer).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  return new KubernetesClient({ server: url, options: async () => ({}) });
+  return new KubernetesClient({ server: url, isInCluster: false, options: async () => ({}) });
 }
 
 function podAt(name: string, resourceVersion: string): Pod {

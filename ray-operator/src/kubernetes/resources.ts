@@ -6,14 +6,17 @@ export interface Resource {
 }
 
 export const resources = {
+  megaRayClusters: { root: 'apis/mega.iocloud.io/v1alpha1', plural: 'megarayclusters' },
   rayClusters: { root: 'apis/ray.io/v1', plural: 'rayclusters' },
+  rayJobs: { root: 'apis/ray.io/v1', plural: 'rayjobs' },
+  rayServices: { root: 'apis/ray.io/v1', plural: 'rayservices' },
+  jobs: { root: 'apis/batch/v1', plural: 'jobs' },
   pods: { root: 'api/v1', plural: 'pods' },
   services: { root: 'api/v1', plural: 'services' },
   secrets: { root: 'api/v1', plural: 'secrets' },
   events: { root: 'api/v1', plural: 'events' },
   leases: { root: 'apis/coordination.k8s.io/v1', plural: 'leases' },
   serviceAccounts: { root: 'api/v1', plural: 'serviceaccounts' },
-  jobs: { root: 'apis/batch/v1', plural: 'jobs' },
   ingresses: { root: 'apis/networking.k8s.io/v1', plural: 'ingresses' },
   roles: { root: 'apis/rbac.authorization.k8s.io/v1', plural: 'roles' },
   roleBindings: { root: 'apis/rbac.authorization.k8s.io/v1', plural: 'rolebindings' },
@@ -26,9 +29,11 @@ const byKind: Record<string, Resource> = {
   Ingress: resources.ingresses,
   Role: resources.roles,
   RoleBinding: resources.roleBindings,
+  MegaRayCluster: resources.megaRayClusters,
   RayCluster: resources.rayClusters,
-  Pod: resources.pods,
+  RayJob: resources.rayJobs,
   Job: resources.jobs,
+  Pod: resources.pods,
 };
 
 export function resourceOf(kind: string): Resource {

@@ -2,7 +2,13 @@
 import { connect, type NetConnectOpts } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type LeaseId, type ReleaseOffer, type StreamAnswer, type StreamRequest, streamRequest } from '@iocloud/contracts';
+import {
+  type LeaseId,
+  type ReleaseOffer,
+  type StreamAnswer,
+  type StreamRequest,
+  streamRequest,
+} from '@iocloud/contracts';
 import { firstLine } from '@iocloud/contracts/wire';
 import type { Logger } from '../log.js';
 import { serveMeasurement } from './measuring.js';

@@ -161,7 +161,9 @@ export class Lease {
   get metricsAddress(): { host: string; port: number } | null {
     if (this.phase !== 'ready' || !this.launch) return null;
     // Also of one that another release of the agent has started.
-    const port = this.launch.argv.find(argument => argument.startsWith(metricsPortOption))?.slice(metricsPortOption.length);
+    const port = this.launch.argv
+      .find(argument => argument.startsWith(metricsPortOption))
+      ?.slice(metricsPortOption.length);
     return port === undefined ? null : { host: this.launch.nodeIp, port: Number(port) };
   }
 

@@ -78,6 +78,9 @@ export async function startRayHead(options: { cpus: number }): Promise<RayHead> 
         RAY_AUTH_MODE: 'token',
         RAY_AUTH_TOKEN: token,
         RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S: '0',
+        // On a busy machine its parts are slow to answer one another: that is no death of the head.
+        RAY_health_check_timeout_ms: '60000',
+        RAY_agent_register_timeout_ms: '300000',
         IOCLOUD_TEST_MARK: mark,
       },
     },
