@@ -1,13 +1,14 @@
 // All that a bare machine lacks: `node scripts/setup.mjs [--tests]`. Runs in a blink when nothing has changed.
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { delimiter, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packAgent } from './agent-release.mjs';
 import { ensureKubernetes } from './kubebed.mjs';
 import { ensureKubernetesNode } from './kubernetes-node.mjs';
+import { onPath } from './on-path.mjs';
 import { ensurePrometheus } from './prometheus.mjs';
-import { ensureEnvironment, exists } from './python-env.mjs';
+import { ensureEnvironment } from './python-env.mjs';
 import { main, run, SetupError, step } from './steps.mjs';
 import { ensureTestImage } from './test-image.mjs';
 import { ensureWireguardGo } from './wireguard-go.mjs';
@@ -45,13 +46,6 @@ const build = () =>
     await run(process.execPath, ['node_modules/typescript/bin/tsc', '-b'], { cwd: root });
     return (await packAgent(root)) ? 'agent packed anew' : '';
   });
-
-async function onPath(...names) {
-  for (const dir of (process.env.PATH ?? '').split(delimiter)) {
-    for (const name of names) if (await exists(join(dir, name))) return join(dir, name);
-  }
-  return null;
-}
 
 async function ensureRedis() {
   if (process.env.REDIS_URL || (await onPath('redis-server', 'valkey-server'))) return;
@@ -123,7 +117,13 @@ main(async () => {
         `IOCLOUD_REDIS_VENV=${venvs.redis}`,
         `IOCLOUD_TEST_OLD_RAY_VENV=${venvs.oldRay}`,
         `IOCLOUD_WIREGUARD_GO=${wireguardGo}`,
-        ...(prometheus ? [`IOCLOUD_TEST_PROMETHEUS=${prometheus}`] : []),
+        ...(prometheus
+          ? [
+              `IOCLOUD_TEST_PROMETHEUS=${prometheus.prometheus}`,
+              `IOCLOUD_TEST_PROMTOOL=${prometheus.promtool}`,
+              `IOCLOUD_TEST_AMTOOL=${prometheus.amtool}`,
+            ]
+          : []),
         `IOCLOUD_KUBEBED=${kubernetes.kubebed}`,
         `IOCLOUD_KWOK=${kubernetes.kwok}`,
         `IOCLOUD_COREDNS=${kubernetes.coredns}`,

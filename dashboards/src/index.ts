@@ -15,6 +15,7 @@ import { slos } from './slos.js';
 import { supplier } from './supplier.js';
 
 export { type PanelQuery, panelQueries } from './queries.js';
+export { readRules, rulesDirectory, shortened } from './rules.js';
 
 export const boards: readonly Board[] = [
   fleet,

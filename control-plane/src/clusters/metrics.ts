@@ -11,6 +11,7 @@ import {
   waitBuckets,
 } from '../platform/index.js';
 import type { Plan } from './facts.js';
+import { transitions as life } from './life.js';
 import type { ClusterRow } from './store.js';
 
 const clusters = gauge('iocloud_clusters', 'Clusters that are not deleted', ['phase', 'origin']);
@@ -33,6 +34,10 @@ const provisioned = new Durations(
 const placements = counter('iocloud_cluster_placements_total', 'Looks at clusters that had Ray nodes to place', [
   'result',
 ]);
+// Alerts count rare ones: a rate does not see the first of a series that begins with it.
+for (const [from, moves] of Object.entries(life)) {
+  for (const { to } of Object.values(moves)) transitions.inc({ from, to }, 0);
+}
 const leases = gauge('iocloud_leases', 'Ray nodes on machines that are not released', ['role', 'phase']);
 const lost = counter('iocloud_leases_lost_total', 'Leases given up because their machine went silent');
 

@@ -34,6 +34,9 @@ const startLatency = new Durations(
 );
 const begun = counter('iocloud_job_attempts_started_total', 'Attempts that were given a place', ['number']);
 const ended = counter('iocloud_job_attempts_ended_total', 'Attempts that ended', ['outcome']);
+// Alerts count rare ones: a rate does not see the first of a series that begins with it.
+for (const outcome of ['succeeded', 'failed', 'stopped', 'lost', 'evicted']) ended.inc({ outcome }, 0);
+for (const number of ['first', 'later']) begun.inc({ number }, 0);
 const attemptDuration = new Durations(
   'iocloud_job_attempt_duration_seconds',
   'From its place to its end',

@@ -60,6 +60,11 @@ export class TestChain {
     return this.issuer.issue(this.io, to, units);
   }
 
+  /** What the treasury holds changes by so much, and no transaction has done it: only a fault or a theft looks like that. */
+  forge(units: bigint): Promise<void> {
+    return this.issuer.forge(this.io, this.treasury, units);
+  }
+
   stop(): Promise<void> {
     return this.rpc.stop();
   }

@@ -23,6 +23,8 @@ export interface MachineOptions {
   network?: MachineLink;
   /** Key of the tenant whose machine it is, instead of the stack's own. */
   ownerKey?: string;
+  /** Of its agent, beside the test's own: a PATH with tools of its own, say. */
+  env?: Record<string, string>;
 }
 
 export class Machine {
@@ -35,6 +37,7 @@ export class Machine {
     readonly directory: string,
     readonly network: MachineLink | null,
     readonly ownerKey: string,
+    readonly env: Record<string, string>,
   ) {}
 
   static async enrol(
@@ -49,6 +52,7 @@ export class Machine {
       ownNetwork = false,
       network: given,
       ownerKey = stack.apiKey,
+      env = {},
     }: MachineOptions,
   ): Promise<Machine> {
     const directory = join(stack.home, 'machines', name);
@@ -78,7 +82,7 @@ export class Machine {
       ...(container ? { isolation: 'container', container } : {}),
     };
     writeFileSync(join(directory, 'agent.json'), JSON.stringify(config));
-    return new Machine(stack, name, body.id, directory, network, ownerKey);
+    return new Machine(stack, name, body.id, directory, network, ownerKey, env);
   }
 
   start(): void {
@@ -87,7 +91,7 @@ export class Machine {
     const [program, all] = this.network?.command(process.execPath, args) ?? [process.execPath, args];
     this.#agent = spawn(program, all, {
       stdio: ['ignore', log, log],
-      env: { ...process.env, NODE_OPTIONS: '', PYTHONDONTWRITEBYTECODE: undefined },
+      env: { ...process.env, NODE_OPTIONS: '', PYTHONDONTWRITEBYTECODE: undefined, ...this.env },
     });
   }
 

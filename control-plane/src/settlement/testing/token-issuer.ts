@@ -18,6 +18,8 @@ import {
   getCreateAssociatedTokenIdempotentInstruction,
   getInitializeMint2Instruction,
   getMintToInstruction,
+  getTokenDecoder,
+  getTokenEncoder,
   getTransferCheckedInstruction,
   TOKEN_PROGRAM_ADDRESS,
 } from '@solana-program/token';
@@ -81,6 +83,16 @@ export class TokenIssuer {
 
   async balance({ mint }: Token, owner: string): Promise<bigint> {
     return this.rpc.chain.tokenAccount((await tokenAccountOf(owner, mint)) as Address)?.amount ?? 0n;
+  }
+
+  /** Changes what somebody holds without any transaction, as no chain does. */
+  async forge({ mint }: Token, owner: string, units: bigint): Promise<void> {
+    const { vm } = this.rpc.chain;
+    const account = vm.getAccount(address(await tokenAccountOf(owner, mint)));
+    if (!account.exists) throw new Error(`${owner} has no account for ${mint}`);
+    const token = getTokenDecoder().decode(account.data);
+    const data = new Uint8Array(getTokenEncoder().encode({ ...token, amount: token.amount + units }));
+    vm.setAccount({ ...account, data });
   }
 
   async send(instructions: readonly Instruction[]): Promise<string> {
