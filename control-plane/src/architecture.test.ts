@@ -72,6 +72,7 @@ describe('dependencies point inward', () => {
     'pages',
     'platform',
     'pricing',
+    'providers',
     'settlement',
     'token',
     'tunnels',

@@ -63,6 +63,7 @@ import {
   usableRate,
   versionsById,
 } from './pricing/index.js';
+import { createProviders } from './providers/index.js';
 import { openSettlement } from './settlement/index.js';
 import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
@@ -157,8 +158,25 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     random: randomBytes,
     openStream: (nodeId, request) => inventory.machines.openStream(nodeId, request),
   });
+  const providers = createProviders({
+    config,
+    database,
+    // Reached late: the inventory asks the providers, too.
+    machines: {
+      arrived: machines => inventory.attended.arrived(machines),
+      heard: nodeIds => inventory.attended.heard(nodeIds),
+      desired: nodeId => inventory.attended.desired(nodeId),
+      ending: nodeIds => inventory.attended.ending(nodeIds),
+      observed: (nodeId, revision, leases) => inventory.attended.observed(nodeId, revision, leases),
+    },
+    leaseBook: clusterDomain.leaseBook,
+    seal,
+    random: randomBytes,
+    log,
+  });
   const inventory = new Inventory({
     database,
+    attendant: providers.attendant,
     releases: agentReleases.watch,
     leaseBook: clusterDomain.leaseBook,
     mesh,
@@ -295,6 +313,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     releaseKey: agentReleases.keyInForce,
   });
   agentReleases.routes(http);
+  providers.routes(http);
   verificationRoutes(http, database, reputation);
   priceRoutes(http, { database, random: randomBytes, now, oracle });
   tokenRoutes(http, token);
@@ -321,6 +340,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   tunnels.start();
   await wakeups.start();
   clusterDomain.start();
+  providers.start();
   evidence.start();
   measuring.start();
   agentReleases.start();
@@ -366,6 +386,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await evidence.stop();
       await jobDomain.stop();
       await clusterDomain.stop();
+      await providers.stop();
       mesh.stop();
       await tunnels.stop();
       await inventory.stop();

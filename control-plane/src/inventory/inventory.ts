@@ -24,7 +24,7 @@ import { AgentConnection } from './agent-connection.js';
 import { setAgent } from './agent-release.js';
 import { drainingNodes, finishDrain, unfinishedDrains } from './draining.js';
 import { Hearing, silenceLookMs } from './hearing.js';
-import { type LeaseBook, type Machines, StreamRefused } from './ports.js';
+import { type Attendant, type Attended, type LeaseBook, type Machines, StreamRefused } from './ports.js';
 import * as presence from './presence.js';
 import { lostSince, silentSince } from './silent-nodes.js';
 import { type RenterDoor, SshServer } from './ssh-server.js';
@@ -34,6 +34,8 @@ import { TelemetryBook } from './telemetry.js';
 interface Options {
   database: Database;
   leaseBook: LeaseBook;
+  /** Runs what no agent runs; absent: there is no such machine. */
+  attendant?: Attendant;
   mesh: Pick<MeshBook, 'desired' | 'reported'>;
   /** Hears of the agents' releases; absent: nobody does. */
   releases?: ReleaseWatch;
@@ -122,10 +124,32 @@ export class Inventory {
     silentSince: async (db, seconds) => this.#unheard(await silentSince(db, seconds), seconds),
     lostSince: async (db, seconds) => this.#unheard(await lostSince(db, seconds), seconds),
     draining: drainingNodes,
-    openStream: (nodeId, request) => {
+    openStream: async (nodeId, request) => {
       const agent = this.#agents.get(nodeId);
-      if (!agent) return Promise.reject(new StreamRefused('offline', `the machine ${nodeId} is not connected`));
-      return agent.openStream(request);
+      if (agent) return agent.openStream(request);
+      const stream = await this.options.attendant?.openStream(nodeId, request);
+      if (stream) return stream;
+      throw new StreamRefused('offline', `the machine ${nodeId} is not connected`);
+    },
+  };
+
+  readonly attended: Attended = {
+    arrived: async machines => {
+      await this.#greet(
+        machines.map(machine => ({ ...machine, release: null })),
+        { waits: true },
+      );
+    },
+    heard: async nodeIds => {
+      for (const nodeId of nodeIds) this.#hearing.heard(nodeId);
+      const recorded = await presence.touchEach(this.options.database, nodeIds);
+      for (const nodeId of nodeIds) if (!recorded.has(nodeId)) await presence.touch(this.options.database, nodeId);
+    },
+    desired: nodeId => this.options.leaseBook.desired(nodeId),
+    ending: nodeIds => this.options.leaseBook.ending(nodeIds),
+    observed: async (nodeId, revision, leases) => {
+      await this.options.leaseBook.observed(nodeId, revision, leases);
+      await store.setObservedRevision(this.options.database, nodeId, revision);
     },
   };
 
@@ -133,6 +157,7 @@ export class Inventory {
   readonly node: TopicHandler = {
     handle: async nodeId => {
       await finishDrain(this.options.database, this.options.leaseBook, nodeId as NodeId);
+      this.options.attendant?.changed(nodeId as NodeId);
       await this.#push(nodeId as NodeId);
     },
     sweep: async () => {
@@ -321,7 +346,9 @@ export class Inventory {
       });
       await this.options.leaseBook.tellOfMachine(tx, nodeId, {
         reason: 'MachineUnreachable',
-        message: `the machine ${node.name} cannot be reached; what runs there is left alone until it has been silent for ${lostSeconds} s`,
+        message: `the machine ${node.name} cannot be reached; what runs there is left alone until it has ${
+          node.isAttended ? 'ended for certain' : `been silent for ${lostSeconds} s`
+        }`,
         severity: 'warning',
       });
     });

@@ -3,6 +3,7 @@ export { Batcher } from './batcher.js';
 export { type Config, ConfigError, parseConfig } from './config.js';
 export { pagesOf } from './cursor.js';
 export { Database, isRefusedStatement, migrate, type Queryable, type Transaction, takeLock } from './database.js';
+export { Destinations, hostOf, RefusedAddress } from './destinations.js';
 export * from './http/index.js';
 export { createLogger, type Logger } from './log.js';
 export { groupsInOrderOf, inOrderOf, lookUp, together } from './look-up.js';
