@@ -11,7 +11,7 @@ const shared = {
   },
   moduleNameMapper: {
     '^@iocloud/contracts/wire$': '<rootDir>/contracts/src/wire/index.ts',
-    '^@iocloud/(contracts|control-plane|worker-bootstrap|cli|ray-operator)$': '<rootDir>/$1/src/index.ts',
+    '^@iocloud/(contracts|control-plane|worker-bootstrap|cli|ray-operator|dashboards)$': '<rootDir>/$1/src/index.ts',
     '^@iocloud/control-plane/core/(\\w+)$': '<rootDir>/control-plane/src/core/$1/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
@@ -24,7 +24,7 @@ export default {
       ...shared,
       displayName: 'unit',
       testMatch: [
-        '<rootDir>/{contracts,control-plane,worker-bootstrap,cli,ray-operator}/src/**/*.test.ts',
+        '<rootDir>/{contracts,control-plane,worker-bootstrap,cli,ray-operator,dashboards}/src/**/*.test.ts',
         '<rootDir>/e2e/simulator/**/*.test.ts',
       ],
       testPathIgnorePatterns: ['\\.integration\\.test\\.ts$'],

@@ -1,5 +1,5 @@
 // The Kubernetes of the tests, built from its pinned Go modules: `kubebed` (etcd, API server, controller manager,
-// scheduler, kubelet, kubectl) and KWOK, which plays nodes and kubelets. Kept under names that change with what they
+// scheduler, kubelet, kube-proxy, kubectl), CoreDNS, and KWOK, which plays nodes and kubelets. Kept under names that change with what they
 // are built from, so that a cache never serves an old one.
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -49,20 +49,16 @@ async function buildInto(program, title, build) {
   return program;
 }
 
-async function ensureKubebed(tools, source) {
-  const contents = await Promise.all(['main.go', 'go.mod', 'go.sum'].map(name => readFile(join(source, name))));
-  const hash = createHash('sha256').update(linkerFlags);
+/** A Go module of ours. */
+async function ensureOwn({ tools, source, name, title, flags }) {
+  const contents = await Promise.all(['main.go', 'go.mod', 'go.sum'].map(file => readFile(join(source, file))));
+  const hash = createHash('sha256').update(flags);
   for (const content of contents) hash.update(content);
-  const program = join(tools, `kubebed-${kubernetesVersion}-${hash.digest('hex').slice(0, 8)}`);
-  return buildInto(program, `Kubernetes ${kubernetesVersion} (Go modules; takes minutes, once)`, directory =>
-    runNicely(
-      'go',
-      ['build', '-mod=readonly', '-trimpath', '-ldflags', linkerFlags, '-o', join(directory, 'program'), '.'],
-      {
-        cwd: source,
-        env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off' },
-      },
-    ),
+  return buildInto(join(tools, `${name}-${hash.digest('hex').slice(0, 8)}`), title, directory =>
+    runNicely('go', ['build', '-mod=readonly', '-trimpath', '-ldflags', flags, '-o', join(directory, 'program'), '.'], {
+      cwd: source,
+      env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off' },
+    }),
   );
 }
 
@@ -93,11 +89,25 @@ async function stagesOf(directory) {
   return stages.join('\n---\n');
 }
 
-/** Builds what is missing; returns the paths of both programs. */
+/** Builds what is missing; returns the paths of the programs. */
 export async function ensureKubernetes(tools, root) {
   await mkdir(tools, { recursive: true });
+  const source = name => join(root, 'e2e', 'kubernetes', name);
   return {
-    kubebed: await ensureKubebed(tools, join(root, 'e2e', 'kubernetes', 'kubebed')),
+    kubebed: await ensureOwn({
+      tools,
+      source: source('kubebed'),
+      name: `kubebed-${kubernetesVersion}`,
+      title: `Kubernetes ${kubernetesVersion} (Go modules; takes minutes, once)`,
+      flags: linkerFlags,
+    }),
+    coredns: await ensureOwn({
+      tools,
+      source: source('coredns'),
+      name: 'coredns',
+      title: 'CoreDNS (Go modules)',
+      flags: '-s -w',
+    }),
     kwok: await ensureKwok(tools),
   };
 }

@@ -5,6 +5,7 @@ import { delimiter, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packAgent } from './agent-release.mjs';
 import { ensureKubernetes } from './kubebed.mjs';
+import { ensureKubernetesNode } from './kubernetes-node.mjs';
 import { ensurePrometheus } from './prometheus.mjs';
 import { ensureEnvironment, exists } from './python-env.mjs';
 import { main, run, SetupError, step } from './steps.mjs';
@@ -114,6 +115,7 @@ main(async () => {
     const kubernetes = await ensureKubernetes(tools, root);
     await ensureOpenSsh();
     const testImage = await ensureTestImage(cache, onPath);
+    const kubernetesNode = await ensureKubernetesNode(cache, venvs.ray, onPath);
     // What the test run is to be given, for the Makefile to read.
     process.stdout.write(
       [
@@ -124,6 +126,8 @@ main(async () => {
         ...(prometheus ? [`IOCLOUD_TEST_PROMETHEUS=${prometheus}`] : []),
         `IOCLOUD_KUBEBED=${kubernetes.kubebed}`,
         `IOCLOUD_KWOK=${kubernetes.kwok}`,
+        `IOCLOUD_COREDNS=${kubernetes.coredns}`,
+        ...(kubernetesNode ? [`IOCLOUD_KUBERNETES_NODE=${kubernetesNode}`] : []),
         ...(testImage ? [`IOCLOUD_TEST_IMAGE=${testImage}`] : []),
         '',
       ].join('\n'),

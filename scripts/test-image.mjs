@@ -11,6 +11,8 @@ const packages = [
   ...['bash', 'coreutils', 'dash', 'findutils', 'grep', 'procps', 'sed', 'tar', 'gzip', 'python3', 'ca-certificates'],
   ...['libbz2-1.0', 'libexpat1', 'libffi8', 'libgcc-s1', 'liblzma5', 'libncursesw6', 'libreadline8', 'libsqlite3-0'],
   ...['libssl3', 'libstdc++6', 'libuuid1', 'zlib1g'],
+  // What asks for Ray's health in pods, as in Ray's own images.
+  'wget',
 ];
 const digest = createHash('sha256')
   .update(`${suite} ${packages.join(' ')}`)
@@ -35,25 +37,30 @@ export async function ensureTestImage(cache, onPath) {
     await step('podman (Debian package)', () => install(debian));
   }
   if (await works('podman', ['image', 'exists', image])) return image;
-  const archive = join(cache, `test-image-${digest}.tar`);
-  if (!(await exists(archive))) {
-    await step('a base image for containers (Debian packages)', async () => {
-      await mkdir(cache, { recursive: true });
-      if (!(await onPath('mmdebstrap'))) await install(['mmdebstrap']);
-      const made = `${archive}.${process.pid}.new.tar`;
-      try {
-        await run('mmdebstrap', ['--quiet', '--variant=extract', `--include=${packages.join(',')}`, suite, made]);
-        await rename(made, archive);
-      } finally {
-        await rm(made, { force: true });
-      }
-    });
-  }
+  const archive = await ensureBaseArchive(cache, onPath);
   await step('the base image for podman', () => run('podman', ['import', '--quiet', archive, image]));
   return image;
 }
 
-async function install(names) {
+/** The files of the base image as one archive. */
+export async function ensureBaseArchive(cache, onPath) {
+  const archive = join(cache, `test-image-${digest}.tar`);
+  if (await exists(archive)) return archive;
+  await step('a base image for containers (Debian packages)', async () => {
+    await mkdir(cache, { recursive: true });
+    if (!(await onPath('mmdebstrap'))) await install(['mmdebstrap']);
+    const made = `${archive}.${process.pid}.new.tar`;
+    try {
+      await run('mmdebstrap', ['--quiet', '--variant=extract', `--include=${packages.join(',')}`, suite, made]);
+      await rename(made, archive);
+    } finally {
+      await rm(made, { force: true });
+    }
+  });
+  return archive;
+}
+
+export async function install(names) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   await run('apt-get', ['update', '-qq'], { env });
   await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], { env });

@@ -17,7 +17,8 @@ import {
   type RayCluster,
   resources,
 } from '@iocloud/ray-operator';
-import { Bed, cpuSecondsOf } from '../kubernetes/bed.js';
+import { Bed } from '../kubernetes/bed.js';
+import { cpuSecondsOf } from '../kubernetes/component.js';
 import { installOperator, OperatorProcess } from '../kubernetes/operator-process.js';
 import { until } from '../src/harness/index.js';
 import { median, report } from './measure.js';

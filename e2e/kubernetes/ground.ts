@@ -14,7 +14,9 @@ import {
 } from '@iocloud/ray-operator';
 import { until } from '../src/harness/processes.js';
 import { Bed } from './bed.js';
+import type { ControlPlane } from './control-plane.js';
 import { installOperator } from './operator-process.js';
+import { RealBed, rayImage } from './real-bed.js';
 
 type GroupFields = Partial<NonNullable<RayClusterSpec['workerGroupSpecs']>[number]>;
 
@@ -33,11 +35,34 @@ export const group = (replicas: number, fields: GroupFields = {}) => ({
   ...fields,
 });
 
+/** Of pods in which Ray really runs. Several share a test's machine: they ask for less than they may use. */
+export const rayTemplate = (name: string) => ({
+  spec: {
+    containers: [
+      {
+        name,
+        image: rayImage,
+        imagePullPolicy: 'Never',
+        resources: { limits: { cpu: '2', memory: '2Gi' }, requests: { cpu: '100m', memory: '512Mi' } },
+      },
+    ],
+    terminationGracePeriodSeconds: 5,
+  },
+});
+
+export const rayGroup = (replicas: number, fields: GroupFields = {}) => ({
+  groupName: 'workers',
+  replicas,
+  rayStartParams: { 'num-cpus': '1' },
+  template: rayTemplate('ray-worker'),
+  ...fields,
+});
+
 export type GivenSpec = Omit<Partial<RayClusterSpec>, 'workerGroupSpecs'> & { workerGroupSpecs?: GroupFields[] };
 
-export class Ground {
+export class Ground<B extends ControlPlane = Bed> {
   private constructor(
-    readonly bed: Bed,
+    readonly bed: B,
     readonly admin: KubernetesClient,
   ) {}
 
@@ -50,6 +75,12 @@ export class Ground {
       await bed.stop();
       throw error;
     }
+  }
+
+  /** On nodes that are real. */
+  static async real(nodes: number): Promise<Ground<RealBed>> {
+    const bed = await RealBed.start({ nodes, prepare: installOperator });
+    return new Ground(bed, await bed.admin());
   }
 
   async create(name: string, spec: GivenSpec, namespace = 'default'): Promise<RayCluster> {
@@ -91,6 +122,17 @@ export class Ground {
     return pods
       .filter(({ metadata }) => metadata.labels?.[labels.nodeType] === 'worker')
       .map(each => each.metadata.name);
+  }
+
+  secret(name: string): Promise<{ data: Record<string, string> }> {
+    return this.admin.get(objectPath(resources.secrets, 'default', name));
+  }
+
+  /** The head pod's address. */
+  async headAddress(cluster: string): Promise<string> {
+    const address = (await this.get(cluster)).status?.head?.podIP;
+    if (!address) throw new Error(`${cluster} has no head`);
+    return address;
   }
 
   async condition(cluster: string, type: string) {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Bed } from './bed.js';
+import type { ControlPlane } from './control-plane.js';
 
 /** From the sources as from what is built of them, which lies one deeper. */
 const operatorDirectory = ['../../ray-operator/', '../../../ray-operator/']
@@ -12,12 +12,12 @@ const operatorDirectory = ['../../ray-operator/', '../../../ray-operator/']
   .find(path => existsSync(`${path}package.json`));
 export const operatorNamespace = 'ray-system';
 
-/** The CRD and the roles, as an administrator would apply them. */
-export async function installOperator(bed: Bed): Promise<void> {
+/** The CRDs and the roles, as an administrator would apply them. */
+export async function installOperator(bed: ControlPlane): Promise<void> {
   await bed.kubectl('create', 'namespace', operatorNamespace);
   await bed.apply(`${operatorDirectory}config/rbac/role.yaml`);
-  await bed.apply(`${operatorDirectory}config/crd/ray.io_rayclusters.yaml`);
-  await bed.kubectl('wait', '--for=condition=Established', 'crd/rayclusters.ray.io', '--timeout=30s');
+  await bed.apply(`${operatorDirectory}config/crd`);
+  await bed.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s');
 }
 
 interface LogLine {
@@ -33,7 +33,7 @@ export class OperatorProcess {
 
   private constructor(private readonly child: ChildProcess) {}
 
-  static async start(bed: Bed, settings: Record<string, string> = {}): Promise<OperatorProcess> {
+  static async start(bed: ControlPlane, settings: Record<string, string> = {}): Promise<OperatorProcess> {
     const account = await bed.serviceAccount(operatorNamespace, 'ray-operator');
     const env = {
       PATH: process.env.PATH,

@@ -4,13 +4,11 @@ import type { QueueObserver } from './kubernetes/work-queue.js';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
-const controller = 'raycluster';
 const seconds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60];
 
 export function createMetrics() {
   const register = new Registry();
   const registers = [register];
-  const name = { name: controller };
   const histogram = (metric: string, help: string) =>
     new Histogram({ name: metric, help, labelNames: ['name'], buckets: seconds, registers });
   const counter = (metric: string, help: string, labelNames: string[]) =>
@@ -23,13 +21,6 @@ export function createMetrics() {
   const retries = counter('workqueue_retries_total', 'Keys that come again after a failure', ['name']);
   const waited = histogram('workqueue_queue_duration_seconds', 'How long a key waited for a worker');
   const worked = histogram('workqueue_work_duration_seconds', 'How long a worker took for a key');
-  const queue: QueueObserver = {
-    added: () => adds.inc(name),
-    depth: value => depth.set(name, value),
-    waited: value => waited.observe(name, value),
-    worked: value => worked.observe(name, value),
-    retried: () => retries.inc(name),
-  };
   const requests = counter('rest_client_requests_total', 'Requests to the API server', ['method', 'code']);
   const reconciled = counter('controller_runtime_reconcile_total', 'Reconciliations by result', [
     'controller',
@@ -43,15 +34,29 @@ export function createMetrics() {
     buckets: seconds,
     registers,
   });
+  /** The part of one controller, under its name. */
+  const ofController = (controller: string) => {
+    const name = { name: controller };
+    const queue: QueueObserver = {
+      added: () => adds.inc(name),
+      depth: value => depth.set(name, value),
+      waited: value => waited.observe(name, value),
+      worked: value => worked.observe(name, value),
+      retried: () => retries.inc(name),
+    };
+    return {
+      queue,
+      reconciled(result: 'success' | 'error', durationSeconds: number) {
+        reconciled.inc({ controller, result });
+        if (result === 'error') errors.inc({ controller });
+        time.observe({ controller }, durationSeconds);
+      },
+    };
+  };
   return {
     register,
-    queue,
+    ofController,
     observeRequest: (method: string, code: string) => requests.inc({ method, code }),
-    observeReconciliation(result: 'success' | 'error', durationSeconds: number) {
-      reconciled.inc({ controller, result });
-      if (result === 'error') errors.inc({ controller });
-      time.observe({ controller }, durationSeconds);
-    },
     leading: gauge('leader_election_master_status', '1 while this process holds the lease'),
     objects: gauge('ray_operator_cached_objects', 'Objects in the local copy, by kind', ['kind']),
     lists: gauge('ray_operator_lists', 'Full lists that the local copies of this term have needed', ['kind']),

@@ -57,18 +57,9 @@ async function term(
   signal: AbortSignal,
 ) {
   const copies = localCopies(client, log, config.watchNamespace);
-  const controller = new RayClusterController({
-    ...copies,
-    client,
-    log,
-    metrics,
-    identity: config.identity,
-    concurrency: config.concurrency,
-    creationBatch: config.creationBatch,
-    resyncMs: config.resyncSeconds * 1000,
-    waitForHead: config.waitForHead,
-    signal,
-  });
+  const { identity, concurrency, creationBatch, waitForHead } = config;
+  const shared = { client, log, metrics, identity, concurrency, resyncMs: config.resyncSeconds * 1000, signal };
+  const controllers = [new RayClusterController({ ...copies, ...shared, creationBatch, waitForHead })];
   const over = once(signal, 'abort');
   metrics.leading.set(1);
   const counting = setInterval(() => {
@@ -82,13 +73,13 @@ async function term(
     await Promise.race([synced, over]);
     if (!signal.aborted) {
       log.info({ clusters: copies.clusters.objects.size, pods: copies.pods.objects.size }, 'following');
-      controller.start();
+      for (const controller of controllers) controller.start();
       await over;
     }
   } finally {
     metrics.leading.set(0);
     clearInterval(counting);
-    await Promise.all([controller.stop(), ...Object.values(copies).map(copy => copy.stop())]);
+    await Promise.all([...controllers, ...Object.values(copies)].map(part => part.stop()));
   }
 }
 

@@ -2,7 +2,7 @@
 import type { LeaseId, TenantId } from '@iocloud/contracts';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { type Ground, startGround } from '../test-ground.js';
-import { BillingTrial } from './testing/index.js';
+import { BillingTrial, Charging } from './testing/index.js';
 
 jest.setTimeout(120_000);
 
@@ -228,3 +228,41 @@ test('the checker finds a charge that is missing, one that is wrong and one that
   expect(clean).toBe(false);
   expect(differences.map(({ what }) => what).sort()).toEqual(['cost', 'posting', 'spending', 'uncharged']);
 });
+
+test('a line that cannot be charged is set aside with its lease, all others are charged, and it is when it can be', async () => {
+  const orders = [];
+  for (let index = 0; index < 5; index += 1) orders.push(await order());
+  const leases = orders.map(({ leaseId }) => leaseId);
+  const faulty = leases[2] as LeaseId;
+  for (const start of [t0, hour(1)]) for (const lease of leases) await on.use(lease, start, 60_000);
+  // Stands for whatever a later version of the code, or of the data, may bring.
+  await ground.database.query(`CREATE FUNCTION refuse_charge() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'not this one'; END $$`);
+  await ground.database.query(`CREATE TRIGGER refuse BEFORE INSERT ON usage_charges FOR EACH ROW
+    WHEN (NEW.usage_line_id IN (${await lineIds(faulty)})) EXECUTE FUNCTION refuse_charge()`);
+  let now = t0.getTime();
+  const charging = new Charging({ database: ground.database, terms: on.terms, log: ground.log, now: () => now });
+  try {
+    await charging.run();
+    expect(charging.setAside).toEqual([faulty]);
+    const counts = await Promise.all(leases.map(async lease => (await charges(lease)).length));
+    expect(counts).toEqual([2, 2, 0, 2, 2]);
+  } finally {
+    await ground.database.query('DROP TRIGGER refuse ON usage_charges');
+    await ground.database.query('DROP FUNCTION refuse_charge');
+  }
+  await charging.run();
+  expect(await charges(faulty)).toEqual([]);
+  now += 600_000;
+  await charging.run();
+  expect(await charges(faulty)).toHaveLength(2);
+  expect(charging.setAside).toEqual([]);
+});
+
+async function lineIds(leaseId: LeaseId): Promise<string> {
+  const { rows } = await ground.database.query<{ ids: string }>(
+    `SELECT string_agg(id::text, ', ') AS ids FROM usage_lines WHERE lease_id = $1`,
+    [leaseId],
+  );
+  return rows[0]?.ids ?? '';
+}

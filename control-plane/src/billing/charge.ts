@@ -2,7 +2,7 @@
  * Every usage line gets its charge once: the cost by its lease's price, the postings in the ledger and the row that joins
  * the two commit together, many lines at a time, by one process at a time. Killed anywhere, a line has both or neither.
  */
-import type { ClusterId } from '@iocloud/contracts';
+import type { ClusterId, LeaseId } from '@iocloud/contracts';
 import { feesInWords, noShortfall, type Ratio, type UsageTerms, usageCost } from '../core/billing/index.js';
 import { settleUsage, type UsageItem, type UsagePosted } from '../ledger/index.js';
 import type { Database, Transaction } from '../platform/index.js';
@@ -16,40 +16,60 @@ export const chargeBatch = 1_000;
 
 export type ChargeTerms = Pick<BillingTerms, 'fees' | 'rate'>;
 
-/** Charges the next lines, of one cluster or of all. How many: less than `limit` are all that can be charged now. */
+/** Lines were found and could not be charged: none of them was. */
+export class NotCharged extends Error {
+  constructor(
+    readonly lines: readonly Pick<DueLine, 'lineId' | 'leaseId'>[],
+    cause: unknown,
+  ) {
+    super(`usage line ${lines[0]?.lineId} or one of the ${lines.length - 1} after it could not be charged`, { cause });
+  }
+}
+
+export interface ChargeScope {
+  /** Null: of all. */
+  clusterId?: ClusterId | null;
+  /** Leases whose lines are left for later. */
+  except?: readonly LeaseId[];
+  limit?: number;
+}
+
+/** Charges the next lines. How many: less than `limit` are all that can be charged now. */
 export async function chargeNext(
   database: Database,
   terms: ChargeTerms,
-  clusterId: ClusterId | null = null,
-  limit = chargeBatch,
+  { clusterId = null, except = [], limit = chargeBatch }: ChargeScope = {},
 ): Promise<number> {
   return database.transaction(async tx => {
     await tx.query('SELECT pg_advisory_xact_lock($1)', [chargeLock]);
     const { usable } = await terms.rate(tx);
-    const lines = await dueLines(tx, { clusterId, hasRate: usable !== null, limit });
+    const lines = await dueLines(tx, { clusterId, except, hasRate: usable !== null, limit });
     if (lines.length === 0) return 0;
-    const windows = await chargedWindows(tx, lines);
-    const charges = lines.map(line => chargeFor(line, windows, terms, usable));
-    const items = charges.flatMap(({ item }) => item ?? []);
-    const posted = new Map<string, UsagePosted>();
-    if (items.length > 0) {
-      for (const [index, each] of (await settleUsage(tx, items, actor)).entries()) {
-        posted.set(items[index]?.key ?? '', each);
-      }
+    try {
+      await charge(tx, lines, terms, usable);
+    } catch (error) {
+      throw new NotCharged(lines, error);
     }
-    await write(tx, charges, posted);
     return lines.length;
   });
 }
 
-/** All that can be charged now. */
-export async function chargeAll(
-  database: Database,
-  terms: ChargeTerms,
-  clusterId: ClusterId | null = null,
-  isStopped: () => boolean = () => false,
-): Promise<void> {
-  while (!isStopped() && (await chargeNext(database, terms, clusterId)) === chargeBatch);
+async function charge(tx: Transaction, lines: readonly DueLine[], terms: ChargeTerms, usable: Ratio | null) {
+  const windows = await chargedWindows(tx, lines);
+  const charges = lines.map(line => chargeFor(line, windows, terms, usable));
+  const items = charges.flatMap(({ item }) => item ?? []);
+  const posted = new Map<string, UsagePosted>();
+  if (items.length > 0) {
+    for (const [index, each] of (await settleUsage(tx, items, actor)).entries()) {
+      posted.set(items[index]?.key ?? '', each);
+    }
+  }
+  await write(tx, charges, posted);
+}
+
+/** All that can be charged now of one cluster; its first line that cannot be ends it. */
+export async function chargeCluster(database: Database, terms: ChargeTerms, clusterId: ClusterId): Promise<void> {
+  while ((await chargeNext(database, terms, { clusterId })) === chargeBatch);
 }
 
 interface LineCharge {

@@ -11,7 +11,8 @@ import {
   type TopicHandler,
 } from '../platform/index.js';
 import { ioRate } from '../pricing/index.js';
-import { chargeAll } from './charge.js';
+import { chargeCluster } from './charge.js';
+import { Charging } from './charging.js';
 import { checkUsage } from './check.js';
 import { cover, refusalOf } from './cover.js';
 import { closeIfOver, endedClusters } from './orders.js';
@@ -54,12 +55,13 @@ export function createBilling({ config, database, oracle, log, now, demandTenant
   };
   const settleCluster = async (key: string) => {
     const clusterId = key as ClusterId;
-    await chargeAll(database, terms, clusterId);
+    await chargeCluster(database, terms, clusterId);
     await closeIfOver(database, clusterId);
   };
+  const charges = new Charging({ database, terms, log, now: () => now().getTime() });
   const charging = new Recurring(
     chargeIntervalMs,
-    isStopped => chargeAll(database, terms, null, isStopped),
+    isStopped => charges.run(isStopped),
     error => log.warn({ err: error }, 'usage could not be charged; again soon'),
   );
   const tending = new Recurring(

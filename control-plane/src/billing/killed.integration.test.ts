@@ -40,7 +40,7 @@ async function run(step: (work: () => Promise<unknown>) => Promise<void>): Promi
   }
   await on.release(leaseIds, hour(1));
   await step(async () => {
-    while ((await chargeNext(victims, on.terms, null, 3)) > 0);
+    while ((await chargeNext(victims, on.terms, { limit: 3 })) > 0);
     for (const { clusterId } of orders) await new BillingTrial(victims).close(clusterId);
   });
   return { renters: await on.balances(renters), suppliers: await on.balances(suppliers) };

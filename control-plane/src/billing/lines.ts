@@ -41,17 +41,23 @@ const needsNoRate = `(l.order_id IS NULL OR u.billable_ms = 0 OR l.micro_usd_per
 /** In the order in which they came. */
 export async function dueLines(
   db: Queryable,
-  { clusterId, hasRate, limit }: { clusterId: ClusterId | null; hasRate: boolean; limit: number },
+  {
+    clusterId,
+    except,
+    hasRate,
+    limit,
+  }: { clusterId: ClusterId | null; except: readonly LeaseId[]; hasRate: boolean; limit: number },
 ): Promise<DueLine[]> {
-  const ofCluster = clusterId === null ? '' : 'AND d.lease_id IN (SELECT id FROM leases WHERE cluster_id = $2)';
+  const ofCluster = clusterId === null ? '' : 'AND d.lease_id IN (SELECT id FROM leases WHERE cluster_id = $3)';
   const { rows } = await db.query<Row>({
     name: `billing-due-${clusterId === null ? 'all' : 'cluster'}-${hasRate}`,
     text: `SELECT u.id::text AS line_id, u.lease_id, u.window_start, u.window_seconds, u.revision, u.billable_ms::text,
              l.tenant_id AS renter, n.tenant_id AS supplier, l.order_id, o.asset, l.micro_usd_per_hour::text AS price
            FROM charges_due d JOIN usage_lines u ON u.id = d.usage_line_id JOIN leases l ON l.id = u.lease_id
            JOIN nodes n ON n.id = l.node_id LEFT JOIN orders o ON o.id = l.order_id
-           WHERE ${hasRate ? 'true' : needsNoRate} ${ofCluster} ORDER BY d.usage_line_id LIMIT $1`,
-    values: clusterId === null ? [limit] : [limit, clusterId],
+           WHERE ${hasRate ? 'true' : needsNoRate} AND d.lease_id <> ALL ($2::text[]) ${ofCluster}
+           ORDER BY d.usage_line_id LIMIT $1`,
+    values: [limit, except, ...(clusterId === null ? [] : [clusterId])],
   });
   return rows.map(row => ({
     lineId: row.line_id,

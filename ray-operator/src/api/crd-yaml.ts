@@ -1,8 +1,10 @@
-/** The CRD as the file that users apply. */
+/** CRDs as the files that users apply. */
 import { stringify } from 'yaml';
-import { rayClusterDefinition } from './crd.js';
+import { customResourceDefinition, type Definition } from './crd.js';
 
-export function rayClusterYaml(): string {
-  const yaml = stringify(rayClusterDefinition(), { aliasDuplicateObjects: false });
-  return `# Generated from src/api/raycluster.ts: npm run crd -w ray-operator\n${yaml}`;
+export const crdFile = ({ group, plural }: Definition) => `${group}_${plural}.yaml`;
+
+export function crdYaml(definition: Definition): string {
+  const yaml = stringify(customResourceDefinition(definition), { aliasDuplicateObjects: false });
+  return `# Generated from src/api/${definition.kind.toLowerCase()}.ts: npm run crd -w ray-operator\n${yaml}`;
 }

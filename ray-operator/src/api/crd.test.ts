@@ -1,8 +1,14 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
-import { rayClusterYaml } from './crd-yaml.js';
+import { crdFile, crdYaml } from './crd-yaml.js';
+import { definitions } from './definitions.js';
 
-test('the CRD that users apply is what the schema makes: npm run crd -w ray-operator', async () => {
-  const file = new URL('../../config/crd/ray.io_rayclusters.yaml', import.meta.url);
-  expect(await readFile(file, 'utf8')).toBe(rayClusterYaml());
+const directory = new URL('../../config/crd/', import.meta.url);
+
+test.each(definitions)('the CRD of $kind that users apply is what the schema makes: npm run crd', async definition => {
+  expect(await readFile(new URL(crdFile(definition), directory), 'utf8')).toBe(crdYaml(definition));
+});
+
+test('no other CRDs are handed out', async () => {
+  expect((await readdir(directory)).sort()).toEqual(definitions.map(crdFile).sort());
 });

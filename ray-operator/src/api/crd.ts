@@ -1,6 +1,5 @@
-/** The CustomResourceDefinition of RayCluster, made of its zod schema. `npm run crd` writes it down. */
+/** CustomResourceDefinitions, made of zod schemas. */
 import { z } from 'zod';
-import { rayClusterSchema } from './raycluster.js';
 
 type Schema = Record<string, unknown>;
 
@@ -41,43 +40,39 @@ function nullableAlternative(schema: Schema): Schema | undefined {
   return alternatives.find(alternative => alternative.type !== 'null');
 }
 
-/** What `kubectl get raycluster` shows; those of priority 1 with `-o wide`. */
-const columns: [name: string, type: string, jsonPath: string, priority?: number][] = [
-  ['desired workers', 'integer', '.status.desiredWorkerReplicas'],
-  ['available workers', 'integer', '.status.availableWorkerReplicas'],
-  ['cpus', 'string', '.status.desiredCPU'],
-  ['memory', 'string', '.status.desiredMemory'],
-  ['gpus', 'string', '.status.desiredGPU'],
-  ['tpus', 'string', '.status.desiredTPU', 1],
-  ['status', 'string', '.status.state'],
-  ['age', 'date', '.metadata.creationTimestamp'],
-  ['head pod IP', 'string', '.status.head.podIP', 1],
-  ['head service IP', 'string', '.status.head.serviceIP', 1],
-];
+/** Of `kubectl get`; those of priority 1 with `-o wide`. */
+export type Column = [name: string, type: string, jsonPath: string, priority?: number];
 
-export function rayClusterDefinition(): Schema {
-  const schema = structural(z.toJSONSchema(rayClusterSchema, { io: 'input' }) as Schema);
+export interface Definition {
+  group: string;
+  version: string;
+  kind: string;
+  plural: string;
+  shortNames: string[];
+  columns: Column[];
+  /** Of spec and status. */
+  schema: z.ZodType;
+  /** Beside `status`: for `kubectl scale`. */
+  scale?: { specReplicasPath: string; statusReplicasPath: string };
+}
+
+export function customResourceDefinition(definition: Definition): Schema {
+  const { group, version, kind, plural, shortNames, columns, scale } = definition;
+  const schema = structural(z.toJSONSchema(definition.schema, { io: 'input' }) as Schema);
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
-    metadata: { name: 'rayclusters.ray.io' },
+    metadata: { name: `${plural}.${group}` },
     spec: {
-      group: 'ray.io',
+      group,
       scope: 'Namespaced',
-      names: {
-        kind: 'RayCluster',
-        listKind: 'RayClusterList',
-        plural: 'rayclusters',
-        singular: 'raycluster',
-        shortNames: ['rayc'],
-        categories: ['all'],
-      },
+      names: { kind, listKind: `${kind}List`, plural, singular: kind.toLowerCase(), shortNames, categories: ['all'] },
       versions: [
         {
-          name: 'v1',
+          name: version,
           served: true,
           storage: true,
-          subresources: { status: {} },
+          subresources: { status: {}, ...(scale ? { scale } : {}) },
           additionalPrinterColumns: columns.map(([name, type, jsonPath, priority]) => ({
             name,
             type,

@@ -1,5 +1,8 @@
-/** `npm run crd -w ray-operator`: writes the CRD that the schema makes; a test holds the file against it. */
+/** `npm run crd -w ray-operator`: writes the CRDs that the schemas make; a test holds the files against them. */
 import { writeFile } from 'node:fs/promises';
-import { rayClusterYaml } from './crd-yaml.js';
+import { crdFile, crdYaml } from './crd-yaml.js';
+import { definitions } from './definitions.js';
 
-await writeFile(new URL('../../config/crd/ray.io_rayclusters.yaml', import.meta.url), rayClusterYaml());
+for (const definition of definitions) {
+  await writeFile(new URL(`../../config/crd/${crdFile(definition)}`, import.meta.url), crdYaml(definition));
+}

@@ -7,33 +7,26 @@ import { operatorName } from '../core/names.js';
 import { type Derived, derive, isOurs, type Plan, planCluster, unwatchedObjects } from '../core/plan.js';
 import { canonical } from '../core/spec-hash.js';
 import { differs, onlyCountsDiffer, statusOf } from '../core/status.js';
-import { isAlreadyThere, isNotFound } from '../kubernetes/api-error.js';
+import { isAlreadyThere } from '../kubernetes/api-error.js';
 import type { KubernetesClient } from '../kubernetes/client.js';
 import { type Informer, keyOf } from '../kubernetes/informer.js';
 import { resourceOf, resources } from '../kubernetes/resources.js';
-import { WorkQueue } from '../kubernetes/work-queue.js';
-import type { Logger } from '../log.js';
-import type { Metrics } from '../metrics.js';
+import { Controller, type ControllerSettings } from './controller.js';
 import { describe } from './descriptions.js';
 import { EventRecorder } from './events.js';
 import { Expectations } from './expectations.js';
 import { clusterKeyOf } from './local-copies.js';
 import { type Failure, PodEffects } from './pod-effects.js';
+import { StatusWriter } from './status-writer.js';
 
-export interface ControllerOptions {
+export interface RayClusterControllerOptions extends ControllerSettings {
   client: KubernetesClient;
   clusters: Informer<RayCluster>;
   pods: Informer<Pod>;
   services: Informer<Service>;
-  log: Logger;
-  metrics: Metrics;
   identity: string;
-  concurrency: number;
   creationBatch: number;
-  resyncMs: number;
   waitForHead: boolean;
-  /** Aborts when the lease is lost: nothing more may be written. */
-  signal: AbortSignal;
 }
 
 /** Pods come and go by the hundred: what they do within so long is looked at once. */
@@ -50,23 +43,21 @@ const newToken = () => randomBytes(32).toString('hex');
 /** Of a cluster, between reconciliations. Rebuilt by itself when lost. */
 interface Memory {
   uid: string;
-  /** The status as last written, until the local copy has it too. */
-  written?: { resourceVersion: string; status: RayClusterStatus };
   countsWrittenAt: number;
   /** What the operator does not watch, as last made sure of. */
   ensured?: { hash: string; generation: number; at: number };
 }
 
 export class RayClusterController {
-  readonly queue: WorkQueue;
+  private readonly controller: Controller;
+  private readonly statuses: StatusWriter<RayClusterStatus, RayCluster>;
   private readonly expectations: Expectations;
   private readonly effects: PodEffects;
   private readonly events: EventRecorder;
   private readonly memories = new Map<string, Memory>();
   private readonly derived = new WeakMap<RayCluster, Derived>();
-  private resync: NodeJS.Timeout | undefined;
 
-  constructor(private readonly options: ControllerOptions) {
+  constructor(private readonly options: RayClusterControllerOptions) {
     const { client, metrics, log, signal, identity } = options;
     this.expectations = new Expectations(Date.now, expectationTimeoutMs, key => {
       metrics.expectationsExpired.inc();
@@ -79,66 +70,50 @@ export class RayClusterController {
       signal,
     });
     this.events = new EventRecorder({ client, log, identity, signal, onDropped: () => metrics.eventsDropped.inc() });
-    this.queue = new WorkQueue({
-      concurrency: options.concurrency,
-      observer: metrics.queue,
-      work: key => this.measured(key),
-      onFailure: (cluster, err, pauseMs) => {
-        if (!signal.aborted) log.warn({ cluster, err, pauseMs }, 'will try again');
-      },
+    this.statuses = new StatusWriter({
+      client,
+      resource: resources.rayClusters,
+      apiVersion: 'ray.io/v1',
+      kind: 'RayCluster',
+      signal,
     });
+    this.controller = new Controller(
+      { name: 'raycluster', keys: () => options.clusters.objects.keys(), reconcile: key => this.reconcile(key) },
+      options,
+    );
     this.follow();
   }
 
   start(): void {
-    for (const key of this.options.clusters.objects.keys()) this.queue.add(key);
-    this.queue.start();
-    this.resync = setInterval(() => {
-      // Spread over the time until the next: a thousand clusters are not all looked at in one second.
-      for (const key of this.options.clusters.objects.keys())
-        this.queue.addAfter(key, Math.random() * this.options.resyncMs);
-    }, this.options.resyncMs);
+    this.controller.start();
   }
 
-  async stop(): Promise<void> {
-    clearInterval(this.resync);
-    await this.queue.stop();
-    this.queue.dispose();
+  stop(): Promise<void> {
+    return this.controller.stop();
   }
 
   private follow(): void {
     const { clusters, pods, services } = this.options;
+    const { queue } = this.controller;
     clusters.onChange((kind, cluster) => {
       const key = keyOf(cluster);
       if (kind === 'deleted') {
         this.expectations.forget(key);
         this.memories.delete(key);
+        this.statuses.forget(key);
       }
-      this.queue.add(key);
+      queue.add(key);
     });
     pods.onChange((kind, pod) => {
       const key = clusterKeyOf(pod);
       if (key === undefined) return;
       this.expectations.observed(key, kind, pod);
-      this.queue.addAfter(key, gatherMs);
+      queue.addAfter(key, gatherMs);
     });
     services.onChange((_kind, service) => {
       const key = clusterKeyOf(service);
-      if (key !== undefined) this.queue.addAfter(key, gatherMs);
+      if (key !== undefined) queue.addAfter(key, gatherMs);
     });
-  }
-
-  private async measured(key: string): Promise<void> {
-    const { metrics } = this.options;
-    const started = performance.now();
-    const seconds = () => (performance.now() - started) / 1000;
-    try {
-      await this.reconcile(key);
-      metrics.observeReconciliation('success', seconds());
-    } catch (error) {
-      metrics.observeReconciliation('error', seconds());
-      throw error;
-    }
   }
 
   private async reconcile(key: string): Promise<void> {
@@ -147,11 +122,11 @@ export class RayClusterController {
     if (!known || known.metadata.deletionTimestamp || !isOurs(known.spec)) return;
     const waitMs = this.expectations.remainingMs(key);
     if (waitMs > 0) {
-      this.queue.addAfter(key, waitMs);
+      this.controller.queue.addAfter(key, waitMs);
       return;
     }
     const memory = this.memoryOf(known);
-    const cluster = withStatus(known, memory);
+    const cluster = this.statuses.newest(known);
     const owned = <T extends Pod | Service>(objects: T[]) =>
       objects.filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === cluster.metadata.uid));
     const pods = owned(this.options.pods.ownedBy(key));
@@ -240,34 +215,13 @@ export class RayClusterController {
     if (onlyCountsDiffer(cluster.status, status, canonical)) {
       const waitMs = memory.countsWrittenAt + countsEveryMs - now;
       if (waitMs > 0) {
-        this.queue.addAfter(key, waitMs);
+        this.controller.queue.addAfter(key, waitMs);
         return;
       }
     }
     memory.countsWrittenAt = now;
-    const { name, namespace, uid } = cluster.metadata;
-    const dated = { ...status, lastUpdateTime: new Date(now).toISOString().replace(/\.\d+/, '') };
-    const manifest = { apiVersion: 'ray.io/v1', kind: 'RayCluster', metadata: { name, namespace, uid }, status: dated };
-    try {
-      const { client, signal } = this.options;
-      const written = await client.apply<RayCluster>(resources.rayClusters, manifest, operatorName, '/status', signal);
-      memory.written = { resourceVersion: written.metadata.resourceVersion ?? '', status: written.status ?? dated };
-    } catch (error) {
-      // Deleted meanwhile: nobody reads its status any more.
-      if (!isNotFound(error)) throw error;
-    }
+    await this.statuses.write(cluster, { ...status, lastUpdateTime: new Date(now).toISOString().replace(/\.\d+/, '') });
   }
 }
 
 const plainFailure = (failure: Failure | undefined) => failure && { reason: failure.reason, message: failure.message };
-
-/** The local copy comes after what we have written ourselves: until then ours is the newer status. */
-function withStatus(cluster: RayCluster, memory: Memory): RayCluster {
-  const { written } = memory;
-  if (!written) return cluster;
-  if (BigInt(cluster.metadata.resourceVersion ?? 0) < BigInt(written.resourceVersion || 0)) {
-    return { ...cluster, status: written.status };
-  }
-  delete memory.written;
-  return cluster;
-}

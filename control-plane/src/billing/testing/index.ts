@@ -7,14 +7,20 @@ import { credit } from '../../ledger/credits.js';
 import { listAccounts } from '../../ledger/statement.js';
 import { postTokens } from '../../ledger/tokens.js';
 import type { Database } from '../../platform/index.js';
-import { chargeAll, chargeNext } from '../charge.js';
+import { type ChargeTerms, chargeBatch, chargeNext } from '../charge.js';
+import { Charging } from '../charging.js';
 import { checkUsage } from '../check.js';
 import { cover } from '../cover.js';
 import { closeIfOver } from '../orders.js';
 import { tendAll } from '../tend.js';
 import type { BillingTerms } from '../wiring.js';
 
-export { chargeAll, chargeNext };
+export { Charging, chargeNext };
+
+/** All that can be charged; throws what a line that cannot be throws. */
+export async function chargeAll(database: Database, terms: ChargeTerms): Promise<void> {
+  while ((await chargeNext(database, terms)) === chargeBatch);
+}
 
 /** Fees as they are by default, and a price of IO that the test changes; null: none is usable. */
 export class TrialTerms implements BillingTerms {

@@ -1,0 +1,55 @@
+/** Writes the statuses of one kind, and knows what it has written until the local copy knows it, too. */
+import type { KubernetesObject } from '../core/kubernetes-objects.js';
+import { operatorName } from '../core/names.js';
+import { isNotFound } from '../kubernetes/api-error.js';
+import type { KubernetesClient } from '../kubernetes/client.js';
+import { keyOf } from '../kubernetes/informer.js';
+import type { Resource } from '../kubernetes/resources.js';
+
+interface WithStatus<S> extends KubernetesObject {
+  status?: S;
+}
+
+export interface StatusWriterOptions {
+  client: KubernetesClient;
+  resource: Resource;
+  apiVersion: string;
+  kind: string;
+  signal: AbortSignal;
+}
+
+export class StatusWriter<S extends object, T extends WithStatus<S>> {
+  private readonly written = new Map<string, { uid: string; resourceVersion: string; status: S }>();
+
+  constructor(private readonly options: StatusWriterOptions) {}
+
+  /** The object with the newer of two statuses: that of the local copy, or the one that was written last. */
+  newest(object: T): T {
+    const key = keyOf(object);
+    const written = this.written.get(key);
+    if (!written) return object;
+    const isNewer = BigInt(object.metadata.resourceVersion ?? 0) < BigInt(written.resourceVersion || 0);
+    if (isNewer && written.uid === object.metadata.uid) return { ...object, status: written.status };
+    this.written.delete(key);
+    return object;
+  }
+
+  /** By server-side apply: only the fields of ours change. */
+  async write(object: T, status: S): Promise<void> {
+    const { client, resource, apiVersion, kind, signal } = this.options;
+    const { name, namespace, uid } = object.metadata;
+    const manifest = { apiVersion, kind, metadata: { name, namespace, uid }, status };
+    try {
+      const answer = await client.apply<T>(resource, manifest, operatorName, '/status', signal);
+      const resourceVersion = answer.metadata.resourceVersion ?? '';
+      this.written.set(keyOf(object), { uid, resourceVersion, status: answer.status ?? status });
+    } catch (error) {
+      // Deleted meanwhile: nobody reads its status any more.
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
+  forget(key: string): void {
+    this.written.delete(key);
+  }
+}
