@@ -1,5 +1,5 @@
 /** Looks after all providers: a session for each, a look each second and whenever something has changed, and streams. */
-import { Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeId, ProviderId, StreamRequest } from '@iocloud/contracts';
 import { type Attendant, type Attended, type LeaseBook, StreamRefused } from '../inventory/index.js';
@@ -88,8 +88,7 @@ export class ProviderAttendant implements Attendant {
     if (providerId === null) return null;
     const attending = this.#attending.get(providerId);
     if (!attending) throw new StreamRefused('offline', 'its Kubernetes cluster is not connected yet');
-    const stream = await openStream(this.wiring.database, attending.session, nodeId, request);
-    return stream instanceof Duplex ? stream : Duplex.from(stream);
+    return openStream(this.wiring.database, attending.session, nodeId, request);
   }
 
   async #followList(): Promise<void> {

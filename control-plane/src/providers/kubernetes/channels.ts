@@ -3,7 +3,7 @@
  * its channel. Of a forwarded port, 0 carries the bytes and 1 the error, and each opens with the port in two bytes. Of a
  * command, 0 to 2 are its standard streams and 3 says how it ended.
  */
-import { Duplex } from 'node:stream';
+import { Duplex, PassThrough } from 'node:stream';
 import type { Connection } from '@iocloud/ray-operator';
 import { WebSocket } from 'ws';
 import { StreamRefused } from '../../inventory/index.js';
@@ -13,7 +13,8 @@ const openTimeoutMs = 10_000;
 /** Of one message: a relay in between may refuse longer ones. */
 const longestMessage = 32 * 1024;
 
-export async function openChannels(connection: Connection, path: string): Promise<WebSocket> {
+/** Opens what `of` makes of the socket, which listens from the beginning: the first messages come with the answer itself. */
+export async function openChannels<T>(connection: Connection, path: string, of: (socket: WebSocket) => T): Promise<T> {
   const { server } = connection;
   const { agent, headers } = await connection.options();
   const url = new URL(server.pathname.replace(/\/$/, '') + path, server);
@@ -24,13 +25,14 @@ export async function openChannels(connection: Connection, path: string): Promis
     handshakeTimeout: openTimeoutMs,
     perMessageDeflate: false,
   });
+  const made = of(socket);
   await new Promise<void>((resolve, reject) => {
     socket.once('open', resolve);
     socket.once('error', error =>
       reject(new StreamRefused('offline', `the API server opened no stream: ${error.message}`)),
     );
   });
-  return socket;
+  return made;
 }
 
 const ignoreErrors = () => undefined;
@@ -42,6 +44,8 @@ export class ForwardedPort extends Duplex {
 
   constructor(readonly socket: WebSocket) {
     super({ allowHalfOpen: false });
+    // Whoever takes the stream hears of its errors by itself; before and after that nobody would.
+    this.on('error', ignoreErrors);
     socket.on('message', (data: Buffer) => this.#take(data));
     socket.on('close', () => {
       if (!this.destroyed) this.push(null);
@@ -88,13 +92,6 @@ export class ForwardedPort extends Duplex {
   }
 }
 
-export interface CommandOutput {
-  /** Standard output as it comes. Ends when the command has ended well; fails when it has not. */
-  output: AsyncGenerator<Buffer>;
-  /** Ends the command, too, whose standard input closes. */
-  close(): void;
-}
-
 /** The command ended with this exit code. */
 export class CommandFailed extends Error {
   constructor(
@@ -111,49 +108,43 @@ interface EndStatus {
   details?: { causes?: { reason?: string; message?: string }[] };
 }
 
-export async function runInPod(connection: Connection, podPath: string, container: string, command: string[]) {
+/**
+ * Runs a command in a pod and gives its standard output, which ends when the command has ended well and fails when it has
+ * not. Destroyed, it ends the command, too, whose standard input closes.
+ */
+export async function runInPod(
+  connection: Connection,
+  podPath: string,
+  container: string,
+  command: string[],
+): Promise<PassThrough> {
   const query = new URLSearchParams({ container, stdin: 'true', stdout: 'true', stderr: 'true' });
   for (const word of command) query.append('command', word);
-  const socket = await openChannels(connection, `${podPath}/exec?${query}`);
-  return { output: outputOf(socket), close: () => socket.terminate() } satisfies CommandOutput;
+  return openChannels(connection, `${podPath}/exec?${query}`, socket => {
+    const output = new PassThrough();
+    socket.on('message', (data: Buffer) => {
+      const bytes = data.subarray(1);
+      if (bytes.length === 0 || output.destroyed) return;
+      if (data[0] === 1 && !output.write(bytes)) socket.pause();
+      if (data[0] !== 3) return;
+      const failure = failureOf(JSON.parse(bytes.toString('utf8')));
+      if (failure) output.destroy(failure);
+      else output.end();
+    });
+    output.on('drain', () => socket.resume());
+    // Whoever takes the stream hears of its errors by itself; before and after that nobody would.
+    output.on('error', ignoreErrors);
+    output.on('close', () => socket.terminate());
+    socket.on('error', error => output.destroy(error));
+    socket.on('close', () => {
+      if (!output.writableEnded) output.destroy(new Error('the connection to the pod broke'));
+    });
+    return output;
+  });
 }
 
-async function* outputOf(socket: WebSocket): AsyncGenerator<Buffer> {
-  const waiting: Buffer[] = [];
-  let end: EndStatus | undefined;
-  let failure: Error | undefined;
-  let isClosed = false;
-  let wakeUp: () => void = ignoreErrors;
-  const on = (step: () => void) => {
-    step();
-    wakeUp();
-  };
-  socket.on('message', (data: Buffer) =>
-    on(() => {
-      if (data[0] === 1 && data.length > 1) waiting.push(data.subarray(1));
-      if (data[0] === 3 && data.length > 1) end = JSON.parse(data.subarray(1).toString('utf8'));
-      if (waiting.length > 64) socket.pause();
-    }),
-  );
-  socket.on('error', error => on(() => (failure = error)));
-  socket.on('close', () => on(() => (isClosed = true)));
-  try {
-    for (;;) {
-      const next = waiting.shift();
-      if (next) {
-        if (waiting.length === 0 && socket.isPaused) socket.resume();
-        yield next;
-      } else if (end) return demandSuccess(end);
-      else if (failure || isClosed) throw failure ?? new Error('the connection to the pod broke');
-      else await new Promise<void>(resolve => (wakeUp = resolve));
-    }
-  } finally {
-    socket.terminate();
-  }
-}
-
-function demandSuccess({ status, message = '', details }: EndStatus): void {
-  if (status === 'Success') return;
+function failureOf({ status, message = '', details }: EndStatus): Error | null {
+  if (status === 'Success') return null;
   const code = details?.causes?.find(({ reason }) => reason === 'ExitCode')?.message;
-  throw new CommandFailed(Number(code ?? -1), message);
+  return new CommandFailed(Number(code ?? -1), message);
 }

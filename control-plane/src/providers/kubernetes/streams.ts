@@ -1,5 +1,5 @@
 /** Streams to what runs on nodes of Kubernetes, in the place of those that an agent opens. */
-import type { Duplex, Readable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type { LeaseId, NodeId, StreamRequest } from '@iocloud/contracts';
 import { isLeaving, objectPath, type Pod, resources } from '@iocloud/ray-operator';
 import { StreamRefused } from '../../inventory/index.js';
@@ -17,7 +17,7 @@ export async function openStream(
   session: Session,
   nodeId: NodeId,
   request: StreamRequest,
-): Promise<Duplex | Readable> {
+): Promise<Duplex> {
   switch (request.kind) {
     case 'dashboard':
     case 'gcs':
@@ -37,10 +37,8 @@ async function openPort(database: Database, session: Session, leaseId: LeaseId, 
   const record = (await leasePods(database, [leaseId])).get(leaseId);
   if (!record?.pod) throw new StreamRefused('not-ready', 'no pod runs this yet');
   const { name, uid } = record.pod;
-  const socket = await openChannels(session.connection, `${pathOf(session, name)}/portforward?ports=${port}`);
-  const stream = new ForwardedPort(socket);
-  // Whoever takes the stream hears of its errors by itself; before and after that nobody would.
-  stream.on('error', () => undefined);
+  const path = `${pathOf(session, name)}/portforward?ports=${port}`;
+  const stream = await openChannels(session.connection, path, socket => new ForwardedPort(socket));
   try {
     if ((await session.podNow(name))?.metadata.uid !== uid) throw new StreamRefused('not-found', 'its pod has gone');
     return stream;
