@@ -1,6 +1,6 @@
 // The Kubernetes of the tests, built from its pinned Go modules: `kubebed` (etcd, API server, controller manager,
-// scheduler, kubelet, kube-proxy, kubectl), CoreDNS, and KWOK, which plays nodes and kubelets. Kept under names that change with what they
-// are built from, so that a cache never serves an old one.
+// scheduler, kubelet, kube-proxy, kubectl), CoreDNS, KWOK, which plays nodes and kubelets, and Helm. Kept under names that
+// change with what they are built from, so that a cache never serves an old one.
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { run, SetupError, step } from './steps.mjs';
 
 const kubernetesVersion = 'v1.34.4';
 const kwokVersion = 'v0.8.0';
+const helmVersion = 'v3.22.0';
 
 const linkerFlags = [
   '-s -w',
@@ -77,6 +78,17 @@ async function ensureKwok(tools) {
   });
 }
 
+/** What renders and checks the charts. */
+async function ensureHelm(tools) {
+  const program = join(tools, `helm-${helmVersion}`);
+  return buildInto(program, `Helm ${helmVersion} (Go module)`, async directory => {
+    await runNicely('go', ['install', '-trimpath', `helm.sh/helm/v3/cmd/helm@${helmVersion}`], {
+      env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off', GOBIN: directory },
+    });
+    await rename(join(directory, 'helm'), join(directory, 'program'));
+  });
+}
+
 async function stagesOf(directory) {
   const stages = [];
   for (const kind of ['node', 'pod']) {
@@ -109,5 +121,6 @@ export async function ensureKubernetes(tools, root) {
       flags: '-s -w',
     }),
     kwok: await ensureKwok(tools),
+    helm: await ensureHelm(tools),
   };
 }

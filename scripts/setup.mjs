@@ -128,6 +128,7 @@ main(async () => {
         `IOCLOUD_KWOK=${kubernetes.kwok}`,
         `IOCLOUD_COREDNS=${kubernetes.coredns}`,
         ...(kubernetesNode ? [`IOCLOUD_KUBERNETES_NODE=${kubernetesNode}`] : []),
+        `IOCLOUD_TEST_HELM=${kubernetes.helm}`,
         ...(testImage ? [`IOCLOUD_TEST_IMAGE=${testImage}`] : []),
         '',
       ].join('\n'),

@@ -139,6 +139,8 @@ export const streamRequest = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('dashboard'), leaseId }),
   /** A TCP connection to the port of the head's GCS, Ray's own control store: gRPC follows. */
   z.object({ kind: z.literal('gcs'), leaseId }),
+  /** A TCP connection to the port at which a Ray node, head or worker, tells its metrics: HTTP follows. */
+  z.object({ kind: z.literal('metrics'), leaseId }),
   /**
    * The driver log of a Ray job (`job-driver-<submission id>.log`) from a byte offset, found on whichever of the
    * cluster's Ray nodes on this machine has it. With `follow` the bytes go on as they are written until the control

@@ -10,7 +10,7 @@ import { refusal } from './audit.js';
 import * as billing from './billing.js';
 import { changeCluster, cluster, clusterSpec, dashboardLink, scaleRequest } from './clusters.js';
 import * as enrolment from './enrolment.js';
-import { event } from './events.js';
+import { event, eventKinds } from './events.js';
 import { explanation } from './explain.js';
 import * as ids from './ids.js';
 import * as invoices from './invoices.js';
@@ -23,6 +23,7 @@ import { addProvider, provider } from './providers.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
 import { quote, quoteRequest } from './quotes.js';
 import * as settlement from './settlement.js';
+import { supportReport } from './support.js';
 import { nodeTelemetry } from './telemetry.js';
 import * as token from './token.js';
 import { createSshKey, sshAccess, sshKey, sshKeyChallenge, sshSession } from './tunnels.js';
@@ -450,6 +451,27 @@ export const api = {
     status: 200,
     response: null,
     session: true,
+  },
+
+  metricsTargets: {
+    method: 'get',
+    path: '/v1/metrics/targets',
+    access: 'clusters:read',
+    summary: 'What to scrape, for http_sd_configs of Prometheus: of the tenant; for keys with metrics:read, of all',
+    tag: 'clusters',
+    status: 200,
+    response: z.array(z.object({ targets: z.array(z.string()), labels: z.record(z.string(), z.string()) })),
+  },
+  rayNodeMetrics: {
+    method: 'get',
+    path: '/v1/clusters/{clusterId}/metrics/{leaseId}',
+    access: 'clusters:read',
+    summary: 'Prometheus metrics of one Ray node, through the tunnel of its machine',
+    tag: 'clusters',
+    params: z.object({ clusterId: ids.clusterId, leaseId: ids.leaseId }),
+    status: 200,
+    response: null,
+    contentType: 'text/plain',
   },
 
   sshAccess: {
@@ -1031,6 +1053,12 @@ export const api = {
       limit: z.coerce.number().int().min(1).max(1000).default(100),
       after: z.coerce.number().int().min(0).default(0),
       subject: z.string().optional(),
+      kind: z.enum(eventKinds).optional(),
+      reason: z.string().max(100).optional(),
+      severity: z.enum(['info', 'warning', 'error']).optional().describe('at least this grave'),
+      since: z.iso.datetime({ offset: true }).optional(),
+      until: z.iso.datetime({ offset: true }).optional(),
+      text: z.string().min(1).max(200).optional().describe('somewhere in reason or message, in any case'),
     }),
     status: 200,
     response: list(event),
@@ -2003,6 +2031,15 @@ export const api = {
     response: null,
     contentType: 'text/plain',
   },
+  supportReport: {
+    method: 'get',
+    path: '/v1/support/report',
+    access: 'metrics:read',
+    summary: 'What the control plane tells of itself to those who help it; free of secrets',
+    tag: 'platform',
+    status: 200,
+    response: supportReport,
+  },
   metrics: {
     method: 'get',
     path: '/metrics',
@@ -2050,6 +2087,16 @@ export const api = {
     summary: 'Log a browser in with an API key (form)',
     tag: 'platform',
     status: 303,
+    response: null,
+    contentType: 'text/html',
+  },
+  statusPage: {
+    method: 'get',
+    path: '/clusters/status',
+    access: 'public',
+    summary: 'What is wrong and how it has gone, as a page for operators (asks for login)',
+    tag: 'platform',
+    status: 200,
     response: null,
     contentType: 'text/html',
   },

@@ -51,6 +51,7 @@ describe('the route table', () => {
     '/activate',
     '/agent/{file}',
     '/clusters/',
+    '/clusters/status',
     '/clusters/{clusterId}/dashboard',
     '/clusters/{clusterId}/login',
     '/clusters/{clusterId}/terminal',

@@ -14,8 +14,9 @@ import {
   refusalRoutes,
 } from './accounts/index.js';
 import { createAgentReleases } from './agent-releases/index.js';
-import { createBilling } from './billing/index.js';
-import { createClusters, entrances, leaseFacts, meteredLeases, pricedLeases } from './clusters/index.js';
+import { billingState, checkUsage, createBilling } from './billing/index.js';
+import { checkState, checkSweep } from './checks/index.js';
+import { clusterState, createClusters, entrances, leaseFacts, meteredLeases, pricedLeases } from './clusters/index.js';
 import { EmissionSchedule } from './core/token/index.js';
 import { enrolmentRoutes } from './enrolment/index.js';
 import { eventRoutes } from './events/index.js';
@@ -26,29 +27,42 @@ import {
   measuringSweep,
   meteredMachines,
   nodeRoutes,
+  nodeState,
   pricedMachines,
   type RenterDoor,
   recordEvidence,
   stakedMachines,
   telemetrySweep,
 } from './inventory/index.js';
-import { closingSweep, type InvoicePorts, invoiceRoutes, loadIssuer } from './invoices/index.js';
-import { attemptTimes, createJobs, heldAttempts, queueUseOf } from './jobs/index.js';
-import { ledgerRoutes } from './ledger/index.js';
-import { createMesh } from './mesh/index.js';
-import { createMetering } from './metering/index.js';
+import {
+  checkInvoices,
+  closingSweep,
+  type InvoicePorts,
+  invoiceRoutes,
+  invoiceState,
+  loadIssuer,
+} from './invoices/index.js';
+import { attemptTimes, createJobs, heldAttempts, jobState, queueUseOf } from './jobs/index.js';
+import { checkLedger, ledgerRoutes, ledgerState } from './ledger/index.js';
+import { createMesh, meshState } from './mesh/index.js';
+import { createMetering, meteringState } from './metering/index.js';
 import { pageRoutes } from './pages/index.js';
 import {
   type Config,
   Database,
+  databaseState,
   Http,
   type Logger,
   loadSecrets,
   migrate,
+  openSpanSink,
   publicKeyLine,
+  registry,
   Seal,
   Signals,
   Signer,
+  StateReader,
+  sayVersion,
   Wakeups,
   wakeAll,
 } from './platform/index.js';
@@ -64,12 +78,21 @@ import {
   versionsById,
 } from './pricing/index.js';
 import { createProviders } from './providers/index.js';
-import { openSettlement } from './settlement/index.js';
+import { openSettlement, settlementState } from './settlement/index.js';
+import { createStatus } from './status/index.js';
+import { supportRoutes } from './support/index.js';
 import { applyParameters, demandGenesis, loadToken, type TokenWiring, tokenRoutes, tokenSweep } from './token/index.js';
 import { createTunnels } from './tunnels/index.js';
-import { applyPolicy, challengeSweep, sha256, tokenProofs, verificationRoutes } from './verification/index.js';
+import {
+  applyPolicy,
+  challengeSweep,
+  sha256,
+  tokenProofs,
+  verificationRoutes,
+  verificationState,
+} from './verification/index.js';
 import { version } from './version.js';
-import { createWebhooks } from './webhooks/index.js';
+import { createWebhooks, webhookState } from './webhooks/index.js';
 
 export interface RunningServer {
   httpPort: number;
@@ -90,6 +113,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const signer = new Signer(secrets.sessionSecret);
   const signals = new Signals(config.redisUrl, randomBytes(8).toString('hex'), log);
   const now = () => new Date();
+  const spans = config.otlpEndpoint === undefined ? null : await openSpanSink(version, log);
+  sayVersion(version);
   const reputation = { record: recordEvidence };
   const refusals = new Refusals(database, log, Date.now, config.auditDays);
   const evidence = evidenceSweep({ database, log });
@@ -260,6 +285,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     queueTermsOf,
     random: randomBytes,
     now: Date.now,
+    tellSpans: spans?.tell,
   });
   const wakeups = new Wakeups({
     database,
@@ -275,6 +301,24 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
   });
 
+  const state = new StateReader(
+    database,
+    [
+      ...[jobState, clusterState, nodeState, meshState, verificationState, meteringState, billingState, ledgerState],
+      ...[invoiceState, settlementState, webhookState, checkState, wakeups.state, databaseState],
+    ],
+    log,
+  );
+  const checks = checkSweep({
+    database,
+    checkers: {
+      ledger: async () => (await checkLedger(database)).differencesInAll,
+      usage: async () => (await checkUsage(database)).length,
+      invoices: async () => (await checkInvoices(database)).differences.length,
+    },
+    everyMinutes: config.checkMinutes,
+    log,
+  });
   await database.transaction(tx => applyPolicy(tx, config.verification === 'shared'));
   await database.transaction(tx => applyTerms(tx, pricing.terms, pricedMachines));
   if (tokenFile.genesis) await demandGenesis(database, tokenFile.genesis, tokenFile.emission);
@@ -319,20 +363,25 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   tokenRoutes(http, token);
   clusterDomain.routes(http);
   tunnels.routes(http);
+  const healthy = {
+    database: () =>
+      database.query('SELECT 1').then(
+        () => true,
+        () => false,
+      ),
+    redis: () => wakeups.healthy(),
+  };
+  supportRoutes(http, { config, secrets, database, version, state, healthy, now });
+  const status = createStatus({ registry, refresh: () => state.refresh(), version, log, now: Date.now });
+  status.routes(http);
   pageRoutes(http, {
     config,
     signer,
     database,
     version,
+    state,
     clustersOf: tenantId => clusterDomain.list(tenantId),
-    healthy: {
-      database: () =>
-        database.query('SELECT 1').then(
-          () => true,
-          () => false,
-        ),
-      redis: () => wakeups.healthy(),
-    },
+    healthy,
   });
   http.seal();
 
@@ -354,6 +403,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   billing.start();
   tokens.start();
   refusals.start();
+  checks.start();
+  await status.start();
   // Where none are required none are given.
   if (config.verification === 'shared') challenges.start();
   await new Promise<void>((resolve, reject) => {
@@ -369,6 +420,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     stop: async () => {
       http.server.close();
       http.server.closeAllConnections();
+      await state.stop();
+      await checks.stop();
       await wakeups.stop();
       await webhooks.stop();
       await closing.stop();
@@ -385,12 +438,14 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await agentReleases.stop();
       await evidence.stop();
       await jobDomain.stop();
+      await spans?.close();
       await clusterDomain.stop();
       await providers.stop();
       mesh.stop();
       await tunnels.stop();
       await inventory.stop();
       await refusals.stop();
+      await status.stop();
       signals.close();
       await database.close();
     },

@@ -32,7 +32,7 @@ export const gateway: Board = {
           description: 'Of `ray job submit` and its like that ended in 5xx, within the time shown.',
           unit: 'short',
           query:
-            'sum(increase(iocloud_http_requests_total{operation="submitJob", code=~"5.."}[$__range])) or vector(0)',
+            'sum(increase(iocloud_http_requests_total{operation="raySubmitJob", code=~"5.."}[$__range])) or vector(0)',
           thresholds: { amber: 1, red: 10 },
         }),
         stat({

@@ -24,7 +24,7 @@ const objectives: Objective[] = [
     title: 'Submission availability',
     description: 'Share of submissions that were not answered with 5xx.',
     good: window =>
-      `1 - (sum(increase(iocloud_http_requests_total{operation="submitJob", code=~"5.."}[${window}])) or vector(0)) / sum(increase(iocloud_http_requests_total{operation="submitJob"}[${window}]))`,
+      `1 - (sum(increase(iocloud_http_requests_total{operation="raySubmitJob", code=~"5.."}[${window}])) or vector(0)) / sum(increase(iocloud_http_requests_total{operation="raySubmitJob"}[${window}]))`,
     target: 0.999,
   },
   {

@@ -18,7 +18,8 @@ import { bootNode, type NodePlace, startNode } from './node.js';
 /** A pod that names it runs the Ray of the tests. */
 export const rayImage = 'localhost/iocloud-ray:test';
 
-const address = '10.98.0.1';
+/** Where pods find the control plane, and what else runs beside the nodes. */
+export const bedAddress = '10.98.0.1';
 const nodeAddress = (index: number) => `10.98.0.${index + 11}`;
 const podNetwork = (index: number) => `10.245.${index}.0/24`;
 const ports = { api: 6443, etcd: 2379, peer: 2380, controllers: 10257, scheduler: 10259 };
@@ -55,7 +56,7 @@ export class RealBed extends ControlPlane {
     const hub = await Machine.boot('echo 1 >/proc/sys/net/ipv4/ip_forward');
     const gate = await Gate.open(hub.network);
     const reach = async (port: number) => ({ host: 'localhost', port: await gate.forward('127.0.0.1', port) });
-    const site = { prefix: hub.network, listen: '0.0.0.0', address, ports, reach };
+    const site = { prefix: hub.network, listen: '0.0.0.0', address: bedAddress, ports, reach };
     const bed = new RealBed(await ControlPlane.newDirectory(), site, hub, gate);
     try {
       await bed.startAll(
@@ -72,6 +73,12 @@ export class RealBed extends ControlPlane {
   /** A port of 127.0.0.1 that leads to a pod's, a node's or a Service's. */
   forward(host: string, port: number): Promise<number> {
     return this.gate.forward(host, port);
+  }
+
+  /** Runs a program on the network of the nodes, but on none of them. */
+  async startBeside(name: string, command: string[], isUp: () => Promise<boolean>): Promise<void> {
+    this.components.start(name, command, this.hub.network);
+    await this.components.until(name, isUp);
   }
 
   /** As when a node's power fails: its pods are gone, and the API server is told of nothing. */
@@ -97,7 +104,7 @@ export class RealBed extends ControlPlane {
       store: process.env.IOCLOUD_KUBERNETES_NODE ?? '',
       kubeconfig: this.credentials.kubeconfig(`system:node:${name}`),
       proxyKubeconfig: this.credentials.kubeconfig('system:kube-proxy'),
-      dnsAddress: address,
+      dnsAddress: bedAddress,
       labels,
     };
   }
@@ -140,7 +147,7 @@ export class RealBed extends ControlPlane {
 
   private async linkHub(): Promise<void> {
     await this.hub.run('ip', 'link', 'add', 'nodes', 'type', 'bridge');
-    await this.hub.run('ip', 'address', 'add', `${address}/24`, 'dev', 'nodes');
+    await this.hub.run('ip', 'address', 'add', `${bedAddress}/24`, 'dev', 'nodes');
     await this.hub.run('ip', 'link', 'set', 'nodes', 'up');
   }
 
@@ -154,7 +161,7 @@ export class RealBed extends ControlPlane {
     await this.hub.run('ip', 'route', 'add', pods, 'via', own);
     await machine.run('ip', 'address', 'add', `${own}/24`, 'dev', 'eth0');
     await machine.run('ip', 'link', 'set', 'eth0', 'up');
-    await machine.run('ip', 'route', 'add', 'default', 'via', address);
+    await machine.run('ip', 'route', 'add', 'default', 'via', bedAddress);
     for (const other of places) {
       if (other.name !== name) await machine.run('ip', 'route', 'add', other.podNetwork, 'via', other.address);
     }
@@ -165,7 +172,7 @@ export class RealBed extends ControlPlane {
     if (!program) throw new Error('no CoreDNS: `node scripts/setup.mjs --tests` builds it and prints IOCLOUD_COREDNS');
     const file = join(this.directory, 'Corefile');
     const zone = `kubernetes cluster.local {\n kubeconfig ${this.credentials.kubeconfig('coredns')}\n ttl 1\n }`;
-    await writeFile(file, `cluster.local {\n bind ${address}\n errors\n ${zone}\n}\n`);
+    await writeFile(file, `cluster.local {\n bind ${bedAddress}\n errors\n ${zone}\n}\n`);
     this.components.start('coredns', [program, '-conf', file], this.hub.network);
   }
 }

@@ -84,6 +84,26 @@ describe('a browser', () => {
   });
 });
 
+describe('the status page', () => {
+  test('asks for a key, then shows what is wrong and draws the figures', async () => {
+    const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
+    expect((await page.goto(`${stack.address}/clusters/status`))?.status()).toBe(401);
+    await page.getByLabel('API key').fill(stack.apiKey);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.goto(`${stack.address}/clusters/status`);
+    await page.getByRole('heading', { name: 'Status' }).waitFor();
+    expect(await page.getByRole('status').textContent()).toContain('Nothing is wrong');
+    const memory = page.locator('#figure-memory');
+    expect(await memory.textContent()).toMatch(/\d+ MiB/);
+    expect(await memory.locator('polyline').count()).toBeGreaterThan(0);
+    const [wide, shown] = await page.evaluate<[number, number]>('[document.documentElement.scrollWidth, innerWidth]');
+    expect(wide).toBeLessThanOrEqual(shown);
+    if (process.env.IOCLOUD_SCREENSHOTS)
+      await page.screenshot({ path: `${process.env.IOCLOUD_SCREENSHOTS}/status.png` });
+    await page.context().close();
+  });
+});
+
 describe('a link', () => {
   test('works once', async () => {
     const url = await link();

@@ -16,6 +16,10 @@ export interface OperatorConfig {
   metricsHost: string;
   metricsPort: number;
   waitForHead: boolean;
+  /** Whether the keys of clusters with fault tolerance are removed from Redis when they are deleted. */
+  redisCleanup: boolean;
+  /** After its grace period a pod that is being deleted holds up its successor for so long, at most. */
+  lateAfterSeconds: number;
   logLevel: string;
 }
 
@@ -50,6 +54,8 @@ export function parseConfig(env: NodeJS.ProcessEnv): OperatorConfig {
     metricsHost: env.RAY_OPERATOR_METRICS_HOST || '0.0.0.0',
     metricsPort: integer('RAY_OPERATOR_METRICS_PORT', 8080, 0, 65_535),
     waitForHead: oneOf('RAY_OPERATOR_WAIT_FOR_HEAD', 'true', ['true', 'false']) === 'true',
+    redisCleanup: oneOf('RAY_OPERATOR_REDIS_CLEANUP', 'true', ['true', 'false']) === 'true',
+    lateAfterSeconds: integer('RAY_OPERATOR_LATE_POD_SECONDS', 60, 1, 86_400),
     logLevel: oneOf('RAY_OPERATOR_LOG_LEVEL', 'info', levels),
   };
 }

@@ -57,9 +57,12 @@ async function term(
   signal: AbortSignal,
 ) {
   const copies = localCopies(client, log, config.watchNamespace);
-  const { identity, concurrency, creationBatch, waitForHead } = config;
+  const { identity, concurrency, creationBatch, waitForHead, redisCleanup } = config;
+  const lateAfterMs = config.lateAfterSeconds * 1000;
   const shared = { client, log, metrics, identity, concurrency, resyncMs: config.resyncSeconds * 1000, signal };
-  const controllers = [new RayClusterController({ ...copies, ...shared, creationBatch, waitForHead })];
+  const controllers = [
+    new RayClusterController({ ...copies, ...shared, creationBatch, waitForHead, redisCleanup, lateAfterMs }),
+  ];
   const over = once(signal, 'abort');
   metrics.leading.set(1);
   const counting = setInterval(() => {

@@ -7,11 +7,12 @@ import {
   type ControlMessage,
   heartbeatIntervalMs,
   type Inventory,
+  type LeaseId,
   type ReleaseOffer,
   type StreamRequest,
 } from '@iocloud/contracts';
 import type { AgentConfig } from './config.js';
-import { backoffMs, Connection, refusedDelayMs, StreamFault, serveStream } from './connection/index.js';
+import { backoffMs, Connection, carryPort, refusedDelayMs, StreamFault, serveStream } from './connection/index.js';
 import { readDeviceKey, signWith } from './device-key.js';
 import { diskFreeBytes, memoryAvailableBytes, takeInventory } from './inventory/index.js';
 import { awaitJobLog, followLog, isSafeSubmissionId, openJobLog, readLog } from './job-log/index.js';
@@ -278,6 +279,13 @@ export class Agent {
         throw new StreamFault('bad-request', why);
       }
       return this.#shells.connect(stream, request, entrance);
+    },
+    metrics: (stream: Duplex, leaseId: LeaseId) => {
+      const entrance = this.#entrance(leaseId);
+      const address = this.leases.metricsAddress(leaseId);
+      if (!address) throw new StreamFault('not-found', `lease ${leaseId} tells no metrics`);
+      if (!entrance.sandboxed) return carryPort(stream, 'metrics', address);
+      return this.#shells.connect(stream, { kind: 'connect', leaseId, ...address }, entrance);
     },
   };
 

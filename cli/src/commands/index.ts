@@ -25,6 +25,7 @@ import { settlementCommands } from './settlement.js';
 import { sshCommands } from './ssh.js';
 import { sshKeyCommands } from './ssh-keys.js';
 import { stakeCommands } from './stake.js';
+import { supportBundleCommand } from './support-bundle.js';
 import { tenantCommands } from './tenant.js';
 import { processTerminal, type Terminal } from './terminal.js';
 import { tokenCommands } from './token.js';
@@ -66,4 +67,5 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   tokenCommands(program, terminal);
   proposalCommands(program, terminal);
   agentReleaseCommands(program, terminal);
+  supportBundleCommand(program, terminal);
 }

@@ -53,7 +53,7 @@ export class Refusals {
     readonly keptDays: number,
   ) {
     const failed = (error: unknown) => log.warn({ err: error }, 'refused calls could not be recorded; again soon');
-    this.#writing = new Recurring(flushIntervalMs, isStopped => this.#turn(isStopped), failed);
+    this.#writing = new Recurring('refusals', flushIntervalMs, isStopped => this.#turn(isStopped), failed);
   }
 
   start(): void {

@@ -28,6 +28,7 @@ export function createAgentReleases({ config, database, log, random, openStream 
   const sender = new Sender(database, openStream, config.nodeLostSeconds, log);
   const newAttempt = () => random(16).toString('hex');
   const recurring = new Recurring(
+    'agent-releases',
     lookIntervalMs,
     async isStopped => {
       while (!isStopped() && (await step(database, newAttempt)));

@@ -60,11 +60,13 @@ export function createBilling({ config, database, oracle, log, now, demandTenant
   };
   const charges = new Charging({ database, terms, log, now: () => now().getTime() });
   const charging = new Recurring(
+    'charging',
     chargeIntervalMs,
     isStopped => charges.run(isStopped),
     error => log.warn({ err: error }, 'usage could not be charged; again soon'),
   );
   const tending = new Recurring(
+    'tending-orders',
     tendIntervalMs,
     async () => {
       await tendAll(database, terms, now());

@@ -18,6 +18,7 @@ import type { ClusterActivity, Clusters } from './ports.js';
 import { drainIdle, resourceState } from './ray-state/index.js';
 import { leased, rooms } from './room.js';
 import { clusterRoutes } from './routes.js';
+import { scrapingRoutes } from './scraping.js';
 import { listClusters, toClusters } from './store.js';
 
 export interface ClusterWiring {
@@ -141,6 +142,7 @@ export function createClusters(wiring: ClusterWiring): ClusterDomain {
     routes: http => {
       clusterRoutes(http, wiring);
       dashboardRoutes(http, { ...wiring, heads });
+      scrapingRoutes(http, { config, database, machines });
     },
     cluster,
     leaseBook: createLeaseBook({ ...wiring, told }),

@@ -4,6 +4,7 @@ export { type Entrance, entrances } from './entrances.js';
 export { pricedLeases } from './held.js';
 export { type LeaseFacts, leaseFacts } from './lease-facts.js';
 export { meteredLeases } from './metered.js';
+export { clusterState } from './metrics.js';
 export {
   type Capacity,
   type ClusterActivity,

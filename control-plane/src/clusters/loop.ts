@@ -14,6 +14,7 @@ import type { ClusterFacts, Plan } from './facts.js';
 import { lookAround } from './ground.js';
 import { loadsOf } from './load-store.js';
 import type { MachineMirror } from './machine-mirror.js';
+import { countLook } from './metrics.js';
 import { insertLease } from './new-lease.js';
 import { placesOf, type Standing, wantOf } from './places.js';
 import { isMeshed } from './placing.js';
@@ -204,7 +205,7 @@ async function write(
   await changeNodes(tx, wiring, row, plan, meshed);
   await tx.query(
     `UPDATE clusters SET desired = $2, phase = $3, conditions = $4, retries = $5, ready_at = $6, idle_since = $7,
-       look_at = $8, generation = generation + $9, observed_generation = generation + $9,
+       phase_since = CASE WHEN phase = $3 THEN phase_since ELSE $10::timestamptz END, look_at = $8, generation = generation + $9, observed_generation = generation + $9,
        deleted_at = CASE WHEN $3 = 'deleted' THEN $10::timestamptz END WHERE id = $1`,
     [
       row.id,
@@ -219,6 +220,7 @@ async function write(
       now,
     ],
   );
+  countLook(tx, row, plan, now);
   for (const line of plan.lines) {
     await recordEvent(tx, { tenantId: row.tenant_id, subjectKind: 'cluster', subject: row.id, ...line });
   }

@@ -37,6 +37,7 @@ export interface ClusterRow {
   /** When each autoscaled group last grew by itself. */
   grown_at: Record<string, string>;
   created_at: Date;
+  phase_since: Date | null;
   ready_at: Date | null;
   idle_since: Date | null;
   direct_busy_at: Date | null;

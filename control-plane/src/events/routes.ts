@@ -10,7 +10,7 @@ const commentEveryLooks = 15;
 
 export function eventRoutes(http: Http, database: Database, signals: Signals): void {
   http.handle(api.listEvents, async ({ caller, query }) => {
-    const items = await readEvents(database, caller.tenantId, query.after, query.limit, query.subject);
+    const items = await readEvents(database, caller.tenantId, query.after, query.limit, query);
     const last = items.at(-1);
     return { items, next: items.length === query.limit && last ? String(last.sequence) : null };
   });
@@ -33,7 +33,7 @@ export function eventRoutes(http: Http, database: Database, signals: Signals): v
     response.on('close', () => waiter.close());
     let looks = 0;
     while (!response.destroyed) {
-      const events = await readEvents(database, caller.tenantId, after, pageSize, query.subject);
+      const events = await readEvents(database, caller.tenantId, after, pageSize, query);
       for (const event of events) {
         after = event.sequence;
         const room = response.write(

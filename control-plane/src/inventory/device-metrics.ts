@@ -6,8 +6,11 @@ const ofNode = ['node', 'node_name', 'region'] as const;
 const ofDevice = [...ofNode, 'device', 'uuid', 'model'] as const;
 
 /** Series: about 8 for each machine and 7 for each device that tells all, more only where something is wrong with it. */
-export async function deviceMetrics(machines: readonly LatestTelemetry[]): Promise<{ type: string; text: string }> {
-  const registers = [new Registry()];
+export async function deviceMetrics(
+  machines: readonly LatestTelemetry[],
+): Promise<{ type: string; text: string; registry: Registry }> {
+  const registry = new Registry();
+  const registers = [registry];
   const gauge = <Name extends string>(name: string, help: string, labelNames: readonly Name[]) =>
     new Gauge({ name, help, labelNames: [...labelNames], registers });
   const counter = <Name extends string>(name: string, help: string, labelNames: readonly Name[]) =>
@@ -72,8 +75,7 @@ export async function deviceMetrics(machines: readonly LatestTelemetry[]): Promi
       for (const [xid, count] of Object.entries(one.xids ?? {})) device.xid.inc({ ...which, xid }, count);
     }
   }
-  const [registry] = registers;
-  return { type: registry?.contentType ?? '', text: (await registry?.metrics()) ?? '' };
+  return { type: registry.contentType, text: await registry.metrics(), registry };
 }
 
 function set<Name extends string>(to: Gauge<Name>, labels: Record<Name, string>, value: number | null): void {

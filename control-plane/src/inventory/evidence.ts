@@ -178,6 +178,7 @@ function evidenceOf({ kind, stars }: EvidenceRow): Evidence {
 /** Folds again and again, until it is stopped. */
 export const evidenceSweep = ({ database, log }: { database: Database; log: Logger }): Recurring =>
   new Recurring(
+    'evidence',
     foldIntervalMs,
     async isStopped => {
       while (!isStopped() && (await foldEvidence(database)) === batchSize);

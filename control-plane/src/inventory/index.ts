@@ -11,6 +11,7 @@ export { evidenceSweep, foldEvidence, recordEvidence } from './evidence.js';
 export { Inventory } from './inventory.js';
 export { measuringSweep } from './measuring.js';
 export { meteredMachines } from './metered.js';
+export { nodeState } from './metrics.js';
 export { pricedMachines } from './offered.js';
 export {
   type Attendant,

@@ -1,4 +1,5 @@
 /** Nodes and their agents: who is connected, what each is told, what each reports. */
+import type { Duplex } from 'node:stream';
 import {
   type AgentMessage,
   agentProtocolVersion,
@@ -6,6 +7,7 @@ import {
   heartbeatTimeoutMs,
   type NodeId,
   type ReleaseReport,
+  type StreamRequest,
 } from '@iocloud/contracts';
 import type { Connection } from 'ssh2';
 import type { ReleaseWatch } from '../agent-releases/ports.js';
@@ -24,6 +26,7 @@ import { AgentConnection } from './agent-connection.js';
 import { setAgent } from './agent-release.js';
 import { drainingNodes, finishDrain, unfinishedDrains } from './draining.js';
 import { Hearing, silenceLookMs } from './hearing.js';
+import { connections, countStream } from './metrics.js';
 import { type Attendant, type Attended, type LeaseBook, type Machines, StreamRefused } from './ports.js';
 import * as presence from './presence.js';
 import { lostSince, silentSince } from './silent-nodes.js';
@@ -124,12 +127,9 @@ export class Inventory {
     silentSince: async (db, seconds) => this.#unheard(await silentSince(db, seconds), seconds),
     lostSince: async (db, seconds) => this.#unheard(await lostSince(db, seconds), seconds),
     draining: drainingNodes,
-    openStream: async (nodeId, request) => {
+    openStream: (nodeId, request) => {
       const agent = this.#agents.get(nodeId);
-      if (agent) return agent.openStream(request);
-      const stream = await this.options.attendant?.openStream(nodeId, request);
-      if (stream) return stream;
-      throw new StreamRefused('offline', `the machine ${nodeId} is not connected`);
+      return countStream(request, agent ? agent.openStream(request) : this.#openAttended(nodeId, request));
     },
   };
 
@@ -152,6 +152,12 @@ export class Inventory {
       await store.setObservedRevision(this.options.database, nodeId, revision);
     },
   };
+
+  async #openAttended(nodeId: NodeId, request: StreamRequest): Promise<Duplex> {
+    const stream = await this.options.attendant?.openStream(nodeId, request);
+    if (!stream) throw new StreamRefused('offline', `the machine ${nodeId} is not connected`);
+    return stream;
+  }
 
   /** Topic 'node': tells a connected agent what to run. */
   readonly node: TopicHandler = {
@@ -182,6 +188,7 @@ export class Inventory {
     connection.on('close', () => {
       if (this.#agents.get(nodeId) !== agent) return;
       this.#agents.delete(nodeId);
+      connections.set(this.#agents.size);
       this.#freeDisk.delete(nodeId);
       this.options.log.info({ nodeId }, 'an agent disconnected');
     });
@@ -284,6 +291,7 @@ export class Inventory {
     // A newer connection of the same device replaces one that only seems to live.
     this.#agents.get(nodeId)?.end();
     this.#agents.set(nodeId, from);
+    connections.set(this.#agents.size);
     this.#freeDisk.set(nodeId, hello.inventory.diskFreeBytes);
     this.options.log.info({ nodeId, agentVersion: hello.agentVersion }, 'an agent connected');
     this.#acknowledge(from, 0);

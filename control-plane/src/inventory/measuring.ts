@@ -72,6 +72,7 @@ interface Wiring {
 /** Takes one machine after the other, so that none of them slows another's measurement. */
 export const measuringSweep = (wiring: Wiring): Recurring =>
   new Recurring(
+    'measuring',
     lookIntervalMs,
     async isStopped => {
       while (!isStopped() && (await measureNext(wiring)) !== null);

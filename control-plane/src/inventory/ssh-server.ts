@@ -7,6 +7,7 @@ import { type NodeId, nodeId as nodeIdSchema } from '@iocloud/contracts';
 import ssh2, { type AuthContext, type ClientInfo, type Connection, type PublicKeyAuthContext } from 'ssh2';
 import { type Logger, provesKey } from '../platform/index.js';
 import { LoginQueue } from './login-queue.js';
+import { logins, loginsWaiting } from './metrics.js';
 
 /** Where renters' connections go. `Renter`: what a proved key says of who comes. */
 export interface RenterDoor<Renter = unknown> {
@@ -75,6 +76,7 @@ export class SshServer {
         return ssh.injectSocket(socket as Socket);
       };
       this.#logins.enter(address, login, () => void socket.destroy());
+      loginsWaiting.set(this.#logins.waiting);
     });
   }
 
@@ -91,6 +93,7 @@ export class SshServer {
       clearTimeout(late);
       this.#connections.delete(connection);
       if (peer) return;
+      logins.inc({ peer: isNode(name) ? 'agent' : failures > 0 ? 'renter' : 'unknown', result: 'refused' });
       if (failures > 0) renters?.failed(address, name);
       if (isNode(name)) this.options.onRefused(name, address);
     });
@@ -116,6 +119,7 @@ export class SshServer {
     connection.on('ready', () => {
       clearTimeout(late);
       this.#loginsUnderWay.get(endOf(info))?.();
+      logins.inc({ peer: peer?.kind ?? 'unknown', result: peer ? 'accepted' : 'refused' });
       if (peer?.kind === 'agent') this.options.onAgent(name as NodeId, connection, address);
       else if (peer?.kind === 'renter') {
         const { address: here, port } = this.#net.address() as AddressInfo;

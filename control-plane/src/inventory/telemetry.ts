@@ -170,6 +170,7 @@ const deletedAtOnce = 10_000;
 /** Forgets what is older than it shall be kept. */
 export const telemetrySweep = (database: Database, keptHours: number, log: Logger): Recurring =>
   new Recurring(
+    'forget-telemetry',
     sweepIntervalMs,
     async isStopped => {
       await forgetPresence(database);

@@ -93,6 +93,7 @@ async function databaseTime(database: Database): Promise<Date> {
 
 export const closingSweep = (wiring: ClosingWiring, log: Logger): Recurring =>
   new Recurring(
+    'invoice-closing',
     lookIntervalMs,
     async isStopped => {
       while (!isStopped() && (await closeNextMonth(wiring, isStopped)));

@@ -5,7 +5,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { JobId, Requirements, TenantId } from '@iocloud/contracts';
 import { type JobDecision, JobQueue, type QueuedJob, withCeiling } from '../core/queueing/index.js';
-import { type Database, type Logger, type TopicHandler, type Transaction, wake } from '../platform/index.js';
+import {
+  afterCommit,
+  type Database,
+  type Logger,
+  type TopicHandler,
+  type Transaction,
+  wake,
+} from '../platform/index.js';
 import { assign } from './assignment.js';
 import { evictAttempt } from './attempts/index.js';
 import { nodeFor } from './needs.js';
@@ -18,6 +25,7 @@ import {
   type SceneWiring,
   toQueued,
 } from './scene.js';
+import { made, refusals, runs } from './scheduler-metrics.js';
 import { changeJobs, type JobRow, lockQueuedJobs, type RandomBytes, recordJobEvent } from './store.js';
 
 /** Any constant, the same for all replicas. */
@@ -66,12 +74,14 @@ export class Dispatcher implements TopicHandler {
   }
 
   async #run(): Promise<void> {
+    const startedMs = performance.now();
     const nextTimeMs = await this.wiring.database.transaction(async tx => {
       // Waited for, not tried: whoever holds it may have read the queue before our job was in it.
       await tx.query('SELECT pg_advisory_xact_lock($1)', [schedulerLock]);
       const rows = await readQueue(tx);
       return rows.length > 0 || (await this.#hasBudgets(tx)) ? this.#dispatch(tx, rows) : null;
     });
+    runs.observe({}, (performance.now() - startedMs) / 1_000);
     await this.#awaitTime(nextTimeMs);
   }
 
@@ -122,6 +132,9 @@ export class Dispatcher implements TopicHandler {
     const { news, unpaid } = await this.#provision(tx, of('provision'), scene);
     await this.#sayWhy(tx, [...of('wait'), ...news], rows);
     if (unpaid.length > 0) await this.#setAside(tx, unpaid);
+    afterCommit(tx, () => {
+      for (const { kind } of decisions) made.inc({ kind });
+    });
     return nextTimeMs;
   }
 
@@ -209,11 +222,14 @@ export class Dispatcher implements TopicHandler {
       const wish = { requirements, preempts };
       const result = await this.wiring.clusters.provisionForJob(tx, tenantId, wanted.data, wish);
       if ('clusterId' in result) return null;
+      const reason = result.isUnpaid ? 'unpaid' : result.ever ? 'no_machine_now' : 'no_machine_ever';
+      afterCommit(tx, () => refusals.inc({ reason }));
       if (result.isUnpaid) return { message: `Waiting to be paid for: ${result.refused}`, isUnpaid: true };
       const words = result.ever ? 'Waiting for a machine' : 'No machine can carry this job';
       return { message: `${words}: ${result.refused}`, isUnpaid: false };
     } catch (error) {
       await tx.query('ROLLBACK TO SAVEPOINT provision');
+      afterCommit(tx, () => refusals.inc({ reason: 'error' }));
       this.wiring.log.error({ tenant: tenantId, err: error }, 'a cluster for a job could not be provisioned');
       const message = 'Waiting for a cluster: one could not be brought up just now; it will be tried again.';
       return { message, isUnpaid: false };

@@ -12,7 +12,16 @@
 import type { ClusterActivity, Clusters } from '../clusters/ports.js';
 import type { TenantTerms } from '../core/queueing/index.js';
 import type { Reputation } from '../inventory/ports.js';
-import type { Config, Database, Http, Logger, Queryable, Signals, TopicHandler } from '../platform/index.js';
+import {
+  type Config,
+  type Database,
+  type Http,
+  type Logger,
+  type Queryable,
+  type Signals,
+  type TopicHandler,
+  Turns,
+} from '../platform/index.js';
 import { clusterActivity } from './activity.js';
 import { AttemptMonitors } from './attempts/index.js';
 import { jobChangeRoutes } from './change.js';
@@ -28,10 +37,12 @@ import { ratingRoutes } from './rating.js';
 import { rayCommit, sessionName } from './ray-release.js';
 import { rayJobRoutes } from './routes.js';
 import type { RandomBytes } from './store.js';
+import { JobTraces, type TellSpans } from './tracing.js';
 
 export { attemptTimes } from './attempt-times.js';
 export { type Eviction, evictAttempt } from './attempts/index.js';
 export { type HeldAttempt, heldAttempts } from './held.js';
+export { jobState } from './metrics.js';
 export { queueUseOf } from './queue-use.js';
 export { attemptTransitions, jobTransitions } from './states.js';
 
@@ -56,6 +67,8 @@ export interface JobsWiring {
   random: RandomBytes;
   /** Milliseconds since the epoch. */
   now(): number;
+  /** Absent: nobody traces. */
+  tellSpans?: TellSpans | undefined;
 }
 
 export interface Jobs {
@@ -85,10 +98,12 @@ export function createJobs(wiring: JobsWiring): Jobs {
     checkpoints,
     maxJobLogBytes: config.maxJobLogBytes,
   });
+  const traces = wiring.tellSpans ? new JobTraces(database, wiring.tellSpans, log) : null;
+  const fileTurns = new Turns('forget-files', fileSweepIntervalMs);
   const sweepFiles = () =>
-    void Promise.all([packages.sweep(config.packageTtlSeconds, now()), checkpoints.sweep(now())]).catch(
-      (error: unknown) => log.warn({ err: error }, 'unused files could not be swept; it is tried again'),
-    );
+    void fileTurns
+      .count(() => Promise.all([packages.sweep(config.packageTtlSeconds, now()), checkpoints.sweep(now())]))
+      .catch((error: unknown) => log.warn({ err: error }, 'unused files could not be swept; it is tried again'));
   const sweeper = setInterval(sweepFiles, fileSweepIntervalMs);
   sweeper.unref();
   const version = {
@@ -99,7 +114,8 @@ export function createJobs(wiring: JobsWiring): Jobs {
   };
   return {
     routes: http => {
-      rayJobRoutes(http, { database, clusters, quotas, heads, checkpoints, signals, log, random, now, version });
+      const parts = { database, clusters, quotas, heads, checkpoints, signals, log, random, now };
+      rayJobRoutes(http, { ...parts, version, tellSpans: wiring.tellSpans ?? (() => undefined) });
       packageRoutes(http, packages);
       tails.bind(http);
       jobListingRoutes(http, database);
@@ -115,6 +131,7 @@ export function createJobs(wiring: JobsWiring): Jobs {
       tails.stop();
       dispatch.stop();
       await attempt.stop();
+      await traces?.stop();
     },
   };
 }

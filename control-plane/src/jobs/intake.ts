@@ -2,6 +2,7 @@
 import { type JobId, newId, type TenantId } from '@iocloud/contracts';
 import { recordEvents } from '../events/index.js';
 import { Batcher, type Database, isRefusedStatement, type Signals, wake } from '../platform/index.js';
+import { countSubmitted } from './metrics.js';
 import { renderRayView } from './ray-view.js';
 import { queueAt, type RandomBytes, withoutNul } from './store.js';
 import type { Submission } from './submission.js';
@@ -19,6 +20,8 @@ interface NewJob {
   submission: Submission;
   packages: string[];
   submittedAt: Date;
+  /** Of the caller, if it has a trace. */
+  traceParent: string | null;
 }
 
 interface Wiring {
@@ -35,10 +38,11 @@ export class JobIntake {
     this.#batches = new Batcher(jobs => this.#insert(jobs), maxBatch, isRefusedStatement);
   }
 
-  /** False when the tenant has a job with this submission id; then nothing has been done. */
-  take(job: Omit<NewJob, 'id' | 'submittedAt'>): Promise<boolean> {
+  /** Null when the tenant has a job with this submission id; then nothing has been done. */
+  async take(job: Omit<NewJob, 'id' | 'submittedAt'>): Promise<JobId | null> {
     const { random, now } = this.wiring;
-    return this.#batches.add({ ...job, id: newId('job', random), submittedAt: new Date(now()) });
+    const id = newId('job', random);
+    return (await this.#batches.add({ ...job, id, submittedAt: new Date(now()) })) ? id : null;
   }
 
   async #insert(jobs: NewJob[]): Promise<boolean[]> {
@@ -47,13 +51,14 @@ export class JobIntake {
         name: 'insert-jobs',
         // Packages come as JSON: an array of arrays of unlike lengths is none that PostgreSQL could take apart.
         text: `INSERT INTO jobs (id, tenant_id, submission_id, submission, needs, wanted_cluster, packages, phase, message,
-                 max_attempts, ray_view, submitted_at, not_before, scheduling, queue_at)
+                 max_attempts, ray_view, submitted_at, not_before, scheduling, queue_at, trace_parent)
                SELECT id, tenant_id, submission_id, submission, needs, wanted_cluster,
                  ARRAY(SELECT json_array_elements_text(packages)), 'queued', $8, max_attempts, ray_view, submitted_at,
-                 submitted_at, scheduling, queue_at
+                 submitted_at, scheduling, queue_at, trace_parent
                FROM unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::json[], $6::text[], $7::json[], $9::int[],
-                 $10::text[], $11::timestamptz[], $12::json[], $13::timestamptz[]) AS new (id, tenant_id, submission_id,
-                 submission, needs, wanted_cluster, packages, max_attempts, ray_view, submitted_at, scheduling, queue_at)
+                 $10::text[], $11::timestamptz[], $12::json[], $13::timestamptz[], $14::text[]) AS new (id, tenant_id,
+                 submission_id, submission, needs, wanted_cluster, packages, max_attempts, ray_view, submitted_at,
+                 scheduling, queue_at, trace_parent)
                -- In one order for everybody, so that no two batches wait for each other.
                ORDER BY tenant_id, submission_id
                ON CONFLICT (tenant_id, submission_id) DO NOTHING RETURNING id`,
@@ -71,11 +76,17 @@ export class JobIntake {
           jobs.map(job => job.submittedAt),
           jobs.map(job => JSON.stringify(job.submission.scheduling)),
           jobs.map(job => queueAt(job.submittedAt, job.submission.scheduling)),
+          jobs.map(job => job.traceParent),
         ],
       });
       const ids = new Set(rows.map(row => row.id));
       if (ids.size > 0) {
-        await recordEvents(tx, jobs.filter(job => ids.has(job.id)).map(submitted));
+        const taken = jobs.filter(job => ids.has(job.id));
+        await recordEvents(tx, taken.map(submitted));
+        countSubmitted(
+          tx,
+          taken.map(job => job.submission),
+        );
         await wake(tx, 'dispatch', 'all');
       }
       return ids;

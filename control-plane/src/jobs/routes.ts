@@ -3,7 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { api, type TenantId } from '@iocloud/contracts';
 import type { Response } from 'express';
 import type { Clusters } from '../clusters/ports.js';
-import { type Database, Failure, type Http, type Logger, type Signals, wake } from '../platform/index.js';
+import { parseTraceParent, traceParent } from '../core/tracing/index.js';
+import { addIds, type Database, Failure, type Http, type Logger, type Signals, wake } from '../platform/index.js';
 import { admit } from './admission.js';
 import type { Checkpoints } from './checkpoints.js';
 import type { Heads } from './head.js';
@@ -22,6 +23,7 @@ import {
   recordJobEvent,
 } from './store.js';
 import { newSubmissionId, packageNames } from './submission.js';
+import { submitSpan, type TellSpans } from './tracing.js';
 
 interface Wiring {
   database: Database;
@@ -33,6 +35,7 @@ interface Wiring {
   log: Logger;
   random: RandomBytes;
   now(): number;
+  tellSpans: TellSpans;
   version: { version: string; ray_version: string; ray_commit: string; session_name: string };
 }
 
@@ -58,16 +61,27 @@ export function rayJobRoutes(http: Http, wiring: Wiring): void {
     return undefined as never;
   });
 
-  http.handle(api.raySubmitJob, async ({ caller, request }) => {
+  http.handle(api.raySubmitJob, async ({ caller, request, response }) => {
+    const startedAt = new Date();
+    const given = parseTraceParent(request.get('traceparent') ?? '');
     const submission = await admit(wiring, caller.tenantId, await readText(request));
     const submissionId = submission.submissionId ?? newSubmissionId(wiring.random);
     const packages = packageNames(submission.runtimeEnv);
-    if (!(await intake.take({ tenantId: caller.tenantId, submissionId, submission, packages }))) {
+    const traceParentGiven = given && traceParent(given);
+    const jobId = await intake.take({
+      ...{ tenantId: caller.tenantId, submissionId, submission, packages, traceParent: traceParentGiven },
+    });
+    if (jobId === null) {
       throw new Failure(
         'bad-request',
         `ValueError: Job with submission_id ${submissionId} already exists. Please use a different submission_id.`,
       );
     }
+    const span = submitSpan({ id: jobId, trace_parent: traceParentGiven }, caller.tenantId, submissionId, startedAt);
+    addIds({ trace_id: span.traceId, job: jobId, submission_id: submissionId });
+    response.set('traceparent', traceParent({ traceId: span.traceId, parentId: span.parentId }));
+    wiring.tellSpans([span]);
+    wiring.log.debug('a job was taken in');
     return { job_id: submissionId, submission_id: submissionId };
   });
 

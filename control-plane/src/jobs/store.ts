@@ -3,7 +3,9 @@ import type { ClusterId, JobId, JobPhase, RayJobSubmission, Scheduling, TenantId
 import { defaultOrderTerms, type JobMemory, type Needs, rankMs } from '../core/queueing/index.js';
 import { recordEvents } from '../events/index.js';
 import { inOrderOf, lookUp, type Queryable, type Transaction } from '../platform/index.js';
+import { countChanges } from './metrics.js';
 import { type RayFacts, renderRayView } from './ray-view.js';
+import { tellOfChanges } from './tracing.js';
 
 export type RandomBytes = (n: number) => Buffer;
 
@@ -35,11 +37,13 @@ export interface JobRow {
   not_before: Date;
   started_at: Date | null;
   ended_at: Date | null;
+  /** As the caller's call carried it; null: it carried none. */
+  trace_parent: string | null;
 }
 
 const columns = `id, tenant_id, submission_id, submission, needs, scheduling, queue_at, wanted_cluster, packages, phase, message,
   error_type, max_attempts, attempt_count, evicted_count, spent_micro_usd, queue_memory, cluster_id, ray_job_id, ray_facts,
-  submitted_at, not_before, started_at, ended_at`;
+  submitted_at, not_before, started_at, ended_at, trace_parent`;
 
 function viewOf(row: JobRow): string {
   return renderRayView({
@@ -217,6 +221,9 @@ export async function changeJobs(tx: Transaction, all: { row: JobRow; changes: C
       rows.map(row => json(row.queue_memory)),
     ],
   });
+  const changes = all.map(({ row: before }, index) => ({ before, after: rows[index] ?? before }));
+  countChanges(tx, changes);
+  tellOfChanges(tx, changes);
   return rows;
 }
 

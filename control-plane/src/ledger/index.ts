@@ -20,7 +20,9 @@ export {
   lastIdBefore,
   lastTransactionId,
 } from './charges.js';
+export { checkLedger } from './check.js';
 export { availableOf, closeHold, type HoldState, lockPurse, openHold, readHolds, topUpHolds } from './holds.js';
+export { ledgerState } from './metrics.js';
 export { type LedgerPorts, ledgerRoutes } from './routes.js';
 export { listTransactionsOf } from './statement.js';
 export { postTokens, type TokenPosting, tokenSums } from './tokens.js';

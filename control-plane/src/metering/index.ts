@@ -8,6 +8,8 @@ import type { RecordPorts } from './record.js';
 import { usageRoutes } from './routes.js';
 import { meteringSweep, meteringTopic } from './sweep.js';
 
+export { meteringState } from './metrics.js';
+
 export interface MeteringWiring extends RecordPorts {
   config: Pick<Config, 'prometheusUrl' | 'meteringWindowSeconds' | 'meteringGraceSeconds'>;
   database: Database;

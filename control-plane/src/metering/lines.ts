@@ -3,6 +3,7 @@ import type { ClusterId, LeaseId } from '@iocloud/contracts';
 import type { Booked, NewLine, Told } from '../core/metering/index.js';
 import type { Queryable, Transaction } from '../platform/index.js';
 import { type AmountsRow, amountsOf, sumsOf } from './amounts-row.js';
+import { countLines } from './metrics.js';
 
 export interface Standing {
   leaseId: LeaseId;
@@ -182,6 +183,7 @@ export async function insertLines(tx: Transaction, lines: readonly Line[]): Prom
       lines.map(({ evidence }) => JSON.stringify(evidence)),
     ],
   });
+  countLines(tx, lines);
 }
 
 /** What was told of these leases by others than agents. */

@@ -9,6 +9,7 @@ const atOnce = 500;
 
 export const meteringSweep = (wiring: MeterWiring, log: Logger): Recurring =>
   new Recurring(
+    'metering',
     pauseMs,
     async isStopped => {
       const size = wiring.prometheus?.leasesAtOnce ?? atOnce;

@@ -51,6 +51,6 @@ ${clusters.length === 0 ? emptyState : clusters.map(clusterCard)}
 export function loginPage(next: string, fault: string | null): string {
   return layout(
     'Log in · iocloud',
-    html`<h1>Clusters</h1><p>Log in to see your clusters.</p>${loginForm(next, fault)}`,
+    html`<h1>Log in</h1><p>This page is for who has a key.</p>${loginForm(next, fault)}`,
   );
 }

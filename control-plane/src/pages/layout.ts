@@ -31,6 +31,11 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 .soft { color: var(--soft); } .good { color: var(--good); } .bad { color: var(--bad); }
 .wide { overflow-x: auto; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
+figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .6rem .8rem; }
+figcaption { display: flex; gap: .5rem; align-items: baseline; font-size: .9rem; }
+figure svg { display: block; width: 100%; height: 3.75rem; }
+polyline { fill: none; stroke: var(--accent); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
 `;
 const styleHash = createHash('sha256').update(style).digest('base64');
 
@@ -49,7 +54,7 @@ ${refreshSeconds !== null && html`<meta http-equiv="refresh" content="${refreshS
 <style>${verbatim(style)}</style>
 </head>
 <body>
-<header><strong>iocloud</strong><nav aria-label="Pages"><a href="/">Start</a> · <a href="/clusters/">Clusters</a> · <a href="/docs/">API</a></nav></header>
+<header><strong>iocloud</strong><nav aria-label="Pages"><a href="/">Start</a> · <a href="/clusters/">Clusters</a> · <a href="/clusters/status">Status</a> · <a href="/docs/">API</a></nav></header>
 <main>
 ${content}
 </main>

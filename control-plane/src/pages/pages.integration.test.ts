@@ -26,6 +26,7 @@ beforeAll(async () => {
     config: { publicUrl: undefined, rayVersion: '2.60.0' },
     signer,
     database,
+    state: { refresh: async () => undefined },
     version: '9.9.9',
     clustersOf: async tenantId => clusters.get(tenantId) ?? [],
     healthy: {

@@ -8,6 +8,7 @@ import {
   type Http,
   registry,
   type Signer,
+  type StateReader,
 } from '../platform/index.js';
 import { clustersPage, loginPage } from './clusters-page.js';
 import { sendDocs } from './docs.js';
@@ -23,6 +24,8 @@ export interface PageOptions {
   database: Database;
   /** Release of the control plane. */
   version: string;
+  /** What metrics read from the database. */
+  state: Pick<StateReader, 'refresh'>;
   /** The live clusters of a tenant, newest first. */
   clustersOf(tenantId: TenantId): Promise<Cluster[]>;
   healthy: Checks;
@@ -129,13 +132,14 @@ export function pageRoutes(http: Http, options: PageOptions): void {
   });
 
   http.handle(api.metrics, async ({ response }) => {
+    await options.state.refresh();
     response.set({ 'Content-Type': registry.contentType, 'Cache-Control': 'no-store' }).send(await registry.metrics());
     return undefined;
   });
 }
 
 /** Null: nobody is logged in. */
-async function sessionCaller(http: Http, request: Request): Promise<Caller | null> {
+export async function sessionCaller(http: Http, request: Request): Promise<Caller | null> {
   return http.authenticate(request, { cookies: true }).catch(error => {
     if (error instanceof Failure && error.code === 'unauthenticated') return null;
     throw error;

@@ -20,7 +20,7 @@ test('variables of others are none of its business', () => {
 test('README.md names every key, and no other', () => {
   const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
   const section = readme.slice(readme.indexOf('## Configuration'), readme.indexOf('Metadata keys of a job'));
-  const named = new Set(section.match(/\b(IOCLOUD|DATABASE|REDIS|SOLANA|PROMETHEUS)_[A-Z_]*[A-Z]\b/g));
+  const named = new Set(section.match(/\b(IOCLOUD|DATABASE|REDIS|SOLANA|PROMETHEUS|OTEL)_[A-Z_]*[A-Z]\b/g));
   for (const key of configKeys) expect(named).toContain(key);
   for (const key of named) {
     const unknown = parseConfigFault({ ...least, [key]: least[key as keyof typeof least] ?? '1' });

@@ -170,6 +170,16 @@ const schema = z.object({
     .min(1)
     .optional()
     .describe('JSON: when emission begins, its schedule and the first parameters, docs/token.md'),
+  IOCLOUD_CHECK_MINUTES: z.coerce
+    .number()
+    .min(1)
+    .max(10_080)
+    .default(60)
+    .describe('how often ledger, charges and invoices are checked against each other'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('a collector that takes OTLP over HTTP; absent: nothing is traced'),
   IOCLOUD_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -229,6 +239,9 @@ export interface Config {
   settlementKeystore: string | undefined;
   settlementPassphraseFile: string | undefined;
   tokenFile: string | undefined;
+  checkMinutes: number;
+  /** Undefined: nothing is traced. */
+  otlpEndpoint: string | undefined;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -315,6 +328,8 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     settlementKeystore: value.IOCLOUD_SETTLEMENT_KEYSTORE,
     settlementPassphraseFile: value.IOCLOUD_SETTLEMENT_PASSPHRASE_FILE,
     tokenFile: value.IOCLOUD_TOKEN_FILE,
+    checkMinutes: value.IOCLOUD_CHECK_MINUTES,
+    otlpEndpoint: value.OTEL_EXPORTER_OTLP_ENDPOINT,
     logLevel: value.IOCLOUD_LOG_LEVEL,
   };
 }

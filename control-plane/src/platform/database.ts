@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
 import type { Logger } from './log.js';
+import { counter, Durations, gauge, workBuckets } from './metrics.js';
 
 /** What runs a statement: the pool itself, or a transaction's connection. */
 export interface Queryable {
@@ -14,6 +15,66 @@ export interface Queryable {
 /** A connection inside a transaction. Its own type, so that a write that must be atomic cannot be given the pool. */
 export interface Transaction extends Queryable {
   readonly transaction: true;
+}
+
+const queries = new Durations(
+  'iocloud_postgres_query_duration_seconds',
+  'Statements outside of transactions, waiting for a connection included',
+  [],
+  workBuckets,
+);
+const transactions = new Durations(
+  'iocloud_postgres_transaction_duration_seconds',
+  'Transactions from the connection to their end',
+  [],
+  workBuckets,
+);
+const failures = counter('iocloud_postgres_errors_total', 'Statements and transactions that failed', ['kind']);
+
+/** Of this process; benchmarks and tests have several. */
+const pools = new Set<pg.Pool>();
+const ofPools = (value: (pool: pg.Pool) => number) => [...pools].reduce((sum, pool) => sum + value(pool), 0);
+gauge('iocloud_postgres_connections', 'Connections of the pool', ['state'], function () {
+  const idle = ofPools(pool => pool.idleCount);
+  this.set({ state: 'idle' }, idle);
+  this.set({ state: 'in_use' }, ofPools(pool => pool.totalCount) - idle);
+});
+gauge('iocloud_postgres_connections_limit', 'As many as the pool may have', [], function () {
+  this.set(ofPools(pool => pool.options.max));
+});
+gauge('iocloud_postgres_connection_waiters', 'Callers that wait for a connection', [], function () {
+  this.set(ofPools(pool => pool.waitingCount));
+});
+
+const databaseBytes = gauge('iocloud_postgres_database_bytes', 'Size of the database');
+/** For metrics. */
+export const databaseState = {
+  name: 'postgres',
+  read: async (db: Queryable): Promise<void> => {
+    const { rows } = await db.query<{ bytes: number }>('SELECT pg_database_size(current_database()) AS bytes');
+    databaseBytes.set(rows[0]?.bytes ?? 0);
+  },
+};
+
+const afterwards = new WeakMap<Queryable, (() => void)[]>();
+
+/** Runs `work`, which may not fail, once the transaction has committed; at once where there is none. */
+export function afterCommit(tx: Queryable, work: () => void): void {
+  const waiting = afterwards.get(tx);
+  if (waiting) waiting.push(work);
+  else work();
+}
+
+async function timed<T>(kind: 'query' | 'transaction', work: () => Promise<T>): Promise<T> {
+  const startedMs = performance.now();
+  try {
+    return await work();
+  } catch (error) {
+    failures.inc({ kind });
+    throw error;
+  } finally {
+    (kind === 'query' ? queries : transactions).observe({}, (performance.now() - startedMs) / 1_000);
+  }
 }
 
 const int8 = 20;
@@ -50,26 +111,34 @@ export class Database implements Queryable {
           oid === int8 && format !== 'binary' ? parseInt8 : pg.types.getTypeParser(oid, format),
       },
     });
+    pools.add(this.pool);
     // A connection that breaks while idle (the server was killed) is replaced by the pool at the next use.
     this.pool.on('error', error => log.warn({ error: error.message }, 'an idle PostgreSQL connection broke'));
   }
 
   query<Row extends pg.QueryResultRow = pg.QueryResultRow>(text: string | pg.QueryConfig, values?: unknown[]) {
-    return this.pool.query<Row>(text, values);
+    return timed('query', () => this.pool.query<Row>(text, values));
   }
 
   /** Runs `work` in one transaction: commits what it returns, rolls back what it throws. */
-  async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return timed('transaction', () => this.#transaction(work));
+  }
+
+  async #transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     const client = await this.pool.connect();
     let broken: Error | undefined;
     const onError = (error: Error) => {
       broken = error;
     };
     client.on('error', onError);
+    const then: (() => void)[] = [];
+    afterwards.set(client, then);
     try {
       await client.query('BEGIN');
       const result = await work(Object.assign(client, { transaction: true as const }));
       await client.query('COMMIT');
+      for (const each of then) each();
       return result;
     } catch (error) {
       await client.query('ROLLBACK').catch((rollbackError: Error) => {
@@ -77,6 +146,7 @@ export class Database implements Queryable {
       });
       throw error;
     } finally {
+      afterwards.delete(client);
       client.off('error', onError);
       client.release(broken);
     }
@@ -109,8 +179,16 @@ export class Database implements Queryable {
   }
 
   async close(): Promise<void> {
+    pools.delete(this.pool);
     await this.pool.end();
   }
+}
+
+export async function appliedMigrations(db: Queryable): Promise<{ name: string; appliedAt: string }[]> {
+  const { rows } = await db.query<{ name: string; applied_at: Date }>(
+    'SELECT name, applied_at FROM schema_migrations ORDER BY name',
+  );
+  return rows.map(row => ({ name: row.name, appliedAt: row.applied_at.toISOString() }));
 }
 
 /** False: another replica has it. Held until the transaction ends. */

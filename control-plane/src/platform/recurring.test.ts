@@ -9,6 +9,7 @@ test('turns follow one another, a failed one too, and none is left when it has b
     enough = resolve;
   });
   const recurring = new Recurring(
+    'trial',
     1,
     async () => {
       atOnce += 1;

@@ -9,6 +9,10 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import type { Database, Transaction } from './database.js';
 import type { Logger } from './log.js';
+import { counter, Durations, workBuckets } from './metrics.js';
+import { Turns } from './recurring.js';
+import type { StateSource } from './state-reader.js';
+import { readWakeups } from './wakeup-state.js';
 
 export type Topic = 'cluster' | 'node' | 'dispatch' | 'attempt' | 'billing' | 'metering';
 
@@ -33,6 +37,10 @@ export interface TopicHandler {
 }
 
 const relayBatch = 500;
+const relayIntervalMs = 1_000;
+
+const handled = new Durations('iocloud_wakeup_duration_seconds', 'Handling of one key', ['topic'], workBuckets);
+const errors = counter('iocloud_wakeup_errors_total', 'Handlings that failed; the sweep comes back to them', ['topic']);
 const queueName = (topic: Topic) => `iocloud-${topic}`;
 
 /**
@@ -115,7 +123,7 @@ export class Wakeups {
     }
     await this.#listen();
     this.#timers.push(setInterval(() => void this.sweepNow(), sweepIntervalMs));
-    this.#timers.push(setInterval(() => void this.relayNow(), 1_000));
+    this.#timers.push(setInterval(() => void this.relayNow(), relayIntervalMs));
     await this.sweepNow();
   }
 
@@ -124,7 +132,10 @@ export class Wakeups {
     for (const [topic, handler] of Object.entries(this.wiring.handlers) as [Topic, TopicHandler][]) {
       if (this.#stopped) return;
       try {
-        for (const key of await handler.sweep()) void this.#runners.get(topic)?.run(key);
+        const keys = await this.#turnsOf(`sweep-${topic}`, this.wiring.sweepIntervalMs ?? 1_000).count(() =>
+          handler.sweep(),
+        );
+        for (const key of keys) void this.#runners.get(topic)?.run(key);
       } catch (error) {
         this.wiring.log.warn({ topic, error: String(error) }, 'a sweep failed and will be tried again');
       }
@@ -149,8 +160,9 @@ export class Wakeups {
 
   async #relay(): Promise<void> {
     try {
-      let taken = relayBatch;
-      while (taken === relayBatch && !this.#stopped) taken = await this.#relayOnce();
+      await this.#turnsOf('outbox-relay', relayIntervalMs).count(async () => {
+        for (let taken = relayBatch; taken === relayBatch && !this.#stopped; ) taken = await this.#relayOnce();
+      });
     } catch (error) {
       this.wiring.log.warn({ error: String(error) }, 'the outbox could not be relayed and will be tried again');
     }
@@ -196,13 +208,27 @@ export class Wakeups {
 
   async #guarded(topic: Topic, key: string, handler: TopicHandler): Promise<void> {
     if (this.#stopped) return;
+    const startedMs = performance.now();
     try {
       await handler.handle(key);
     } catch (error) {
+      errors.inc({ topic });
       // The sweep will come back to it: what failed here is still to be done by what PostgreSQL says.
       this.wiring.log.warn({ topic, key, err: error }, 'a handler failed and will be tried again');
+    } finally {
+      handled.observe({ topic }, (performance.now() - startedMs) / 1_000);
     }
   }
+
+  readonly #turns = new Map<string, Turns>();
+  #turnsOf(loop: string, pauseMs: number): Turns {
+    const turns = this.#turns.get(loop) ?? new Turns(loop, pauseMs);
+    this.#turns.set(loop, turns);
+    return turns;
+  }
+
+  /** What waits on the way, for metrics. */
+  readonly state: StateSource = { name: 'wakeups', read: db => readWakeups(db, this.#queues) };
 
   #redis(failFast: boolean): Redis {
     const connection = new Redis(this.wiring.redisUrl, {

@@ -124,6 +124,7 @@ export async function applyTerms(tx: Transaction, terms: PricingTerms, machines:
 
 export const pricingSweep = (wiring: HoursWiring, log: Logger): Recurring =>
   new Recurring(
+    'pricing',
     lookIntervalMs,
     async isStopped => {
       await forgetQuotes(wiring.database, new Date());

@@ -4,8 +4,7 @@
  * rests on the nonces and the database's rules.
  */
 
-import { Gauge } from 'prom-client';
-import { type Logger, Recurring, registry } from '../platform/index.js';
+import { type Logger, Recurring } from '../platform/index.js';
 import { ChainUnreachable } from './chain/rpc.js';
 import { sendUnder, unended } from './chain-transactions.js';
 import { watchDeposits } from './deposits.js';
@@ -17,18 +16,6 @@ import { type AssetBalance, reconcile } from './reconciling.js';
 import { runSchedules } from './schedules.js';
 import { signSweeps } from './sweeping.js';
 import { settlementLock, tellOperators, type World } from './world.js';
-
-const difference = new Gauge({
-  name: 'iocloud_settlement_difference_units',
-  help: 'What the chain holds less what the ledger says, where nothing explains it; anything but 0 is an alarm',
-  labelNames: ['asset'] as const,
-  registers: [registry],
-});
-const feePayerLamports = new Gauge({
-  name: 'iocloud_settlement_fee_payer_lamports',
-  help: 'SOL of the fee payer, in lamports, at finality',
-  registers: [registry],
-});
 
 /** False: another replica is at it. */
 export const settlementTurn = (world: World): Promise<boolean> =>
@@ -59,8 +46,6 @@ async function conclude(world: World, balances: readonly AssetBalance[], problem
   const [payer] = await world.chain.accounts([world.feePayer]);
   const has = payer?.lamports ?? 0n;
   const slot = await world.chain.slot();
-  for (const balance of balances) difference.set({ asset: balance.asset }, Number(balance.difference));
-  feePayerLamports.set(Number(has));
   const low = 'the fee payer is low on SOL';
   if (has < world.terms.fees.lowLamports) problems.push(`${low}: send some to ${world.feePayer}`);
   await world.database.transaction(async tx => {
@@ -71,8 +56,9 @@ async function conclude(world: World, balances: readonly AssetBalance[], problem
       const severity = message.startsWith(low) ? 'error' : 'warning';
       await tellOperators(world, tx, { reason: 'SettlementProblem', message, severity });
     }
-    const told = balances.map(({ asset, onChain, inBooks }) => ({
+    const told = balances.map(({ asset, onChain, inBooks, difference }) => ({
       ...{ asset, onChain: String(onChain), inBooks: String(inBooks), difference: String(onChain - inBooks) },
+      unexplained: String(difference),
     }));
     await tx.query(
       `INSERT INTO settlement_turns (at, slot, fee_payer_lamports, balances, problems) VALUES (now(), $1, $2, $3, $4)
@@ -87,6 +73,7 @@ const withoutFigures = (problem: string) => problem.replace(/\d+(\.\d+)?/g, '#')
 
 export const settlementSweep = (world: World, log: Logger): Recurring =>
   new Recurring(
+    'settlement',
     world.terms.turnSeconds * 1_000,
     async () => {
       await settlementTurn(world);

@@ -32,6 +32,7 @@ export async function sweepOnce(wiring: TokenWiring, isStopped: () => boolean): 
 
 export const tokenSweep = (wiring: TokenWiring): Recurring =>
   new Recurring(
+    'token',
     lookIntervalMs,
     isStopped => sweepOnce(wiring, isStopped),
     error => wiring.log.warn({ err: error }, 'the token rules could not be carried out; again soon'),

@@ -47,6 +47,7 @@ export function createTunnels(wiring: TunnelWiring): Tunnels {
   const sockets = new TunnelSockets({ ...wiring, sessions });
   const { config, database, log } = wiring;
   const forgetting = new Recurring(
+    'forget-ssh-sessions',
     forgetIntervalMs,
     async isStopped => {
       while (!isStopped() && (await forgetOld(database, config.auditDays)));

@@ -15,6 +15,7 @@ import {
 import type { Entrance } from '../clusters/index.js';
 import { type Database, type Logger, Recurring, type Signals } from '../platform/index.js';
 import { keysAlive } from './key-store.js';
+import { countClosed, countOpened, countRefused } from './metrics.js';
 import type { Entrances, MayNow } from './ports.js';
 import { endSession, endStale, insertSession, keepSessions } from './session-store.js';
 
@@ -68,6 +69,7 @@ export class LiveSessions {
 
   constructor(readonly wiring: Wiring) {
     this.#looking = new Recurring(
+      'live-sessions',
       lookIntervalMs,
       () => this.#look(),
       error => wiring.log.warn({ err: error }, 'what is open could not be looked at; again soon'),
@@ -191,12 +193,14 @@ export class LiveSessions {
       close: async reason => {
         forget();
         if (!this.#sessions.delete(id)) return;
+        countClosed(what.kind, holder.via);
         await endSession(this.wiring.database, session, reason).catch((error: unknown) =>
           this.wiring.log.warn({ session: id, err: error }, 'the end of a session could not be recorded'),
         );
       },
     };
     this.#sessions.set(id, session);
+    countOpened(what.kind, holder.via);
     forget = this.watch(holder, entrance, end);
     this.wiring.log.info(
       { session: id, ...what, ...entrance, userId: holder.userId, via: holder.via },
@@ -213,6 +217,7 @@ export class LiveSessions {
     reason: string,
   ): Promise<void> {
     const id = newId('sshSession', this.wiring.random);
+    countRefused(what.kind, holder.via);
     const place = entrance ?? { clusterId: null, leaseId: null, nodeId: null };
     this.wiring.log.info({ session: id, ...what, userId: holder.userId, reason }, 'a session was refused');
     await insertSession(this.wiring.database, {

@@ -17,6 +17,7 @@ import { type Database, type Logger, Recurring } from '../platform/index.js';
 import { signatureCheck } from './device-signature.js';
 import { lapsed, settleEligibility } from './eligibility.js';
 import { Meeting } from './meeting.js';
+import { countVerdict } from './metrics.js';
 import { claim, forgetOld, overdue, planHour, takeBack } from './planning.js';
 import { converse, Yielded } from './session.js';
 import { move, type NodeFacts, nodeFacts, ownPasses, type VerificationRow } from './store.js';
@@ -50,6 +51,7 @@ export interface Wiring {
 
 export const challengeSweep = (wiring: Wiring): Recurring =>
   new Recurring(
+    'challenges',
     lookIntervalMs,
     async isStopped => {
       const { database, keyed, now } = wiring;
@@ -211,6 +213,7 @@ async function settle(
   await database.transaction(async tx => {
     const change = { verdict, reason, checks, passes: row.passes, judged_at: judgedAt, held_until: null };
     await move(tx, row, event, change);
+    countVerdict(tx, verdict);
     if (verdict === 'failed') await reputation.record(tx, row.node_id, itself, { kind: 'challengeFailed' }, judgedAt);
     await recordEvent(tx, {
       tenantId: row.tenant_id,

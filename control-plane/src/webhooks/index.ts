@@ -3,6 +3,8 @@ import { type Config, type Database, Destinations, type Http, type Logger, type 
 import { webhookRoutes } from './routes.js';
 import { Sender } from './sender.js';
 
+export { webhookState } from './metrics.js';
+
 export interface WebhookWiring {
   config: Pick<Config, 'webhookNetworks' | 'webhookLogDays'>;
   database: Database;

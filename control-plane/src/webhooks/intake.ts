@@ -43,7 +43,7 @@ const takeNext = (database: Database, random: (n: number) => Uint8Array, id: Web
     const [webhook] = rows;
     if (!webhook) return 0;
     const tenantId: TenantId = webhook.tenant_id;
-    const events = await readEvents(tx, tenantId, webhook.after_sequence, eventsAtOnce, undefined);
+    const events = await readEvents(tx, tenantId, webhook.after_sequence, eventsAtOnce, {});
     const last = events.at(-1);
     if (!last) return 0;
     const deliveries = events

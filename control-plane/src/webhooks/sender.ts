@@ -14,6 +14,7 @@ import {
   type Transaction,
 } from '../platform/index.js';
 import { takeIn } from './intake.js';
+import { countAttempt } from './metrics.js';
 import { type Outcome, send } from './send.js';
 import { signatures } from './signature.js';
 import { type DeliveryRow, disableWebhook, forgetDeliveries, type WebhookRow } from './store.js';
@@ -53,6 +54,7 @@ export class Sender {
 
   constructor(readonly wiring: SenderWiring) {
     this.#recurring = new Recurring(
+      'webhooks',
       lookIntervalMs,
       isStopped => this.turn(isStopped),
       error => wiring.log.warn({ err: error }, 'webhooks could not be looked after; again soon'),
@@ -174,6 +176,7 @@ export class Sender {
     );
     const pause = last || status === gone ? null : pauseMs(taken.attempts, this.wiring.chance(), retryAfterMs);
     const event = error === null ? 'arrived' : pause === null ? 'givenUp' : 'missed';
+    countAttempt(tx, event);
     const { rows: states } = await tx.query<Pick<DeliveryRow, 'state'>>(
       'SELECT state FROM webhook_deliveries WHERE id = $1 FOR NO KEY UPDATE',
       [taken.id],

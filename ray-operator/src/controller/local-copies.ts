@@ -32,7 +32,10 @@ export function keepPod({ metadata, spec, status }: Pod): Pod {
   const statuses = (list: typeof containerStatuses) => list?.map(({ name, ready, state }) => ({ name, ready, state }));
   return {
     metadata: keepMeta(metadata),
-    spec: { ...(spec?.restartPolicy ? { restartPolicy: spec.restartPolicy } : {}) },
+    spec: {
+      ...(spec?.restartPolicy ? { restartPolicy: spec.restartPolicy } : {}),
+      ...(spec?.containers?.[0] ? { containers: [{ name: spec.containers[0].name }] } : {}),
+    },
     status: {
       phase,
       podIP,

@@ -28,8 +28,8 @@ export class PodEffects {
   constructor(private readonly options: PodEffectsOptions) {}
 
   async delete(key: string, deletions: Deletion[]): Promise<{ done: number; failure?: Failure }> {
-    const { done, errors } = await inGrowingBatches(deletions, this.options.creationBatch, ({ pod }) =>
-      this.deleteOne(key, pod),
+    const { done, errors } = await inGrowingBatches(deletions, this.options.creationBatch, each =>
+      this.deleteOne(key, each),
     );
     if (errors.length === 0) return { done };
     const reason = deletions.some(({ pod }) => isHead(pod)) ? 'FailedDeleteHeadPod' : 'FailedDeleteWorkerPod';
@@ -46,11 +46,11 @@ export class PodEffects {
     return { done, failure: { reason, message: messageOf(errors[0]), cause: errors[0] } };
   }
 
-  private async deleteOne(key: string, pod: Pod): Promise<void> {
+  private async deleteOne(key: string, { pod, force }: Deletion): Promise<void> {
     const { client, expectations, signal } = this.options;
     expectations.expectDeletion(key, pod.metadata.uid);
     try {
-      await client.delete(resources.pods, pod, signal);
+      await client.delete(resources.pods, pod, signal, force);
     } catch (error) {
       // Gone already, or another by its name: what we wanted, and the watch will say so.
       if (isNotFound(error) || (error instanceof ApiError && error.status === 409)) return;

@@ -4,7 +4,8 @@ import type { RayClusterStatus } from '../api/raycluster.js';
 import { tokenSecret } from '../core/authentication.js';
 import type { Manifest, Pod, RayCluster, Service } from '../core/kubernetes-objects.js';
 import { operatorName } from '../core/names.js';
-import { type Derived, derive, isOurs, type Plan, planCluster, unwatchedObjects } from '../core/plan.js';
+import { allGo, type Derived, derive, isOurs, type Plan, planCluster, unwatchedObjects } from '../core/plan.js';
+import { hasFinalizer } from '../core/redis-cleanup.js';
 import { canonical } from '../core/spec-hash.js';
 import { differs, onlyCountsDiffer, statusOf } from '../core/status.js';
 import { isAlreadyThere } from '../kubernetes/api-error.js';
@@ -17,6 +18,7 @@ import { EventRecorder } from './events.js';
 import { Expectations } from './expectations.js';
 import { clusterKeyOf } from './local-copies.js';
 import { type Failure, PodEffects } from './pod-effects.js';
+import { jobEveryMs, RedisCleanup } from './redis-cleanup.js';
 import { StatusWriter } from './status-writer.js';
 
 export interface RayClusterControllerOptions extends ControllerSettings {
@@ -27,6 +29,8 @@ export interface RayClusterControllerOptions extends ControllerSettings {
   identity: string;
   creationBatch: number;
   waitForHead: boolean;
+  redisCleanup: boolean;
+  lateAfterMs: number;
 }
 
 /** Pods come and go by the hundred: what they do within so long is looked at once. */
@@ -54,6 +58,7 @@ export class RayClusterController {
   private readonly expectations: Expectations;
   private readonly effects: PodEffects;
   private readonly events: EventRecorder;
+  private readonly redisCleanup: RedisCleanup;
   private readonly memories = new Map<string, Memory>();
   private readonly derived = new WeakMap<RayCluster, Derived>();
 
@@ -70,6 +75,7 @@ export class RayClusterController {
       signal,
     });
     this.events = new EventRecorder({ client, log, identity, signal, onDropped: () => metrics.eventsDropped.inc() });
+    this.redisCleanup = new RedisCleanup({ client, signal, events: this.events, enabled: options.redisCleanup });
     this.statuses = new StatusWriter({
       client,
       resource: resources.rayClusters,
@@ -118,8 +124,10 @@ export class RayClusterController {
 
   private async reconcile(key: string): Promise<void> {
     const known = this.options.clusters.objects.get(key);
-    // What is deleted is taken apart by Kubernetes' garbage collector, by owner references.
-    if (!known || known.metadata.deletionTimestamp || !isOurs(known.spec)) return;
+    if (!known || !isOurs(known.spec)) return;
+    // What is deleted is taken apart by Kubernetes' garbage collector, by owner references, unless we hold it back.
+    const isDeleted = known.metadata.deletionTimestamp !== undefined;
+    if (isDeleted && !hasFinalizer(known)) return;
     const waitMs = this.expectations.remainingMs(key);
     if (waitMs > 0) {
       this.controller.queue.addAfter(key, waitMs);
@@ -130,9 +138,13 @@ export class RayClusterController {
     const owned = <T extends Pod | Service>(objects: T[]) =>
       objects.filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === cluster.metadata.uid));
     const pods = owned(this.options.pods.ownedBy(key));
+    if (isDeleted) return this.takeApart(key, known, pods);
+    if (await this.redisCleanup.prepare(known)) return;
     const services = owned(this.options.services.ownedBy(key));
-    const { waitForHead } = this.options;
-    const plan = planCluster(cluster, this.derive(known), { pods, services }, { newSuffix, waitForHead });
+    const { waitForHead, lateAfterMs } = this.options;
+    const context = { newSuffix, waitForHead, lateAfterMs, now: Date.now() };
+    const plan = planCluster(cluster, this.derive(known), { pods, services }, context);
+    if (plan.lookAgainInMs !== undefined) this.controller.queue.addAfter(key, plan.lookAgainInMs);
     const failure = plan.problems.length > 0 ? undefined : await this.carryOut(key, cluster, plan, memory);
     for (const event of describe(plan, failure)) this.events.record(cluster, event.type, event.reason, event.message);
     const headService = services.find(({ metadata }) => metadata.name.endsWith('-head-svc'));
@@ -149,6 +161,17 @@ export class RayClusterController {
     const isCatchingUp = plan.creations.length > 0 && plan.creations.length <= this.options.creationBatch;
     if (failure || !isCatchingUp) await this.writeStatus(key, cluster, status, memory);
     if (failure) throw failure.cause;
+  }
+
+  private async takeApart(key: string, cluster: RayCluster, pods: Pod[]): Promise<void> {
+    const next = await this.redisCleanup.step(cluster, pods);
+    if (next === 'pods') {
+      const { lateAfterMs } = this.options;
+      const { deletions } = allGo(pods, 'the cluster is deleted', { now: Date.now(), lateAfterMs });
+      const { failure } = await this.effects.delete(key, deletions);
+      if (failure) throw failure.cause;
+    }
+    if (next !== 'released') this.controller.queue.addAfter(key, jobEveryMs);
   }
 
   private derive(cluster: RayCluster): Derived {

@@ -77,7 +77,7 @@ export function externalStorageNamespace({ spec, metadata }: RayCluster): string
   );
 }
 
-function faultTolerance(cluster: RayCluster): EnvVar[] {
+export function faultTolerance(cluster: RayCluster): EnvVar[] {
   if (!usesFaultTolerance(cluster)) return [];
   const options = cluster.spec.gcsFaultToleranceOptions;
   const variables = [value('RAY_external_storage_namespace', externalStorageNamespace(cluster))];

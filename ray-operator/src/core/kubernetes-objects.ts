@@ -21,6 +21,7 @@ export interface ObjectMeta {
   creationTimestamp?: string;
   deletionTimestamp?: string;
   ownerReferences?: OwnerReference[];
+  finalizers?: string[];
 }
 
 export interface KubernetesObject {
@@ -48,7 +49,8 @@ export interface ContainerStatus {
 }
 
 export interface Pod extends KubernetesObject {
-  spec?: { restartPolicy?: string; nodeName?: string };
+  /** Of the containers the first is Ray's. */
+  spec?: { restartPolicy?: string; nodeName?: string; containers?: { name: string }[] };
   status?: {
     phase?: string;
     podIP?: string;
@@ -58,6 +60,10 @@ export interface Pod extends KubernetesObject {
     containerStatuses?: ContainerStatus[];
     initContainerStatuses?: ContainerStatus[];
   };
+}
+
+export interface Job extends KubernetesObject {
+  status?: { conditions?: { type: string; status: string; reason?: string; message?: string }[] };
 }
 
 export interface Service extends KubernetesObject {

@@ -21,6 +21,8 @@ export const annotations = {
   specHash: 'ray.io/upgrade-strategy-recreate-hash',
   /** Of what an object was applied with: another value means that it must be applied again. */
   appliedHash: 'io.iocloud/applied-hash',
+  /** On what outlives a cluster by that name, and must not be taken for the next one's. */
+  clusterUid: 'io.iocloud/cluster-uid',
 } as const;
 
 export const operatorName = 'iocloud-ray-operator';
@@ -35,9 +37,14 @@ const shortened = (name: string, length = 63) => {
   return name.slice(name.length - length).replace(/^[^a-z]+/, '');
 };
 
+/** Known from KubeRay: it holds a cluster back until its keys are gone from Redis. */
+export const redisCleanupFinalizer = 'ray.io/gcs-ft-redis-cleanup-finalizer';
+
 export const headPodName = (cluster: string) => shortened(`${cluster}-head`);
 export const headServiceName = (cluster: string) => shortened(`${cluster}-head-svc`);
+export const headIngressName = (cluster: string) => shortened(`${cluster}-head-ingress`);
 export const headlessServiceName = (cluster: string) => shortened(`${cluster}-headless`);
+export const redisCleanupJobName = (cluster: string) => shortened(`${cluster}-redis-cleanup`);
 export const autoscalerAccountName = (cluster: string) => shortened(`${cluster}-autoscaler`);
 export const workerPodName = (cluster: string, group: string, suffix: string) =>
   `${shortened(`${cluster}-${group}-worker`, 63 - suffix.length - 1)}-${suffix}`;

@@ -1,9 +1,10 @@
 /** A RayCluster and what there is of it → what to make, what to delete, what to say. Pure: the controller carries it out. */
 import type { RayClusterSpec } from '../api/raycluster.js';
 import { autoscalerAccess } from './autoscaler.js';
+import { headIngress } from './ingress.js';
 import type { Manifest, Pod, RayCluster, Service } from './kubernetes-objects.js';
 import { annotations } from './names.js';
-import { endOf, groupOf, isHead, isLeaving } from './pod-health.js';
+import { endOf, groupOf, isHead, isLeaving, lateInMs } from './pod-health.js';
 import { headPod, type PodOptions, workerPod } from './pods.js';
 import { headlessService, headService } from './services.js';
 import { canonical, type Hash, podSpecHash } from './spec-hash.js';
@@ -19,6 +20,9 @@ export interface Observed {
 export interface PlanContext {
   newSuffix: () => string;
   waitForHead: boolean;
+  now: number;
+  /** How long after its grace period a pod that is being deleted may hold up what comes after it. */
+  lateAfterMs: number;
 }
 
 export interface Plan {
@@ -28,6 +32,8 @@ export interface Plan {
   deletions: Deletion[];
   /** In this order: the head comes first. */
   creations: Manifest[];
+  /** Look again then, even if nothing happens. */
+  lookAgainInMs?: number;
 }
 
 export const isOurs = (spec: RayClusterSpec) =>
@@ -51,11 +57,11 @@ export function planCluster(cluster: RayCluster, derived: Derived, observed: Obs
   const nothing: Plan = { problems, applies: [], deletions: [], creations: [] };
   if (problems.length > 0) return nothing;
   const plan = { ...nothing, applies: services.filter(manifest => !isApplied(manifest, observed.services)) };
-  if (isSuspending(cluster)) return { ...plan, deletions: all(observed.pods, 'the cluster is suspended') };
+  if (isSuspending(cluster)) return { ...plan, ...allGo(observed.pods, 'the cluster is suspended', context) };
   if (cluster.spec.upgradeStrategy?.type === 'Recreate') {
     const outdated = observed.pods.filter(pod => pod.metadata.annotations?.[annotations.specHash] !== specHash);
     // All go, and new ones come once they are gone: a head and workers of two specs are no cluster.
-    if (outdated.length > 0) return { ...plan, deletions: all(observed.pods, 'the spec of its pods has changed') };
+    if (outdated.length > 0) return { ...plan, ...allGo(observed.pods, 'the spec of its pods has changed', context) };
   }
   return { ...plan, ...podChanges(cluster, observed.pods, { specHash, waitForHead: context.waitForHead }, context) };
 }
@@ -63,11 +69,29 @@ export function planCluster(cluster: RayCluster, derived: Derived, observed: Obs
 const all = (pods: Pod[], reason: string): Deletion[] =>
   pods.filter(pod => !isLeaving(pod)).map(pod => ({ pod, reason }));
 
-function podChanges(cluster: RayCluster, pods: Pod[], options: PodOptions, context: PlanContext) {
+/** All are deleted, and something waits for their end. */
+export function allGo(pods: Pod[], reason: string, context: Pick<PlanContext, 'now' | 'lateAfterMs'>) {
+  const { deletions, ...rest } = lateOnes(pods, context);
+  return { deletions: [...all(pods, reason), ...deletions], ...rest };
+}
+
+/** Of those that are being deleted the late ones, to be taken out of the API, and when the next will be late. */
+function lateOnes(pods: Pod[], { now, lateAfterMs }: Pick<PlanContext, 'now' | 'lateAfterMs'>) {
   const deletions: Deletion[] = [];
+  let lookAgainInMs = Number.POSITIVE_INFINITY;
+  for (const pod of pods.filter(isLeaving)) {
+    const waitMs = lateInMs(pod, now, lateAfterMs);
+    if (waitMs > 0) lookAgainInMs = Math.min(lookAgainInMs, waitMs);
+    else deletions.push({ pod, reason: 'its node has not ended it in time', force: true });
+  }
+  return { deletions, ...(Number.isFinite(lookAgainInMs) ? { lookAgainInMs } : {}) };
+}
+
+function podChanges(cluster: RayCluster, pods: Pod[], options: PodOptions, context: PlanContext) {
   const creations: Manifest[] = [];
   const heads = pods.filter(isHead);
   // The head's name is always the same: the next can only come when the last has left it.
+  const { deletions, ...rest } = lateOnes(heads, context);
   if (heads.length === 0) creations.push(headPod(cluster, options));
   for (const pod of heads.filter(each => !isLeaving(each))) {
     const end = endOf(pod);
@@ -82,7 +106,7 @@ function podChanges(cluster: RayCluster, pods: Pod[], options: PodOptions, conte
     creations.push(...plan.creations.map(id => workerPod(cluster, group, id, options)));
   }
   for (const orphans of workers.values()) deletions.push(...all(orphans, 'its group is not in the spec any more'));
-  return { deletions, creations };
+  return { deletions, creations, ...rest };
 }
 
 function byGroup(pods: Pod[]): Map<string, Pod[]> {
@@ -110,4 +134,7 @@ function isApplied({ metadata }: Manifest, services: Service[]): boolean {
 }
 
 /** What the operator does not watch and makes sure of from time to time. */
-export const unwatchedObjects = (cluster: RayCluster): Manifest[] => autoscalerAccess(cluster);
+export const unwatchedObjects = (cluster: RayCluster): Manifest[] => [
+  ...autoscalerAccess(cluster),
+  ...headIngress(cluster),
+];

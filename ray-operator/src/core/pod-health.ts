@@ -11,13 +11,24 @@ export function isReady(pod: Pod): boolean {
   return pod.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
 }
 
+/**
+ * How long until a pod that is being deleted is late: its grace period has passed, and so long after that it is still there.
+ * A kubelet that lives has ended it by then; of one that is dead, or cut off, nobody will ever hear.
+ */
+export function lateInMs(pod: Pod, now: number, allowanceMs: number): number {
+  // Kubernetes sets it to the end of the grace period.
+  return Date.parse(pod.metadata.deletionTimestamp ?? '') + allowanceMs - now;
+}
+
 /** Why a pod will never run again and has to be replaced; `undefined` while the kubelet may still bring it up. */
 export function endOf(pod: Pod): string | undefined {
   const { phase, reason } = pod.status ?? {};
   if (phase === 'Failed' || phase === 'Succeeded') return reason ? `${phase}: ${reason}` : phase;
   if (pod.spec?.restartPolicy !== 'Never') return undefined;
   // Beside a sidecar that lives on, the pod stays Running after its Ray container has ended for good.
-  const ray = pod.status?.containerStatuses?.[0];
+  const name = pod.spec.containers?.[0]?.name;
+  // The kubelet gives the statuses in an order of its own.
+  const ray = pod.status?.containerStatuses?.find(status => status.name === name);
   const ended = ray?.state?.terminated;
   return ended
     ? `its Ray container ended (${ended.reason ?? 'exit'} ${ended.exitCode ?? ''})`.replace(' )', ')')

@@ -20,7 +20,7 @@ interface GivenService {
   spec?: Record<string, unknown> & { ports?: Port[] };
 }
 
-function headPorts(cluster: RayCluster): Port[] {
+export function headPorts(cluster: RayCluster): Port[] {
   const container = cluster.spec.headGroupSpec.template.spec.containers[0] as { ports?: Record<string, unknown>[] };
   const declared = (container.ports ?? []).filter(({ name }) => typeof name === 'string');
   const ports: [name: string, port: number][] =

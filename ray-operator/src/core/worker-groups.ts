@@ -8,6 +8,8 @@ import type { WorkerIdentity } from './pods.js';
 export interface Deletion {
   pod: Pod;
   reason: string;
+  /** Out of the API at once, though nobody has said that it ended. */
+  force?: boolean;
 }
 
 export interface GroupPlan {

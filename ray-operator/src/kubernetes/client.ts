@@ -88,11 +88,17 @@ export class KubernetesClient {
     });
   }
 
-  /** Deletes this very object and none that has taken its name since. */
-  async delete(resource: Resource, object: KubernetesObject, signal?: AbortSignal): Promise<void> {
+  /** Deletes this very object and none that has taken its name since. With `force`, no kubelet is waited for. */
+  async delete(resource: Resource, object: KubernetesObject, signal?: AbortSignal, force = false): Promise<void> {
     const { namespace, name, uid } = object.metadata;
     const path = objectPath(resource, namespace, name);
-    await this.call({ method: 'DELETE', path, body: { preconditions: { uid } }, signal });
+    // What belongs to it goes, too: with Jobs that is not the default.
+    const body = {
+      preconditions: { uid },
+      propagationPolicy: 'Background',
+      ...(force ? { gracePeriodSeconds: 0 } : {}),
+    };
+    await this.call({ method: 'DELETE', path, body, signal });
   }
 
   /** The lines of a watch as they come. */

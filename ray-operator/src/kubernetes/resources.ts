@@ -13,6 +13,8 @@ export const resources = {
   events: { root: 'api/v1', plural: 'events' },
   leases: { root: 'apis/coordination.k8s.io/v1', plural: 'leases' },
   serviceAccounts: { root: 'api/v1', plural: 'serviceaccounts' },
+  jobs: { root: 'apis/batch/v1', plural: 'jobs' },
+  ingresses: { root: 'apis/networking.k8s.io/v1', plural: 'ingresses' },
   roles: { root: 'apis/rbac.authorization.k8s.io/v1', plural: 'roles' },
   roleBindings: { root: 'apis/rbac.authorization.k8s.io/v1', plural: 'rolebindings' },
 } as const satisfies Record<string, Resource>;
@@ -21,10 +23,12 @@ const byKind: Record<string, Resource> = {
   Service: resources.services,
   Secret: resources.secrets,
   ServiceAccount: resources.serviceAccounts,
+  Ingress: resources.ingresses,
   Role: resources.roles,
   RoleBinding: resources.roleBindings,
   RayCluster: resources.rayClusters,
   Pod: resources.pods,
+  Job: resources.jobs,
 };
 
 export function resourceOf(kind: string): Resource {

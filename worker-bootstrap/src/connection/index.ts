@@ -1,4 +1,4 @@
 /** The outbound SSH connection: dialling, control messages, streams. */
 export { backoffMs, refusedDelayMs } from './backoff.js';
 export { type Address, Connection } from './connection.js';
-export { StreamFault, type StreamSources, serveStream } from './streams.js';
+export { carryPort, StreamFault, type StreamSources, serveStream } from './streams.js';

@@ -2,7 +2,13 @@
 import { connect, type NetConnectOpts } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type ReleaseOffer, type StreamAnswer, type StreamRequest, streamRequest } from '@iocloud/contracts';
+import {
+  type LeaseId,
+  type ReleaseOffer,
+  type StreamAnswer,
+  type StreamRequest,
+  streamRequest,
+} from '@iocloud/contracts';
 import { firstLine } from '@iocloud/contracts/wire';
 import type { Logger } from '../log.js';
 import { serveMeasurement } from './measuring.js';
@@ -30,6 +36,8 @@ export interface StreamSources {
   shell(request: Extract<StreamRequest, { kind: 'shell' }>): (stream: Duplex) => Promise<void>;
   /** Carries a connection into a lease, its answer included. Throws StreamFault while nothing has been answered. */
   connect(stream: Duplex, request: Extract<StreamRequest, { kind: 'connect' | 'connect-socket' }>): Promise<void>;
+  /** Carries a connection to where a Ray node tells its metrics, its answer included. Throws StreamFault. */
+  metrics(stream: Duplex, leaseId: LeaseId): Promise<void>;
   /** Proves what a device is; takes the stream over. */
   prove(stream: Duplex): Promise<void>;
   /** Takes in a release of the agent; `agree` asks for the archive. Throws StreamFault where it may not run here. */
@@ -57,6 +65,7 @@ export async function serveStream(stream: Duplex, sources: StreamSources, log: L
       answer(stream, { ok: true });
       await carry(stream);
     } else if (request.kind === 'connect' || request.kind === 'connect-socket') await sources.connect(stream, request);
+    else if (request.kind === 'metrics') await sources.metrics(stream, request.leaseId);
     else if (request.kind === 'mesh') await carryMesh(stream, request.clusterId, sources);
     else await carryPort(stream, request.kind, sources.headPort(request.leaseId, request.kind));
   } catch (error) {
@@ -86,12 +95,12 @@ function parseRequest(line: string): StreamRequest {
   return parsed.data;
 }
 
-async function carryPort(stream: Duplex, name: string, target: NetConnectOpts): Promise<void> {
+export async function carryPort(stream: Duplex, name: string, target: NetConnectOpts): Promise<void> {
   const socket = connect({ ...target, allowHalfOpen: true });
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', error =>
-      reject(new StreamFault('not-ready', `the head's ${name} port does not answer: ${error.message}`)),
+      reject(new StreamFault('not-ready', `the ${name} port does not answer: ${error.message}`)),
     );
   });
   socket.on('error', () => stream.destroy());

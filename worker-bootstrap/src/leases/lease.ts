@@ -17,6 +17,8 @@ const killAfterMs = 12_000;
 const tailBytes = 2_000;
 const maxMessageLength = 4_096;
 
+const metricsPortOption = '--metrics-export-port=';
+
 export class Lease {
   phase: LocalPhase = 'starting';
   message = '';
@@ -154,6 +156,15 @@ export class Lease {
     if (this.phase !== 'ready' || !this.launch || !this.#process) return null;
     const { env, container } = this.launch;
     return { supervisor: this.#process, env, sandboxed: isApart(this.launch), container };
+  }
+
+  get metricsAddress(): { host: string; port: number } | null {
+    if (this.phase !== 'ready' || !this.launch) return null;
+    // Also of one that another release of the agent has started.
+    const port = this.launch.argv
+      .find(argument => argument.startsWith(metricsPortOption))
+      ?.slice(metricsPortOption.length);
+    return port === undefined ? null : { host: this.launch.nodeIp, port: Number(port) };
   }
 
   /** Where a port of this head can be reached, or null for a worker or before it is ready. */

@@ -250,6 +250,11 @@ export class Leases {
     return lease.headPort(port) ?? 'not-ready';
   }
 
+  /** Where a Ray node tells its metrics, inside its network; null where none is up. */
+  metricsAddress(leaseId: string): { host: string; port: number } | null {
+    return this.#leases.get(leaseId)?.metricsAddress ?? null;
+  }
+
   /** By what a renter gets into a lease, 'unknown' for no such lease, 'not-ready' where it is not up. */
   entrance(leaseId: string): NonNullable<Lease['entrance']> | 'unknown' | 'not-ready' {
     const lease = this.#leases.get(leaseId);

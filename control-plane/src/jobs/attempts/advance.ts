@@ -4,6 +4,7 @@
  */
 import type { RayJobDetails } from '@iocloud/contracts';
 import { type Database, together } from '../../platform/index.js';
+import { countMigrations } from '../metrics.js';
 import { factsOf } from '../ray-view.js';
 import { nextAttemptPhase, nextJobPhase } from '../states.js';
 import { changeJobs, type JobRow, lockJobs, recordJobEvents } from '../store.js';
@@ -37,15 +38,17 @@ const advanceTogether = together(
       if (made.length === 0) return moves.map(() => false);
       await tx.query({
         name: 'advance-attempts',
-        text: `UPDATE job_attempts SET phase = n.phase FROM unnest($1::text[], $2::text[]) AS n (id, phase)
-               WHERE job_attempts.id = n.id`,
-        values: [made.map(({ attempt }) => attempt.id), made.map(({ phase }) => phase)],
+        text: `UPDATE job_attempts SET phase = n.phase,
+                 running_at = coalesce(running_at, CASE WHEN n.phase = 'running' THEN n.at END)
+               FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS n (id, phase, at) WHERE job_attempts.id = n.id`,
+        values: [made.map(({ attempt }) => attempt.id), made.map(({ phase }) => phase), made.map(({ now }) => now)],
       });
       await changeJobs(
         tx,
         made.map(move => ({ row: move.job, changes: changesOf(move.job, move) })),
       );
       const begun = made.filter(({ event, job }) => event === 'started' && beginsNow(job));
+      await countMigrations(tx, begun);
       await recordJobEvents(
         tx,
         begun.map(({ job, attempt }) => ({

@@ -5,6 +5,7 @@
  */
 import type { AttemptId, ClusterId, JobId } from '@iocloud/contracts';
 import { type Transaction, wake } from '../../platform/index.js';
+import { countEviction } from '../metrics.js';
 
 export interface Eviction {
   cause: 'drained' | 'clusterOver' | 'preempted' | 'reclaimed' | 'budget';
@@ -19,11 +20,13 @@ export interface Eviction {
 /** Asks one attempt to move. False when it has ended, or has been asked before. */
 export async function evictAttempt(tx: Transaction, attemptId: AttemptId, eviction: Eviction): Promise<boolean> {
   const { rowCount } = await tx.query(
-    `UPDATE job_attempts SET evict_cause = $2, evicted_for = $3, evict_reason = $4, evict_deadline = $5
+    `UPDATE job_attempts SET evict_cause = $2, evicted_for = $3, evict_reason = $4, evict_deadline = $5,
+       evict_asked_at = now()
      WHERE id = $1 AND phase <> 'ended' AND evict_reason IS NULL`,
     [attemptId, eviction.cause, eviction.forJob, eviction.reason, eviction.deadline],
   );
   if (rowCount === 1) await wake(tx, 'attempt', attemptId);
+  if (rowCount === 1) countEviction(tx, eviction.cause);
   return rowCount === 1;
 }
 

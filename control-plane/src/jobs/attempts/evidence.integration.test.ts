@@ -63,7 +63,9 @@ async function attempts(tenantId: TenantId, at: Awaited<ReturnType<typeof machin
   });
   const submission = parseSubmission(JSON.stringify({ entrypoint: 'true' }));
   const names = Array.from({ length: count }, () => `job-${randomBytes(6).toString('hex')}`);
-  await Promise.all(names.map(submissionId => intake.take({ tenantId, submissionId, submission, packages: [] })));
+  await Promise.all(
+    names.map(submissionId => intake.take({ tenantId, submissionId, submission, packages: [], traceParent: null })),
+  );
   const { rows } = await database.query<{ id: string }>(
     `UPDATE jobs SET phase = 'assigned', attempt_count = 1, cluster_id = $2 WHERE submission_id = ANY($1) RETURNING id`,
     [names, at.cluster],

@@ -6,12 +6,13 @@
 import type { AttemptId, ClusterId, RayJobDetails } from '@iocloud/contracts';
 import type { Clusters } from '../../clusters/ports.js';
 import type { Reputation } from '../../inventory/ports.js';
-import type { Database, Logger, Signals } from '../../platform/index.js';
+import { addIds, type Database, type Logger, type Signals } from '../../platform/index.js';
 import type { Checkpoints } from '../checkpoints.js';
 import { type Heads, HeadTrouble } from '../head.js';
 import { LogCopier } from '../logs/index.js';
 import { handOver, type PackageStore } from '../packages/index.js';
 import type { JobRow, RandomBytes } from '../store.js';
+import { traceOfJob } from '../trace-ids.js';
 import { advanceAttempt } from './advance.js';
 import { asEviction, endOf } from './ends.js';
 import { withEnvironment } from './environment.js';
@@ -128,6 +129,8 @@ export class AttemptMonitor {
     const onRecord = await this.#record.read();
     if (!onRecord) return 'done';
     const { attempt, job, head } = onRecord;
+    const { traceId: trace_id } = traceOfJob(job);
+    addIds({ trace_id, job: job.id, submission_id: job.submission_id, cluster: attempt.cluster_id });
     if (this.clusterId === undefined) {
       this.clusterId = attempt.cluster_id;
       this.wiring.joined(attempt.cluster_id);

@@ -1,6 +1,6 @@
 /** The attempts that this process follows: one monitor for each, found again by the sweep after a crash. */
 import type { AttemptId, ClusterId } from '@iocloud/contracts';
-import type { TopicHandler } from '../../platform/index.js';
+import { type TopicHandler, withIds } from '../../platform/index.js';
 import { HeadStatuses } from './head-statuses.js';
 import { AttemptMonitor, type MonitorWiring } from './monitor.js';
 import { attemptsWithNews, liveAttempts } from './store.js';
@@ -59,7 +59,7 @@ export class AttemptMonitors implements TopicHandler {
       },
       id,
     );
-    const done = monitor.run().finally(() => {
+    const done = withIds({ attempt: id }, () => monitor.run()).finally(() => {
       this.#running.delete(id);
       if (monitor.clusterId) this.#left(monitor.clusterId, monitor);
     });

@@ -20,6 +20,7 @@ import {
   together,
   wake,
 } from '../../platform/index.js';
+import { countEnd } from '../metrics.js';
 import { factsOf } from '../ray-view.js';
 import { type JobEvent, nextJobPhase } from '../states.js';
 import { changeJob, type JobRow, lockJob, recordJobEvent, withoutNul } from '../store.js';
@@ -214,6 +215,7 @@ export async function endAttempt(
       [attempt.id, end.outcome, withoutNul(end.message), now],
     );
     if (ended.rowCount !== 1) return null;
+    countEnd(tx, attempt, end, now);
     await tx.query('UPDATE ray_submission_ids SET ended_at = $3 WHERE cluster_id = $1 AND ray_submission_id = $2', [
       attempt.cluster_id,
       attempt.ray_submission_id,

@@ -19,9 +19,10 @@ import {
 } from '@iocloud/contracts';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import type { z } from 'zod';
+import { currentIds, withIds } from '../context.js';
 import type { Logger } from '../log.js';
-import { httpRequestDuration } from '../metrics.js';
 import { Failure, toProblem } from './failure.js';
+import { countCall, countStray, countUpgrade } from './metrics.js';
 
 /** Who calls: a tenant's user with what this key may do. */
 export interface Caller {
@@ -96,8 +97,16 @@ export class Http {
     this.app.set('case sensitive routing', true);
     // `/api/jobs` is not `/api/jobs/`: a Ray head answers 404 to the former.
     this.app.set('strict routing', true);
-    this.server = createServer(this.app);
-    this.server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
+    this.server = createServer((request, response) => {
+      const request_id = requestIdOf(request);
+      response.setHeader('X-Request-Id', request_id);
+      withIds({ request_id }, () => this.app(request, response));
+    });
+    this.server.on(
+      'upgrade',
+      (request, socket, head) =>
+        void withIds({ request_id: requestIdOf(request) }, () => this.#upgrade(request, socket, head)),
+    );
     // Package uploads and log streams may take long; headers may not.
     this.server.requestTimeout = 0;
     this.server.headersTimeout = 30_000;
@@ -116,10 +125,7 @@ export class Http {
     this.app[route.method](
       expressPath(route.path),
       (request: Request, response: Response, next: NextFunction) => {
-        const started = performance.now();
-        response.on('close', () => {
-          httpRequestDuration.observe({ operation, status: response.statusCode }, (performance.now() - started) / 1000);
-        });
+        countCall({ route, operation, method: request.method }, response);
         // The caller is known before a byte of the body is read.
         this.#identify(route, request)
           .then(caller => {
@@ -151,6 +157,7 @@ export class Http {
     const missing = Object.values<Route>(api).filter(route => !this.#bound.has(route));
     if (missing.length > 0) throw new Error(`no handler for ${missing.map(route => route.path).join(', ')}`);
     this.app.use((request, response) => {
+      countStray(request.method, response);
       const failure = new Failure('not-found', `nothing is at ${request.method} ${request.path}; see /docs/`);
       // Ray's clients read text; they are the ones under /api/.
       if (request.path.startsWith('/api/')) response.status(404).type('text/plain').send('404: Not Found');
@@ -190,7 +197,7 @@ export class Http {
   }
 
   #fail(route: Route, error: unknown, request: Request, response: Response): void {
-    const instance = randomUUID();
+    const instance = currentIds().request_id ?? randomUUID();
     const failure = toFailure(error);
     if (failure.code === 'internal') this.log.error({ err: error, instance, path: route.path }, 'a call failed');
     this.#tellRefused(route, failure, request, request.params, response.locals.caller ?? null);
@@ -223,6 +230,16 @@ export class Http {
     const path = new URL(request.url ?? '/', 'http://localhost').pathname;
     const bound = this.#upgrades.find(({ pattern }) => pattern.test(path));
     let caller: Caller | null = null;
+    const ended =
+      bound &&
+      countUpgrade(
+        {
+          route: bound.route,
+          operation: operationIds.get(bound.route) ?? bound.route.path,
+          method: request.method,
+        },
+        socket,
+      );
     try {
       if (!bound) throw new Failure('not-found', `nothing is at ${path}`);
       const { pattern, route, handler } = bound;
@@ -234,8 +251,10 @@ export class Http {
       );
       const params = route.params ? validated(route.params, decoded, 'path') : undefined;
       await handler({ caller, params: params as ParamsOf<Route>, request, socket, head });
+      ended?.(101);
     } catch (error) {
       const failure = toFailure(error);
+      ended?.(failure.status);
       if (bound) this.#tellRefused(bound.route, failure, request, bound.pattern.exec(path)?.groups ?? {}, caller);
       if (failure.code === 'internal') this.log.error({ err: error, path }, 'an upgrade failed');
       socket.end(
@@ -243,6 +262,12 @@ export class Http {
       );
     }
   }
+}
+
+/** The caller's own, where it is one that can stand in a log. */
+function requestIdOf(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.:-]{8,128}$/.test(given) ? given : randomUUID();
 }
 
 function permit(route: Route, caller: Caller | null, request: IncomingMessage): void {

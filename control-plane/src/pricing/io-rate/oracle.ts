@@ -92,6 +92,7 @@ export const usableRate = ({ usdPerIo, usable }: IoRate): bigint | null =>
 
 export const oracleSweep = (database: Database, oracle: Oracle, log: Logger): Recurring =>
   new Recurring(
+    'io-rate',
     lookIntervalMs,
     async () => {
       // A replica that finds another at it, or one that has just been, has nothing to do.

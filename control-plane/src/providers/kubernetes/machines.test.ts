@@ -14,7 +14,7 @@ const node = (changes: Partial<KubernetesNode> = {}, labels: Record<string, stri
 });
 const asking = (requests: Record<string, string>): AnyPod => ({
   metadata: { name: 'p', namespace: 'd', uid: 'p' },
-  spec: { nodeName: 'n', containers: [{ resources: { requests } }] },
+  spec: { nodeName: 'n', containers: [{ name: 'c', resources: { requests } }] },
 });
 
 describe('a node as a machine', () => {

@@ -145,12 +145,11 @@ function keptOfPod(pod: AnyPod): AnyPod {
     spec: {
       ...(nodeName ? { nodeName } : {}),
       ...(restartPolicy ? { restartPolicy } : {}),
-      ...(isOurs
-        ? {}
-        : {
-            containers: (containers ?? []).map(requests),
-            initContainers: (initContainers ?? []).map(requests),
-          }),
+      containers: (containers ?? []).map(container => ({
+        name: container.name,
+        ...(isOurs ? {} : requests(container as Parameters<typeof requests>[0])),
+      })),
+      ...(isOurs ? {} : { initContainers: (initContainers ?? []).map(requests) }),
     },
     status: isOurs ? status : { ...(status.phase ? { phase: status.phase } : {}) },
   };

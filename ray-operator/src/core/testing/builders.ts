@@ -38,6 +38,8 @@ export function aContext(): PlanContext {
   return {
     newSuffix: () => (counter++).toString(36).padStart(5, '0'),
     waitForHead: true,
+    now: 0,
+    lateAfterMs: 60_000,
   };
 }
 
@@ -83,7 +85,10 @@ export class TinyKubernetes {
     const { spec, metadata } = manifest as unknown as Pod;
     return {
       metadata: { ...metadata, uid: `uid-${this.uids}`, creationTimestamp: new Date(this.uids * 1000).toISOString() },
-      spec: spec?.restartPolicy ? { restartPolicy: spec.restartPolicy } : {},
+      spec: {
+        containers: spec?.containers ?? [],
+        ...(spec?.restartPolicy ? { restartPolicy: spec.restartPolicy } : {}),
+      },
       status: readyStatus,
     };
   }
