@@ -11,8 +11,15 @@ import { setUpForTests } from './test-environment.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const env = { ...process.env, ...(await setUpForTests(root)) };
 const directory = join(root, 'e2e', 'dist', 'bench'); // compiled from e2e/bench
-// kube-scheduler builds Kubernetes before it measures, and scale fills an idle machine for minutes: by hand only.
-const byHand = ['kube-scheduler.bench.js', 'scale.bench.js', 'agents.bench.js'];
+// kube-scheduler builds Kubernetes before it measures, and the others fill an idle machine for minutes: by hand only.
+const byHand = [
+  'kube-scheduler.bench.js',
+  'scale.bench.js',
+  'agents.bench.js',
+  'mega-raycluster.bench.js',
+  'raycluster-surge.bench.js',
+  'raycluster-idle.bench.js',
+];
 const runsHere = file => file.endsWith('.bench.js') && !byHand.includes(file);
 for (const name of (await readdir(directory)).filter(runsHere).sort()) {
   const child = spawn(process.execPath, [join(directory, name)], { cwd: root, stdio: 'inherit', env });

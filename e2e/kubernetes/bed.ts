@@ -77,6 +77,15 @@ export class Bed extends ControlPlane {
     if (kwok) await this.startKwok();
   }
 
+  /** As if every kubelet died at once. */
+  async killKubelets(): Promise<void> {
+    await this.components.kill('kwok');
+  }
+
+  async startKubelets(): Promise<void> {
+    await this.startKwok();
+  }
+
   private async startKwok(): Promise<void> {
     const program = kwokProgram();
     const flags = [

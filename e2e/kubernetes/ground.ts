@@ -20,9 +20,9 @@ import { RealBed, rayImage } from './real-bed.js';
 
 type GroupFields = Partial<NonNullable<RayClusterSpec['workerGroupSpecs']>[number]>;
 
-const template = (name: string) => ({
+export const template = (name: string, image = 'rayproject/ray:2.60.0') => ({
   spec: {
-    containers: [{ name, image: 'rayproject/ray:2.60.0', resources: { limits: { cpu: '100m', memory: '64Mi' } } }],
+    containers: [{ name, image, resources: { limits: { cpu: '100m', memory: '64Mi' } } }],
     terminationGracePeriodSeconds: 1,
   },
 });

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { ControlPlane } from './control-plane.js';
 
 /** From the sources as from what is built of them, which lies one deeper. */
-const operatorDirectory = ['../../ray-operator/', '../../../ray-operator/']
+export const operatorDirectory = ['../../ray-operator/', '../../../ray-operator/']
   .map(path => fileURLToPath(new URL(path, import.meta.url)))
   .find(path => existsSync(`${path}package.json`));
 export const operatorNamespace = 'ray-system';

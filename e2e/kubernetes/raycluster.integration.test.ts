@@ -180,7 +180,7 @@ test('the operator can do no more than its roles say', async () => {
     ['get', 'secrets'],
     ['list', 'secrets'],
     ['create', 'deployments'],
-    ['delete', 'rayclusters'],
+    ['delete', 'services'],
     ['bind', 'clusterroles'],
   ]) {
     expect([verb, resource, await may(verb ?? '', resource ?? '')]).toEqual([verb, resource, 'no']);

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { ConfigError, parseConfig } from './config.js';
 
 test('with nothing set all has a value', () => {
-  expect(parseConfig({})).toMatchObject({ watchNamespace: '', leaseSeconds: 15, concurrency: 16, waitForHead: true });
+  expect(parseConfig({})).toMatchObject({ watchNamespace: '', leaseSeconds: 15, concurrency: 128, waitForHead: true });
 });
 
 test.each([

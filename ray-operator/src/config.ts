@@ -16,6 +16,8 @@ export interface OperatorConfig {
   metricsHost: string;
   metricsPort: number;
   waitForHead: boolean;
+  /** Kubeconfigs of other Kubernetes clusters, each under the name of one; '' for none. */
+  membersDirectory: string;
   /** Whether the keys of clusters with fault tolerance are removed from Redis when they are deleted. */
   redisCleanup: boolean;
   /** After its grace period a pod that is being deleted holds up its successor for so long, at most. */
@@ -48,9 +50,10 @@ export function parseConfig(env: NodeJS.ProcessEnv): OperatorConfig {
     leaseName: env.RAY_OPERATOR_LEASE_NAME || 'ray-operator',
     identity: `${env.RAY_OPERATOR_IDENTITY || hostname()}_${process.pid}_${Date.now().toString(36)}`,
     leaseSeconds: integer('RAY_OPERATOR_LEASE_SECONDS', 15, 2, 300),
-    concurrency: integer('RAY_OPERATOR_CONCURRENCY', 16, 1, 256),
+    concurrency: integer('RAY_OPERATOR_CONCURRENCY', 128, 1, 1_024),
     creationBatch: integer('RAY_OPERATOR_CREATION_BATCH', 32, 1, 500),
     resyncSeconds: integer('RAY_OPERATOR_RESYNC_SECONDS', 600, 5, 86_400),
+    membersDirectory: env.RAY_OPERATOR_MEMBERS_DIR ?? '',
     metricsHost: env.RAY_OPERATOR_METRICS_HOST || '0.0.0.0',
     metricsPort: integer('RAY_OPERATOR_METRICS_PORT', 8080, 0, 65_535),
     waitForHead: oneOf('RAY_OPERATOR_WAIT_FOR_HEAD', 'true', ['true', 'false']) === 'true',

@@ -1,7 +1,16 @@
 /** What other parts of the system use of the operator: its API types, its client of the API server, itself. */
+export type { MegaRayClusterSpec, MegaRayClusterStatus } from './api/megaraycluster.js';
 export type { Condition, RayClusterSpec, RayClusterStatus, WorkerGroupSpec } from './api/raycluster.js';
 export { type OperatorConfig, parseConfig } from './config.js';
-export type { KubernetesObject, Manifest, Pod, RayCluster, Service } from './core/kubernetes-objects.js';
+export type {
+  KubernetesObject,
+  Manifest,
+  MegaRayCluster,
+  Pod,
+  RayCluster,
+  Service,
+} from './core/kubernetes-objects.js';
+export { megaLabels } from './core/mega/names.js';
 export { annotations, labels, tokenKey } from './core/names.js';
 export { endOf, isLeaving, isReady, troubleOf } from './core/pod-health.js';
 export { parseQuantity } from './core/quantity.js';

@@ -4,6 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { OperatorConfig } from './config.js';
 import { localCopies } from './controller/local-copies.js';
+import { MegaRayClusterController } from './controller/mega/controller.js';
+import { Members } from './controller/mega/members.js';
 import { RayClusterController } from './controller/raycluster-controller.js';
 import { KubernetesClient } from './kubernetes/client.js';
 import type { Connection } from './kubernetes/connection.js';
@@ -60,8 +62,16 @@ async function term(
   const { identity, concurrency, creationBatch, waitForHead, redisCleanup } = config;
   const lateAfterMs = config.lateAfterSeconds * 1000;
   const shared = { client, log, metrics, identity, concurrency, resyncMs: config.resyncSeconds * 1000, signal };
+  const members = new Members({
+    directory: config.membersDirectory,
+    namespace: config.watchNamespace,
+    log,
+    observe: metrics.observeRequest,
+    signal,
+  });
   const controllers = [
     new RayClusterController({ ...copies, ...shared, creationBatch, waitForHead, redisCleanup, lateAfterMs }),
+    new MegaRayClusterController({ ...copies, ...shared, members }),
   ];
   const over = once(signal, 'abort');
   metrics.leading.set(1);
@@ -72,7 +82,7 @@ async function term(
     }
   }, 1_000);
   try {
-    const synced = Promise.all(Object.values(copies).map(copy => copy.start()));
+    const synced = Promise.all([...Object.values(copies), members].map(part => part.start()));
     await Promise.race([synced, over]);
     if (!signal.aborted) {
       log.info({ clusters: copies.clusters.objects.size, pods: copies.pods.objects.size }, 'following');
@@ -82,7 +92,7 @@ async function term(
   } finally {
     metrics.leading.set(0);
     clearInterval(counting);
-    await Promise.all([...controllers, ...Object.values(copies)].map(part => part.stop()));
+    await Promise.all([...controllers, ...Object.values(copies), members].map(part => part.stop()));
   }
 }
 

@@ -1,5 +1,5 @@
-/** Events of a cluster, for `kubectl describe`: told once in a while each, and never at the cost of the work itself. */
-import type { Manifest, RayCluster } from '../core/kubernetes-objects.js';
+/** Events of the objects of one kind, for `kubectl describe`: told once in a while each, and never at the cost of the work itself. */
+import type { KubernetesObject, Manifest } from '../core/kubernetes-objects.js';
 import { operatorName } from '../core/names.js';
 import type { KubernetesClient } from '../kubernetes/client.js';
 import { resources } from '../kubernetes/resources.js';
@@ -16,6 +16,9 @@ const longestMessage = 1_024;
 export interface EventRecorderOptions {
   client: KubernetesClient;
   log: Logger;
+  /** `ray.io/v1` if nothing else is said. */
+  apiVersion?: string;
+  kind: string;
   identity: string;
   onDropped: () => void;
   signal: AbortSignal;
@@ -29,9 +32,9 @@ export class EventRecorder {
 
   constructor(private readonly options: EventRecorderOptions) {}
 
-  record(cluster: RayCluster, type: EventType, reason: string, message: string): void {
+  record(object: KubernetesObject, type: EventType, reason: string, message: string): void {
     const now = new Date();
-    const fact = `${cluster.metadata.uid} ${reason} ${message}`;
+    const fact = `${object.metadata.uid} ${reason} ${message}`;
     const before = this.told.get(fact);
     if (before !== undefined && now.getTime() - before < repeatAfterMs) return;
     this.told.delete(fact);
@@ -41,19 +44,20 @@ export class EventRecorder {
       this.options.onDropped();
       return;
     }
-    this.queue.push(this.event(cluster, type, reason, message.slice(0, longestMessage), now));
+    this.queue.push(this.event(object, type, reason, message.slice(0, longestMessage), now));
     this.pump();
   }
 
-  private event(cluster: RayCluster, type: EventType, reason: string, message: string, now: Date): Manifest {
-    const { name, namespace, uid, resourceVersion } = cluster.metadata;
+  private event(object: KubernetesObject, type: EventType, reason: string, message: string, now: Date): Manifest {
+    const { name, namespace, uid, resourceVersion } = object.metadata;
+    const { apiVersion = 'ray.io/v1', kind } = this.options;
     this.sequence += 1;
     const at = now.toISOString().replace(/\.\d+/, '');
     return {
       apiVersion: 'v1',
       kind: 'Event',
       metadata: { name: `${name}.${now.getTime().toString(16)}${this.sequence.toString(16)}`, namespace },
-      involvedObject: { apiVersion: 'ray.io/v1', kind: 'RayCluster', name, namespace, uid, resourceVersion },
+      involvedObject: { apiVersion, kind, name, namespace, uid, resourceVersion },
       type,
       reason,
       message,

@@ -3,7 +3,7 @@
  * make pods twice: the cluster waits. A wait that takes too long is given up, and the copy believed again.
  */
 
-import type { Pod } from '../core/kubernetes-objects.js';
+import type { KubernetesObject } from '../core/kubernetes-objects.js';
 import type { ChangeKind } from '../kubernetes/informer.js';
 
 interface Waiting {
@@ -54,7 +54,7 @@ export class Expectations {
     this.waiting.get(key)?.deletions.delete(uid);
   }
 
-  observed(key: string, kind: ChangeKind, { metadata }: Pod): void {
+  observed(key: string, kind: ChangeKind, { metadata }: KubernetesObject): void {
     const entry = this.waiting.get(key);
     if (!entry) return;
     entry.creations.delete(metadata.name);

@@ -1,5 +1,13 @@
 /** The local copies that the controller reads, and how little of each object they keep. */
-import type { KubernetesObject, ObjectMeta, Pod, RayCluster, Service } from '../core/kubernetes-objects.js';
+import type {
+  KubernetesObject,
+  MegaRayCluster,
+  ObjectMeta,
+  Pod,
+  RayCluster,
+  Service,
+} from '../core/kubernetes-objects.js';
+import { megaLabels } from '../core/mega/names.js';
 import { annotations, labels } from '../core/names.js';
 import type { KubernetesClient } from '../kubernetes/client.js';
 import { Informer } from '../kubernetes/informer.js';
@@ -60,9 +68,10 @@ export function keepService({ metadata, spec }: Service): Service {
   return { metadata: keepMeta(metadata), spec: { ...spec, ports } as Service['spec'] };
 }
 
-export function keepCluster(cluster: RayCluster): RayCluster {
-  const { managedFields, ...metadata } = cluster.metadata as ObjectMeta & { managedFields?: unknown };
-  return { metadata, spec: cluster.spec, ...(cluster.status ? { status: cluster.status } : {}) };
+/** All but who wrote which field. */
+export function keepWhole<T extends KubernetesObject & { spec: unknown; status?: unknown }>(object: T): T {
+  const { managedFields, ...metadata } = object.metadata as ObjectMeta & { managedFields?: unknown };
+  return { metadata, spec: object.spec, ...(object.status ? { status: object.status } : {}) } as T;
 }
 
 export function clusterKeyOf({ metadata }: KubernetesObject): string | undefined {
@@ -70,11 +79,23 @@ export function clusterKeyOf({ metadata }: KubernetesObject): string | undefined
   return name === undefined ? undefined : `${metadata.namespace}/${name}`;
 }
 
+/** Of a cell: its MegaRayCluster. */
+export function megaKeyOf({ metadata }: KubernetesObject): string | undefined {
+  const name = metadata.labels?.[megaLabels.cluster];
+  return name === undefined ? undefined : `${metadata.namespace}/${name}`;
+}
+
 export function localCopies(client: KubernetesClient, log: Logger, namespace: string) {
   const shared = { client, log, namespace };
   const owned = { ...shared, labelSelector: labels.cluster, ownerKey: clusterKeyOf };
   return {
-    clusters: new Informer<RayCluster>({ ...shared, resource: resources.rayClusters, keep: keepCluster }),
+    megaClusters: new Informer<MegaRayCluster>({ ...shared, resource: resources.megaRayClusters, keep: keepWhole }),
+    clusters: new Informer<RayCluster>({
+      ...shared,
+      resource: resources.rayClusters,
+      keep: keepWhole,
+      ownerKey: megaKeyOf,
+    }),
     pods: new Informer<Pod>({ ...owned, resource: resources.pods, keep: keepPod }),
     services: new Informer<Service>({ ...owned, resource: resources.services, keep: keepService }),
   };

@@ -7,6 +7,7 @@ import { ApiError, isAlreadyThere, isNotFound } from '../kubernetes/api-error.js
 import type { KubernetesClient } from '../kubernetes/client.js';
 import { objectPath, resources } from '../kubernetes/resources.js';
 import type { Expectations } from './expectations.js';
+import { FairGate } from './fair-gate.js';
 import { inGrowingBatches } from './slow-start.js';
 
 export interface Failure {
@@ -24,12 +25,17 @@ export interface PodEffectsOptions {
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
+/** Below the sockets that there are: status, Services and events need some, too. */
+const requestsAtATime = 48;
+
 export class PodEffects {
+  private readonly gate = new FairGate(requestsAtATime);
+
   constructor(private readonly options: PodEffectsOptions) {}
 
   async delete(key: string, deletions: Deletion[]): Promise<{ done: number; failure?: Failure }> {
     const { done, errors } = await inGrowingBatches(deletions, this.options.creationBatch, each =>
-      this.deleteOne(key, each),
+      this.gate.run(key, () => this.deleteOne(key, each)),
     );
     if (errors.length === 0) return { done };
     const reason = deletions.some(({ pod }) => isHead(pod)) ? 'FailedDeleteHeadPod' : 'FailedDeleteWorkerPod';
@@ -38,7 +44,7 @@ export class PodEffects {
 
   async create(key: string, owner: string, manifests: Manifest[]): Promise<{ done: number; failure?: Failure }> {
     const { done, errors } = await inGrowingBatches(manifests, this.options.creationBatch, manifest =>
-      this.createOne(key, owner, manifest),
+      this.gate.run(key, () => this.createOne(key, owner, manifest)),
     );
     if (errors.length === 0) return { done };
     const head = manifests[0] && isHead(manifests[0] as unknown as Pod);

@@ -1,5 +1,5 @@
 /** Carries out plans: for each cluster that has changed, or whose pods have, one look at the local copy and its effects. */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { RayClusterStatus } from '../api/raycluster.js';
 import { tokenSecret } from '../core/authentication.js';
 import type { Manifest, Pod, RayCluster, Service } from '../core/kubernetes-objects.js';
@@ -20,6 +20,8 @@ import { clusterKeyOf } from './local-copies.js';
 import { type Failure, PodEffects } from './pod-effects.js';
 import { jobEveryMs, RedisCleanup } from './redis-cleanup.js';
 import { StatusWriter } from './status-writer.js';
+import { newSuffix } from './suffix.js';
+import { sha256 } from './text-hash.js';
 
 export interface RayClusterControllerOptions extends ControllerSettings {
   client: KubernetesClient;
@@ -39,9 +41,6 @@ const gatherMs = 50;
 const countsEveryMs = 2_000;
 const expectationTimeoutMs = 30_000;
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex').slice(0, 40);
-const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
-const newSuffix = () => Array.from(randomBytes(5), byte => alphabet[byte % alphabet.length]).join('');
 const newToken = () => randomBytes(32).toString('hex');
 
 /** Of a cluster, between reconciliations. Rebuilt by itself when lost. */
@@ -74,7 +73,14 @@ export class RayClusterController {
       creationBatch: options.creationBatch,
       signal,
     });
-    this.events = new EventRecorder({ client, log, identity, signal, onDropped: () => metrics.eventsDropped.inc() });
+    this.events = new EventRecorder({
+      client,
+      log,
+      kind: 'RayCluster',
+      identity,
+      signal,
+      onDropped: () => metrics.eventsDropped.inc(),
+    });
     this.redisCleanup = new RedisCleanup({ client, signal, events: this.events, enabled: options.redisCleanup });
     this.statuses = new StatusWriter({
       client,

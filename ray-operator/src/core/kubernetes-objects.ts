@@ -1,4 +1,5 @@
 /** As much of Kubernetes' objects as the operator reads; what it only hands through is `unknown`. */
+import type { MegaRayClusterSpec, MegaRayClusterStatus } from '../api/megaraycluster.js';
 import type { RayClusterSpec, RayClusterStatus } from '../api/raycluster.js';
 
 export interface OwnerReference {
@@ -73,4 +74,9 @@ export interface Service extends KubernetesObject {
 export interface RayCluster extends KubernetesObject {
   spec: RayClusterSpec;
   status?: RayClusterStatus;
+}
+
+export interface MegaRayCluster extends KubernetesObject {
+  spec: MegaRayClusterSpec;
+  status?: MegaRayClusterStatus;
 }

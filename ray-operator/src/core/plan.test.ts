@@ -107,6 +107,59 @@ describe('scaling down', () => {
   });
 });
 
+test('a head whose Ray has ended is replaced, one whose autoscaler has is not', () => {
+  const cluster = aCluster({ enableInTreeAutoscaling: true, autoscalerOptions: { version: 'v2' } });
+  const terminated = { reason: 'Error', exitCode: 1 };
+  for (const [ended, replaced] of [
+    ['ray-head', 1],
+    ['autoscaler', 0],
+  ] as const) {
+    const world = new TinyKubernetes();
+    world.settle(cluster);
+    const [head] = world.pods;
+    if (!head) throw new Error('a head');
+    // As the kubelet gives them: by name.
+    const containerStatuses = ['autoscaler', 'ray-head'].map(name => ({
+      name,
+      state: name === ended ? { terminated } : {},
+    }));
+    world.pods[0] = { ...head, status: { ...readyStatus, containerStatuses } };
+    expect([ended, world.plan(cluster).deletions.length]).toEqual([ended, replaced]);
+  }
+});
+
+describe('a pod that its node does not let go of', () => {
+  const stuck = (world: TinyKubernetes, index: number) => {
+    const pod = world.pods[index];
+    if (pod) world.pods[index] = leaving(pod);
+    return Date.parse(world.pods[index]?.metadata.deletionTimestamp ?? '');
+  };
+
+  test('holds up the next head until it is late, and is then taken out of the API', () => {
+    const world = new TinyKubernetes();
+    world.settle(aCluster());
+    const endOfGrace = stuck(world, 0);
+    world.context.now = endOfGrace + world.context.lateAfterMs - 1;
+    expect(world.plan(aCluster())).toMatchObject({ deletions: [], creations: [], lookAgainInMs: 1 });
+    world.context.now += 1;
+    expect(world.plan(aCluster())).toMatchObject({
+      deletions: [{ pod: { metadata: { name: 'demo-head' } }, force: true }],
+      creations: [],
+    });
+  });
+
+  test('stays in the API for as long as nothing waits for it', () => {
+    const world = new TinyKubernetes();
+    world.settle(aCluster());
+    world.context.now = stuck(world, 1) + 2 * world.context.lateAfterMs;
+    const plan = world.plan(aCluster());
+    expect(plan.deletions).toEqual([]);
+    expect(plan.creations).toHaveLength(1);
+    const suspended = world.plan(aCluster({ suspend: true }));
+    expect(suspended.deletions.filter(({ force }) => force)).toHaveLength(1);
+  });
+});
+
 test('a worker whose container ended for good is replaced even while a sidecar lives on', () => {
   const world = new TinyKubernetes();
   const cluster = aCluster({ enableInTreeAutoscaling: true, autoscalerOptions: { version: 'v2' } });

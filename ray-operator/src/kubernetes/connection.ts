@@ -42,13 +42,20 @@ export async function inCluster(env: NodeJS.ProcessEnv, directory = mountedAccou
   };
 }
 
-/** All that kubeconfigs can hold (certificates, exec plugins, OIDC, proxies); loaded only here, as it takes 80 MiB. */
-async function byKubeconfig(): Promise<Connection> {
+/**
+ * All that kubeconfigs can hold (certificates, exec plugins, OIDC, proxies), of a file or of where kubectl looks; loaded
+ * only here, as it takes 80 MiB.
+ */
+export async function byKubeconfig(file?: string): Promise<Connection> {
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
-  config.loadFromDefault();
+  if (file) config.loadFromFile(file);
+  else config.loadFromDefault();
   const cluster = config.getCurrentCluster();
-  if (!cluster) throw new Error('no cluster: neither in a pod nor in a kubeconfig (KUBECONFIG, ~/.kube/config)');
+  if (!cluster) {
+    const where = file ?? 'neither in a pod nor in a kubeconfig (KUBECONFIG, ~/.kube/config)';
+    throw new Error(`no cluster: ${where}`);
+  }
   const agents = new WeakSet<object>();
   return {
     server: new URL(cluster.server),

@@ -33,8 +33,13 @@ export const keyOf = ({ metadata }: KubernetesObject) => `${metadata.namespace}/
 export class Informer<T extends KubernetesObject> {
   readonly objects = new Map<string, T>();
   lists = 0;
+  /** Since when the API server has not answered; `undefined` while it does. */
+  silentSinceMs: number | undefined;
+  /** Whether a whole list has ever come in. */
+  isSynced = false;
   private readonly owned = new Map<string, Map<string, T>>();
   private readonly handlers: ChangeHandler<T>[] = [];
+  private readonly silenceHandlers: (() => void)[] = [];
   private readonly stopping = new AbortController();
   private resourceVersion = '';
   private running: Promise<void> | undefined;
@@ -47,6 +52,11 @@ export class Informer<T extends KubernetesObject> {
 
   onChange(handler: ChangeHandler<T>): void {
     this.handlers.push(handler);
+  }
+
+  /** When silence begins and when it ends. */
+  onSilence(handler: () => void): void {
+    this.silenceHandlers.push(handler);
   }
 
   ownedBy(key: string): T[] {
@@ -84,6 +94,7 @@ export class Informer<T extends KubernetesObject> {
           continue;
         }
         failures += 1;
+        this.markSilent(this.silentSinceMs ?? Date.now());
         const pauseMs = Math.min(100 * 2 ** failures, longestPauseMs) * (0.5 + Math.random() / 2);
         const { plural } = this.options.resource;
         this.options.log.warn({ err: error, resource: plural, pauseMs: Math.round(pauseMs) }, 'the watch broke');
@@ -119,6 +130,7 @@ export class Informer<T extends KubernetesObject> {
     } while (page.metadata.continue);
     for (const [key, object] of this.objects) if (!seen.has(key)) this.remove(object);
     this.resourceVersion = page.metadata.resourceVersion;
+    this.isSynced = true;
     this.markSynced();
   }
 
@@ -132,6 +144,7 @@ export class Informer<T extends KubernetesObject> {
       timeoutSeconds,
     };
     const stream = await this.options.client.watch(this.path, query, this.stopping.signal);
+    this.markSilent(undefined);
     try {
       for await (const line of stream) this.take(JSON.parse(line));
     } finally {
@@ -184,6 +197,12 @@ export class Informer<T extends KubernetesObject> {
     const created = new Map<string, T>();
     this.owned.set(owner, created);
     return created;
+  }
+
+  private markSilent(since: number | undefined): void {
+    if (this.silentSinceMs === since) return;
+    this.silentSinceMs = since;
+    for (const handler of this.silenceHandlers) handler();
   }
 
   private tell(kind: ChangeKind, object: T): void {

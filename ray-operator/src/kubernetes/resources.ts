@@ -6,6 +6,7 @@ export interface Resource {
 }
 
 export const resources = {
+  megaRayClusters: { root: 'apis/mega.iocloud.io/v1alpha1', plural: 'megarayclusters' },
   rayClusters: { root: 'apis/ray.io/v1', plural: 'rayclusters' },
   pods: { root: 'api/v1', plural: 'pods' },
   services: { root: 'api/v1', plural: 'services' },
@@ -26,6 +27,7 @@ const byKind: Record<string, Resource> = {
   Ingress: resources.ingresses,
   Role: resources.roles,
   RoleBinding: resources.roleBindings,
+  MegaRayCluster: resources.megaRayClusters,
   RayCluster: resources.rayClusters,
   Pod: resources.pods,
   Job: resources.jobs,

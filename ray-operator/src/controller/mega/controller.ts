@@ -1,0 +1,241 @@
+/** Carries out the plans of MegaRayClusters: their cells are RayClusters here and in member clusters. */
+import type { MegaRayClusterStatus } from '../../api/megaraycluster.js';
+import type { MegaRayCluster, RayCluster } from '../../core/kubernetes-objects.js';
+import { type Cell, cellOf, rememberedCells, type Trouble } from '../../core/mega/cells.js';
+import { type DerivedMega, deriveMega, type ObservedCells } from '../../core/mega/derived.js';
+import { placesOf } from '../../core/mega/manifest.js';
+import { localCluster, megaApiVersion, megaFinalizer, megaKind, megaLabels } from '../../core/mega/names.js';
+import { type MegaPlan, planMega } from '../../core/mega/plan.js';
+import { healthOf } from '../../core/mega/shares.js';
+import { isUrgent, megaStatusOf } from '../../core/mega/status.js';
+import { canonical } from '../../core/spec-hash.js';
+import { isConflict, isNotFound } from '../../kubernetes/api-error.js';
+import type { KubernetesClient } from '../../kubernetes/client.js';
+import { type ChangeKind, type Informer, keyOf } from '../../kubernetes/informer.js';
+import { objectPath, resources } from '../../kubernetes/resources.js';
+import { Controller, type ControllerSettings } from '../controller.js';
+import { EventRecorder } from '../events.js';
+import { Expectations } from '../expectations.js';
+import { megaKeyOf } from '../local-copies.js';
+import { StatusWriter } from '../status-writer.js';
+import { newSuffix } from '../suffix.js';
+import { sha256 } from '../text-hash.js';
+import { CellEffects, type CellFailure } from './cell-effects.js';
+import { describeCells } from './descriptions.js';
+import { answers, type Members, silenceAfterMs } from './members.js';
+
+export interface MegaRayClusterControllerOptions extends ControllerSettings {
+  client: KubernetesClient;
+  megaClusters: Informer<MegaRayCluster>;
+  clusters: Informer<RayCluster>;
+  members: Members;
+  identity: string;
+}
+
+/** What cells do within so long is looked at once. */
+const gatherMs = 100;
+/** A status in which only numbers have moved is written at most so often. */
+const countsEveryMs = 2_000;
+const expectationTimeoutMs = 30_000;
+const batch = 32;
+
+type Troubles = Map<string, { kind: Trouble; sinceMs: number }>;
+
+/** Between reconciliations. Rebuilt from the status when lost. */
+interface Memory {
+  uid: string;
+  troubles: Troubles;
+  statusWrittenAt: number;
+}
+
+const sinceOf = (status: MegaRayClusterStatus | undefined): Troubles =>
+  new Map(
+    (status?.cells ?? []).flatMap(({ name, state, since }) => {
+      const kind: Trouble = state === 'Unknown' ? 'unreachable' : 'broken';
+      return since ? [[name, { kind, sinceMs: Date.parse(since) }] as const] : [];
+    }),
+  );
+
+export class MegaRayClusterController {
+  private readonly controller: Controller;
+  private readonly statuses: StatusWriter<MegaRayClusterStatus, MegaRayCluster>;
+  private readonly expectations: Expectations;
+  private readonly effects: CellEffects;
+  private readonly events: EventRecorder;
+  private readonly memories = new Map<string, Memory>();
+  private readonly derived = new WeakMap<MegaRayCluster, DerivedMega>();
+
+  constructor(private readonly options: MegaRayClusterControllerOptions) {
+    const { client, metrics, log, signal, identity, members, megaClusters } = options;
+    this.expectations = new Expectations(Date.now, expectationTimeoutMs, key => {
+      metrics.expectationsExpired.inc();
+      log.warn({ megaraycluster: key }, 'what was done to cells did not come back in time; looking again');
+    });
+    const clientOf = (name: string) => (name === localCluster ? client : members.get(name)?.client);
+    this.effects = new CellEffects({ clientOf, expectations: this.expectations, batch, signal });
+    const kind = { apiVersion: megaApiVersion, kind: megaKind };
+    const onDropped = () => metrics.eventsDropped.inc();
+    this.events = new EventRecorder({ client, log, identity, signal, onDropped, ...kind });
+    this.statuses = new StatusWriter({ client, resource: resources.megaRayClusters, signal, ...kind });
+    const work = {
+      name: 'megaraycluster',
+      keys: () => megaClusters.objects.keys(),
+      reconcile: (key: string) => this.reconcile(key),
+    };
+    this.controller = new Controller(work, options);
+    this.follow();
+  }
+
+  start(): void {
+    this.controller.start();
+  }
+
+  stop(): Promise<void> {
+    return this.controller.stop();
+  }
+
+  private follow(): void {
+    const { megaClusters, clusters, members } = this.options;
+    const { queue } = this.controller;
+    megaClusters.onChange((kind, mega) => {
+      const key = keyOf(mega);
+      if (kind === 'deleted') {
+        this.expectations.forget(key);
+        this.memories.delete(key);
+        this.statuses.forget(key);
+      }
+      queue.add(key);
+    });
+    const cellChanged = (kind: ChangeKind, cell: RayCluster) => {
+      const key = megaKeyOf(cell);
+      if (key === undefined) return;
+      this.expectations.observed(key, kind, cell);
+      queue.addAfter(key, gatherMs);
+    };
+    clusters.onChange(cellChanged);
+    members.onCell(cellChanged);
+    members.onChange(() => {
+      for (const key of megaClusters.objects.keys()) {
+        queue.add(key);
+        setTimeout(() => queue.add(key), silenceAfterMs + gatherMs).unref();
+      }
+    });
+  }
+
+  private async reconcile(key: string): Promise<void> {
+    const found = this.options.megaClusters.objects.get(key);
+    if (!found) return;
+    const waitMs = this.expectations.remainingMs(key);
+    if (waitMs > 0) {
+      this.controller.queue.addAfter(key, waitMs);
+      return;
+    }
+    const mega = this.statuses.newest(found);
+    const memory = this.memoryOf(mega);
+    const derived = this.derive(found);
+    const observed = this.observe(key, mega, memory);
+    const plan = planMega(mega, derived, observed, { newSuffix, hash: sha256 });
+    if (plan.finalizer) {
+      await this.changeFinalizer(mega, plan.finalizer);
+      return;
+    }
+    const failure = plan.problems.length > 0 ? undefined : await this.effects.carryOut(key, plan);
+    for (const { type, reason, message } of describeCells(plan, failure))
+      this.events.record(mega, type, reason, message);
+    await this.writeStatus(key, mega, this.status(mega, derived, observed, plan, failure), memory);
+    if (plan.lookAgainInMs !== undefined)
+      this.controller.queue.addAfter(key, Math.min(plan.lookAgainInMs, 2 ** 31 - 1));
+    if (failure) throw failure.cause;
+  }
+
+  private observe(key: string, mega: MegaRayCluster, memory: Memory): ObservedCells {
+    const { clusters, members } = this.options;
+    const nowMs = Date.now();
+    const { minReadyWorkersPercent } = healthOf(mega.spec);
+    const mine = (cell: RayCluster) => cell.metadata.labels?.[megaLabels.uid] === mega.metadata.uid;
+    const cellsIn = (kubernetesCluster: string, copy: Informer<RayCluster>, reachable: boolean): Cell[] =>
+      copy
+        .ownedBy(key)
+        .filter(mine)
+        .map(object => {
+          const before = memory.troubles.get(object.metadata.name);
+          return cellOf(object, { kubernetesCluster, reachable, minReadyWorkersPercent, before, nowMs });
+        });
+    const reachable = new Set([localCluster]);
+    const cells = cellsIn(localCluster, clusters, true);
+    for (const name of this.clustersOf(mega)) {
+      const member = members.get(name);
+      const isThere = member !== undefined && answers(member, nowMs);
+      if (isThere) reachable.add(name);
+      if (member?.cells.isSynced) cells.push(...cellsIn(name, member.cells, isThere));
+      else cells.push(...rememberedCells(mega.status, name, nowMs));
+    }
+    memory.troubles = new Map(cells.flatMap(({ name, trouble }) => (trouble ? [[name, trouble] as const] : [])));
+    return { cells, known: new Set([localCluster, ...members.names()]), reachable, nowMs };
+  }
+
+  /** Members that its spec names, that its status speaks of, or that are known: cells may be in any of them. */
+  private clustersOf({ spec, status }: MegaRayCluster): Set<string> {
+    const named = spec.cellGroups.flatMap(placesOf).map(({ kubernetesCluster }) => kubernetesCluster);
+    const used = (status?.places ?? []).filter(({ cells }) => cells > 0).map(place => place.kubernetesCluster);
+    const all = new Set([...named, ...used, ...this.options.members.names()]);
+    all.delete(localCluster);
+    return all;
+  }
+
+  private derive(mega: MegaRayCluster): DerivedMega {
+    const known = this.derived.get(mega);
+    if (known) return known;
+    const derived = deriveMega(mega, sha256);
+    this.derived.set(mega, derived);
+    return derived;
+  }
+
+  private memoryOf({ metadata, status }: MegaRayCluster): Memory {
+    const key = `${metadata.namespace}/${metadata.name}`;
+    const existing = this.memories.get(key);
+    if (existing?.uid === metadata.uid) return existing;
+    const created = { uid: metadata.uid, troubles: sinceOf(status), statusWrittenAt: 0 };
+    this.memories.set(key, created);
+    return created;
+  }
+
+  /** With the version that was read: nobody else's finalizer is lost. */
+  private async changeFinalizer({ metadata }: MegaRayCluster, change: 'add' | 'remove'): Promise<void> {
+    const { name, namespace, resourceVersion, finalizers = [] } = metadata;
+    const others = finalizers.filter(each => each !== megaFinalizer);
+    const next = change === 'add' ? [...others, megaFinalizer] : others;
+    const path = objectPath(resources.megaRayClusters, namespace, name);
+    try {
+      const body = { metadata: { resourceVersion, finalizers: next } };
+      await this.options.client.merge(path, body, this.options.signal);
+    } catch (error) {
+      // Changed or gone meanwhile: the watch brings it, and it is looked at again.
+      if (!isConflict(error) && !isNotFound(error)) throw error;
+    }
+  }
+
+  private status(
+    mega: MegaRayCluster,
+    derived: DerivedMega,
+    observed: ObservedCells,
+    plan: MegaPlan,
+    failure: CellFailure | undefined,
+  ): MegaRayClusterStatus {
+    const isBusy = plan.creations.length + plan.deletions.length + plan.updates.length > 0;
+    const plain = failure && { reason: failure.reason, message: failure.message };
+    const now = new Date().toISOString().replace(/\.\d+/, '');
+    return megaStatusOf({ mega, derived, observed, isBusy, failure: plain, now });
+  }
+
+  private async writeStatus(key: string, mega: MegaRayCluster, status: MegaRayClusterStatus, memory: Memory) {
+    if (canonical(mega.status ?? {}) === canonical(status)) return;
+    const waitMs = memory.statusWrittenAt + countsEveryMs - Date.now();
+    if (waitMs > 0 && !isUrgent(mega.status, status)) {
+      this.controller.queue.addAfter(key, waitMs);
+      return;
+    }
+    memory.statusWrittenAt = Date.now();
+    await this.statuses.write(mega, status);
+  }
+}
