@@ -37,7 +37,7 @@ test('a Job that another cluster of the name has left is not taken for its own',
 });
 
 test('whatever there is, after ten minutes the object goes, and says what may be left', () => {
-  const pods = fc.constantFrom([], [aPod]);
+  const pods = fc.constantFrom<(typeof aPod)[]>([], [aPod]);
   const jobs = fc.constantFrom(undefined, aJob(), aJob('Failed'), aJob('Complete', 'uid-before'));
   fc.assert(
     fc.property(pods, jobs, fc.integer({ min: 600_001, max: 10_000_000 }), (left, job, afterMs) => {

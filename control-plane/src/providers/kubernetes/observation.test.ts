@@ -6,7 +6,7 @@ const at = { nowMs: startLimitMs, sinceMs: startLimitMs, trouble: '' };
 const created = new Date(startLimitMs).toISOString();
 const pod = (uid: string, status: Pod['status'], more: Partial<Pod['metadata']> = {}): Pod => ({
   metadata: { name: 'head', namespace: 'rays', uid, creationTimestamp: created, ...more },
-  spec: { restartPolicy: 'Never' },
+  spec: { restartPolicy: 'Never', containers: [{ name: 'ray-head' }] },
   ...(status ? { status } : {}),
 });
 const ready = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] };

@@ -53,8 +53,10 @@ export async function runLeases(
   const records = await leasePods(database, ids);
   const pods = podsByLease(session);
   const seen = new Map<LeaseId, Observed>();
-  for (const placed of desired) {
-    seen.set(placed.lease.leaseId, await observe(wiring, row, session, placed.lease, records, pods));
+  const ready = new Set(machines.filter(({ offered }) => offered.isReady).map(({ id }) => id));
+  for (const { lease, target } of desired) {
+    const isNodeReady = ready.has(target.nodeId);
+    seen.set(lease.leaseId, await observe(wiring, row, session, { lease, isNodeReady }, records, pods));
   }
   const wanted = await wantedClusters(wiring, row, desired, seen);
   await bringTo(wiring, row, session, wanted);
@@ -96,7 +98,7 @@ async function observe(
   { database, nowMs }: Wiring,
   row: ProviderRow,
   session: Session,
-  { leaseId, role }: LeaseSpec,
+  { lease: { leaseId, role }, isNodeReady }: { lease: LeaseSpec; isNodeReady: boolean },
   records: Map<LeaseId, LeasePod>,
   pods: Map<string, Pod[]>,
 ): Promise<Observed> {
@@ -115,6 +117,8 @@ async function observe(
       const now = await session.podNow(seen.pod.name);
       // It has come, and this process will soon see it, too.
       if (now?.metadata.uid === seen.pod.uid) return { phase: 'starting', message: '' };
+      // Removed by force, as the operator does with pods that a dead node never lets go of: the node may still run it.
+      if (!isNodeReady) return { phase: 'starting', message: 'its pod is gone, but its node is silent and may run it' };
       await noteEnd(database, row.id, leaseId, `its pod ${seen.pod.name} is gone`);
     } else await noteEnd(database, row.id, leaseId, seen.why);
     for (const [id, record] of await leasePods(database, [leaseId])) records.set(id, record);
