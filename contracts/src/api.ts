@@ -20,6 +20,7 @@ import * as mega from './mega-clusters.js';
 import { changeNodeTerms, drainNode, enrolNode, node } from './nodes.js';
 import type { Permission } from './permissions.js';
 import { acceleratorSlug, ioRate, priceVersion } from './prices.js';
+import { addProvider, provider } from './providers.js';
 import { queueTerms, tenantQueue } from './queue-terms.js';
 import { quote, quoteRequest } from './quotes.js';
 import { dnsLabel } from './resources.js';
@@ -54,6 +55,7 @@ export interface Route {
     | 'ledger'
     | 'invoices'
     | 'webhooks'
+    | 'providers'
     | 'settlement'
     | 'token'
     | 'usage'
@@ -112,6 +114,7 @@ const whyPage = z.object({
     .regex(/^\d{1,9}$/, 'the `next` of the page before')
     .optional(),
 });
+const providerParams = z.object({ providerId: ids.providerId });
 const webhookParams = z.object({ webhookId: ids.webhookId });
 const deliveryParams = webhookParams.extend({ deliveryId: ids.deliveryId });
 const holdParams = z.object({ reference: ledger.holdReference });
@@ -1772,6 +1775,52 @@ export const api = {
     response: invoices.why,
   },
 
+  listProviders: {
+    method: 'get',
+    path: '/v1/providers',
+    access: 'nodes:read',
+    summary: 'Kubernetes clusters whose nodes are machines of the tenant',
+    tag: 'providers',
+    status: 200,
+    response: list(provider),
+  },
+  getProvider: {
+    method: 'get',
+    path: '/v1/providers/{providerId}',
+    access: 'nodes:read',
+    summary: 'One of them, with what it lacks',
+    tag: 'providers',
+    params: providerParams,
+    status: 200,
+    response: provider,
+  },
+  addProvider: {
+    method: 'post',
+    path: '/v1/providers',
+    access: 'nodes:write',
+    summary:
+      'Make the nodes of a Kubernetes cluster machines of the tenant; what the cluster lacks is said and refused',
+    tag: 'providers',
+    body: addProvider,
+    status: 201,
+    response: provider,
+  },
+  removeProvider: {
+    method: 'delete',
+    path: '/v1/providers/{providerId}',
+    access: 'nodes:write',
+    summary: 'Remove a Kubernetes cluster and its machines',
+    tag: 'providers',
+    params: providerParams,
+    query: z.object({
+      force: z
+        .stringbool()
+        .default(false)
+        .describe('even with leases there: you say that nothing of them runs any more, and their jobs start elsewhere'),
+    }),
+    status: 200,
+    response: provider,
+  },
   listWebhooks: {
     method: 'get',
     path: '/v1/webhooks',

@@ -30,6 +30,7 @@ export const idPrefixes = {
   unstaking: 'un',
   slash: 'sl',
   proposal: 'pr',
+  provider: 'pv',
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 
@@ -54,6 +55,7 @@ export type PayoutAddressId = string & z.core.$brand<'PayoutAddressId'>;
 export type UnstakingId = string & z.core.$brand<'UnstakingId'>;
 export type SlashId = string & z.core.$brand<'SlashId'>;
 export type ProposalId = string & z.core.$brand<'ProposalId'>;
+export type ProviderId = string & z.core.$brand<'ProviderId'>;
 export type RolloutId = string & z.core.$brand<'RolloutId'>;
 
 interface IdTypes {
@@ -80,6 +82,7 @@ interface IdTypes {
   unstaking: UnstakingId;
   slash: SlashId;
   proposal: ProposalId;
+  provider: ProviderId;
 }
 
 /** A new id of the given kind. `randomBytes(n)` gives n random bytes: it comes in, so that a simulation can fix it. */
@@ -109,6 +112,7 @@ export const webhookId = idSchema('webhook');
 export const deliveryId = idSchema('delivery');
 export const verificationId = idSchema('verification');
 export const rolloutId = idSchema('rollout');
+export const providerId = idSchema('provider');
 export const payoutId = idSchema('payout');
 export const payoutAddressId = idSchema('payoutAddress');
 export const unstakingId = idSchema('unstaking');

@@ -25,6 +25,7 @@ export * from './permissions.js';
 export * from './prices.js';
 export * from './problem.js';
 export * from './proof-protocol.js';
+export * from './providers.js';
 export * from './queue-terms.js';
 export * from './quotes.js';
 export * from './requirements.js';

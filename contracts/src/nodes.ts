@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { nodeAgent } from './agent-releases.js';
-import { nodeId } from './ids.js';
+import { nodeId, providerId } from './ids.js';
 import { nodeLoad } from './load.js';
 import { meshEndpoint } from './mesh.js';
 import {
@@ -163,6 +163,11 @@ export const node = z
   .object({
     id: nodeId,
     name: z.string(),
+    providerId: providerId
+      .nullable()
+      .describe(
+        'the Kubernetes cluster that it is a node of, of whose devices nothing is proven; null: an agent runs it',
+      ),
     shared: z.boolean().describe('true: its owner offers it to other tenants too'),
     state: z.enum(['online', 'offline']),
     scheduling: nodeScheduling,

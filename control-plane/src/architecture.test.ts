@@ -77,6 +77,7 @@ describe('dependencies point inward', () => {
     'pages',
     'platform',
     'pricing',
+    'providers',
     'settlement',
     'token',
     'tunnels',

@@ -78,6 +78,7 @@ import {
   usableRate,
   versionsById,
 } from './pricing/index.js';
+import { createProviders } from './providers/index.js';
 import { openSettlement, settlementState } from './settlement/index.js';
 import { createStatus } from './status/index.js';
 import { supportRoutes } from './support/index.js';
@@ -183,8 +184,25 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     random: randomBytes,
     openStream: (nodeId, request) => inventory.machines.openStream(nodeId, request),
   });
+  const providers = createProviders({
+    config,
+    database,
+    // Reached late: the inventory asks the providers, too.
+    machines: {
+      arrived: machines => inventory.attended.arrived(machines),
+      heard: nodeIds => inventory.attended.heard(nodeIds),
+      desired: nodeId => inventory.attended.desired(nodeId),
+      ending: nodeIds => inventory.attended.ending(nodeIds),
+      observed: (nodeId, revision, leases) => inventory.attended.observed(nodeId, revision, leases),
+    },
+    leaseBook: clusterDomain.leaseBook,
+    seal,
+    random: randomBytes,
+    log,
+  });
   const inventory = new Inventory({
     database,
+    attendant: providers.attendant,
     releases: agentReleases.watch,
     leaseBook: clusterDomain.leaseBook,
     mesh,
@@ -352,6 +370,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     releaseKey: agentReleases.keyInForce,
   });
   agentReleases.routes(http);
+  providers.routes(http);
   verificationRoutes(http, database, reputation);
   priceRoutes(http, { database, random: randomBytes, now, oracle });
   tokenRoutes(http, token);
@@ -385,6 +404,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   tunnels.start();
   await wakeups.start();
   clusterDomain.start();
+  providers.start();
   evidence.start();
   measuring.start();
   agentReleases.start();
@@ -435,6 +455,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       await jobDomain.stop();
       await spans?.close();
       await clusterDomain.stop();
+      await providers.stop();
       mesh.stop();
       await tunnels.stop();
       await inventory.stop();

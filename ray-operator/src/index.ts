@@ -15,8 +15,11 @@ export type {
   Service,
 } from './core/kubernetes-objects.js';
 export { megaLabels } from './core/mega/names.js';
-export { annotations, labels } from './core/names.js';
-export { ApiError, isAlreadyThere, isConflict, isNotFound } from './kubernetes/api-error.js';
+export { annotations, labels, tokenKey } from './core/names.js';
+export { endOf, isLeaving, isReady, troubleOf } from './core/pod-health.js';
+export { parseQuantity } from './core/quantity.js';
+export { ApiError, isAlreadyThere, isConflict, isNotFound, isPassing } from './kubernetes/api-error.js';
 export { KubernetesClient, type ObjectList } from './kubernetes/client.js';
-export { type Connection, connect } from './kubernetes/connection.js';
+export { type Connection, connect, inCluster } from './kubernetes/connection.js';
+export { Informer } from './kubernetes/informer.js';
 export { collectionPath, objectPath, type Resource, resources } from './kubernetes/resources.js';

@@ -1,5 +1,5 @@
 /**
- * The commands that call the API: login, whoami, cluster, mega-cluster, ssh, port-forward, job, node, appeal, price, quote, events, audit, key, user,
+ * The commands that call the API: login, whoami, cluster, mega-cluster, ssh, port-forward, job, node, provider, appeal, price, quote, events, audit, key, user,
  * tenant, queue, balance, ledger, usage, invoice, statement, webhook, deposit, payout, settlement, stake, slash, rewards,
  * token, iosd, proposal, agent-release.
  */
@@ -20,6 +20,7 @@ import { payoutCommands } from './payout.js';
 import { portForwardCommand } from './port-forward.js';
 import { priceCommands } from './prices.js';
 import { proposalCommands } from './proposal.js';
+import { providerCommands } from './provider.js';
 import { quoteCommands } from './quotes.js';
 import { settlementCommands } from './settlement.js';
 import { sshCommands } from './ssh.js';
@@ -51,6 +52,7 @@ export function registerCommands(program: Command, terminal: Terminal = processT
   sshKeyCommands(program, terminal);
   jobCommands(program, terminal);
   nodeCommands(program, terminal);
+  providerCommands(program, terminal);
   appealCommands(program, terminal);
   priceCommands(program, terminal);
   quoteCommands(program, terminal);

@@ -117,6 +117,7 @@ function controlPlane(
   identity: { secretsDir: string; bootstrapFile: string; release: SignedRelease },
   wiring: Wiring,
 ): Launch {
+  const isLocal = ['127.0.0.1', '::1', 'localhost'].includes(settings.host);
   return {
     name: 'control plane',
     command: process.execPath,
@@ -137,9 +138,11 @@ function controlPlane(
       IOCLOUD_AGENT_RELEASE_KEY: identity.release.publicKeyFile,
       IOCLOUD_AGENT_SIGNING_KEY: undefined,
       // Whoever can ask for webhooks on this machine is on this machine.
-      IOCLOUD_WEBHOOK_NETWORKS:
-        process.env.IOCLOUD_WEBHOOK_NETWORKS ??
-        (['127.0.0.1', '::1', 'localhost'].includes(settings.host) ? '127.0.0.0/8,::1/128' : ''),
+      IOCLOUD_WEBHOOK_NETWORKS: process.env.IOCLOUD_WEBHOOK_NETWORKS ?? (isLocal ? '127.0.0.0/8,::1/128' : ''),
+      // A Kubernetes of one's own is on this machine or in a network of the house.
+      IOCLOUD_PROVIDER_NETWORKS:
+        process.env.IOCLOUD_PROVIDER_NETWORKS ??
+        (isLocal ? '127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7' : ''),
     },
     stopSignal: 'SIGTERM',
     stopDeadlineMs: 10_000,

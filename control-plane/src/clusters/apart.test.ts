@@ -26,6 +26,7 @@ function machine(id: string, changes: Partial<Offers[number]> = {}): Offers[numb
     isolation: 'namespace',
     isolationReason: '',
     mesh: { able: true, reason: 'wireguard-go' },
+    network: null,
     used: empty,
     ...changes,
   };

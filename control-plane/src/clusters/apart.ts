@@ -29,7 +29,17 @@ export type Part = Exclude<ReturnType<typeof placeTogether>, { refused: string }
 /** Without requirements: where it fits closest, so that few machines are used and large rooms stay whole. */
 const closestFit: Weights = { price: 0, speed: 0, place: 0, reputation: 0, stake: 0, load: 0, fit: 1 };
 
-export const canJoin = (machine: Offers[number]): boolean => machine.mesh.able && machine.isolation !== 'token-only';
+export const canJoin = ({ mesh, isolation, network }: Offers[number]): boolean =>
+  network !== null || (mesh.able && isolation !== 'token-only');
+
+/** Those that can be in one network: machines of agents by ours, nodes of a provider by its own. */
+function byNetwork(machines: Offers): Offers[] {
+  const networks = new Map<string | null, Offers>();
+  for (const machine of machines.filter(canJoin)) {
+    networks.set(machine.network, [...(networks.get(machine.network) ?? []), machine]);
+  }
+  return [...networks.values()];
+}
 
 export function requestApart({ tenantId, wants, rayVersion, requirements }: Apart): PlacementRequest {
   const request = requestOf(tenantId, wants, rayVersion, requirements ?? {});
@@ -51,8 +61,17 @@ function byGroup(need: Apart): Map<string, Want[]> {
 
 /** All of the wants, or the reason in words why there is no room for them even on several machines. */
 export function placeApart(need: Apart, machines: Offers): { parts: Part[] } | { refused: string } {
-  const able = machines.filter(canJoin);
-  if (able.length === 0) return { refused: unable(machines) };
+  const networks = byNetwork(machines);
+  if (networks.length === 0) return { refused: unable(machines) };
+  const answers = networks.map(able => placeIn(need, able));
+  // Where several would do, the one with fewer machines.
+  const [best] = answers
+    .flatMap(answer => ('refused' in answer ? [] : [answer]))
+    .sort((one, other) => one.parts.length - other.parts.length);
+  return best ?? (answers[0] as { refused: string });
+}
+
+function placeIn(need: Apart, able: Offers): { parts: Part[] } | { refused: string } {
   const fleet = fleetOf(able);
   const request = requestApart(need);
   const placement = fleet.place(request);
@@ -79,7 +98,9 @@ export function placeMore(
   machines: Offers,
   isMember: (machine: Offers[number]) => boolean,
 ): { parts: Part[]; refused: string | null } {
-  let left = machines.filter(canJoin);
+  // A cluster stays in the network that it is in.
+  const home = machines.find(isMember);
+  let left = machines.filter(machine => canJoin(machine) && (!home || machine.network === home.network));
   const parts: Part[] = [];
   let refused: string | null = null;
   for (const want of need.wants) {

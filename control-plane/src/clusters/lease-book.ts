@@ -71,6 +71,16 @@ export function createLeaseBook(wiring: Wiring): LeaseBook {
       for (const tenantId of tenants) told(tenantId);
     },
 
+    ending: async nodeIds => {
+      const { rows } = await database.query<{ id: LeaseId; node_id: NodeId }>({
+        name: 'ending-leases',
+        text: `SELECT id, node_id FROM leases
+               WHERE node_id = ANY($1) AND released_at IS NULL AND NOT desired ORDER BY id`,
+        values: [nodeIds],
+      });
+      return rows.map(({ id, node_id }) => ({ leaseId: id, nodeId: node_id }));
+    },
+
     leased: leasedWithLoad,
 
     leave: async (tx, nodeId) => {

@@ -1,4 +1,5 @@
 /** Nodes and their agents: who is connected, what each is told, what each reports. */
+import type { Duplex } from 'node:stream';
 import {
   type AgentMessage,
   agentProtocolVersion,
@@ -6,6 +7,7 @@ import {
   heartbeatTimeoutMs,
   type NodeId,
   type ReleaseReport,
+  type StreamRequest,
 } from '@iocloud/contracts';
 import type { Connection } from 'ssh2';
 import type { ReleaseWatch } from '../agent-releases/ports.js';
@@ -25,7 +27,7 @@ import { setAgent } from './agent-release.js';
 import { drainingNodes, finishDrain, unfinishedDrains } from './draining.js';
 import { Hearing, silenceLookMs } from './hearing.js';
 import { connections, countStream } from './metrics.js';
-import { type LeaseBook, type Machines, StreamRefused } from './ports.js';
+import { type Attendant, type Attended, type LeaseBook, type Machines, StreamRefused } from './ports.js';
 import * as presence from './presence.js';
 import { lostSince, silentSince } from './silent-nodes.js';
 import { type RenterDoor, SshServer } from './ssh-server.js';
@@ -35,6 +37,8 @@ import { TelemetryBook } from './telemetry.js';
 interface Options {
   database: Database;
   leaseBook: LeaseBook;
+  /** Runs what no agent runs; absent: there is no such machine. */
+  attendant?: Attendant;
   mesh: Pick<MeshBook, 'desired' | 'reported'>;
   /** Hears of the agents' releases; absent: nobody does. */
   releases?: ReleaseWatch;
@@ -125,16 +129,41 @@ export class Inventory {
     draining: drainingNodes,
     openStream: (nodeId, request) => {
       const agent = this.#agents.get(nodeId);
-      const offline = () => Promise.reject(new StreamRefused('offline', `the machine ${nodeId} is not connected`));
-      if (!agent) return countStream(request, offline());
-      return countStream(request, agent.openStream(request));
+      return countStream(request, agent ? agent.openStream(request) : this.#openAttended(nodeId, request));
     },
   };
+
+  readonly attended: Attended = {
+    arrived: async machines => {
+      await this.#greet(
+        machines.map(machine => ({ ...machine, release: null })),
+        { waits: true },
+      );
+    },
+    heard: async nodeIds => {
+      for (const nodeId of nodeIds) this.#hearing.heard(nodeId);
+      const recorded = await presence.touchEach(this.options.database, nodeIds);
+      for (const nodeId of nodeIds) if (!recorded.has(nodeId)) await presence.touch(this.options.database, nodeId);
+    },
+    desired: nodeId => this.options.leaseBook.desired(nodeId),
+    ending: nodeIds => this.options.leaseBook.ending(nodeIds),
+    observed: async (nodeId, revision, leases) => {
+      await this.options.leaseBook.observed(nodeId, revision, leases);
+      await store.setObservedRevision(this.options.database, nodeId, revision);
+    },
+  };
+
+  async #openAttended(nodeId: NodeId, request: StreamRequest): Promise<Duplex> {
+    const stream = await this.options.attendant?.openStream(nodeId, request);
+    if (!stream) throw new StreamRefused('offline', `the machine ${nodeId} is not connected`);
+    return stream;
+  }
 
   /** Topic 'node': tells a connected agent what to run. */
   readonly node: TopicHandler = {
     handle: async nodeId => {
       await finishDrain(this.options.database, this.options.leaseBook, nodeId as NodeId);
+      this.options.attendant?.changed(nodeId as NodeId);
       await this.#push(nodeId as NodeId);
     },
     sweep: async () => {
@@ -325,7 +354,9 @@ export class Inventory {
       });
       await this.options.leaseBook.tellOfMachine(tx, nodeId, {
         reason: 'MachineUnreachable',
-        message: `the machine ${node.name} cannot be reached; what runs there is left alone until it has been silent for ${lostSeconds} s`,
+        message: `the machine ${node.name} cannot be reached; what runs there is left alone until it has ${
+          node.isAttended ? 'ended for certain' : `been silent for ${lostSeconds} s`
+        }`,
         severity: 'warning',
       });
     });

@@ -86,7 +86,7 @@ export async function measureNext(wiring: Wiring): Promise<NodeId | null> {
   // Claimed before it is measured: no other process takes it, and a failure waits for its time like any other.
   const { rows } = await database.query<{ id: NodeId }>(
     `UPDATE nodes SET measure_at = now() + make_interval(secs => $1) WHERE id = (
-         SELECT id FROM nodes WHERE online AND removed_at IS NULL AND measure_at <= now()
+         SELECT id FROM nodes WHERE online AND removed_at IS NULL AND provider_id IS NULL AND measure_at <= now()
          ORDER BY measure_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id`,
     [againSeconds * (0.5 + random())],
   );

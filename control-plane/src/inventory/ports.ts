@@ -2,7 +2,9 @@
 import type { Duplex } from 'node:stream';
 import type {
   Event,
+  Inventory,
   Isolation,
+  LeaseId,
   LeaseObservation,
   LeaseSpec,
   NodeId,
@@ -23,6 +25,8 @@ export interface Machine extends MachineFacts {
   isolationReason: string;
   /** Whether it can carry a part of a cluster that stands on several machines, and by what or why not. */
   mesh: { able: boolean; reason: string };
+  /** Machines of one network reach each other without a network of ours; null: it is in none. */
+  network: string | null;
 }
 
 /** The stream could not be opened: the machine is not connected, or its agent said no. `message` says why. */
@@ -65,6 +69,26 @@ export interface Machines {
   openStream(nodeId: NodeId, request: StreamRequest): Promise<Duplex>;
 }
 
+/** Runs the leases of machines that no agent runs, such as nodes of a Kubernetes cluster. */
+export interface Attendant {
+  /** What a machine, whosever it is, shall run has changed. */
+  changed(nodeId: NodeId): void;
+  /** As `Machines.openStream`; null: the machine is none of its own. */
+  openStream(nodeId: NodeId, request: StreamRequest): Promise<Duplex | null>;
+}
+
+/** What such machines have in place of an agent's connection. */
+export interface Attended {
+  /** They are online, as what they are now. */
+  arrived(machines: { nodeId: NodeId; inventory: Inventory }[]): Promise<void>;
+  /** They have been seen alive just now. */
+  heard(nodeIds: NodeId[]): Promise<void>;
+  desired(nodeId: NodeId): ReturnType<LeaseBook['desired']>;
+  /** Leases on these machines that shall not run any more and hold their place until that is so. */
+  ending(nodeIds: NodeId[]): Promise<{ leaseId: LeaseId; nodeId: NodeId }[]>;
+  observed(nodeId: NodeId, revision: number, leases: LeaseObservation[]): Promise<void>;
+}
+
 /** What inventory needs of the leases' owner. */
 export interface LeaseBook {
   /** All leases that the node shall run, with the revision that they amount to; read in one snapshot. */
@@ -74,6 +98,8 @@ export interface LeaseBook {
    * older than the change, has ended for certain and is released.
    */
   observed(nodeId: NodeId, revision: number, leases: LeaseObservation[]): Promise<void>;
+  /** Leases on these nodes that are not desired any more and have not been released. */
+  ending(nodeIds: NodeId[]): Promise<{ leaseId: LeaseId; nodeId: NodeId }[]>;
   /** What is leased on each node and what of it is in use, for show. */
   leased(
     db: Queryable,

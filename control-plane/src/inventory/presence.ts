@@ -95,15 +95,16 @@ export async function recordFreeDisk(db: Queryable, nodeId: NodeId, bytes: numbe
 export async function markOffline(
   tx: Transaction,
   nodeId: NodeId,
-): Promise<{ tenantId: TenantId; name: string } | null> {
-  const { rows } = await tx.query<{ tenant_id: TenantId; name: string }>(
+): Promise<{ tenantId: TenantId; name: string; isAttended: boolean } | null> {
+  const { rows } = await tx.query<{ tenant_id: TenantId; name: string; is_attended: boolean }>(
     `WITH silent AS (
        SELECT node_id, at FROM node_heartbeats WHERE node_id = $1 AND at < now() - make_interval(secs => $2) FOR UPDATE)
      UPDATE nodes SET online = false, last_heartbeat_at = silent.at FROM silent WHERE id = silent.node_id AND online
-     RETURNING tenant_id, name`,
+     RETURNING tenant_id, name, provider_id IS NOT NULL AS is_attended`,
     [nodeId, heartbeatTimeoutMs / 1000],
   );
-  return rows[0] ? { tenantId: rows[0].tenant_id, name: rows[0].name } : null;
+  const [row] = rows;
+  return row ? { tenantId: row.tenant_id, name: row.name, isAttended: row.is_attended } : null;
 }
 
 /** Nodes that count as online though their heartbeat is overdue. Those without a record get one: of now. */

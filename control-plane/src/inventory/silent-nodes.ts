@@ -18,10 +18,11 @@ export async function silentSince(db: Queryable, seconds: number): Promise<NodeI
 /** More than what a process may still grant after the change is over, as it looks that up anew each second. Seconds. */
 const graceMarginSeconds = 60;
 
+/** A machine without an agent has no fence: it is never lost by silence, only once it was removed. */
 export async function lostSince(db: Queryable, seconds: number): Promise<NodeId[]> {
   const { rows } = await db.query<{ id: NodeId }>(
     `SELECT n.id FROM nodes n WHERE removed_at IS NOT NULL
-       OR coalesce(${heardAt}, created_at) < now() - make_interval(secs => $1 + CASE
+       OR provider_id IS NULL AND coalesce(${heardAt}, created_at) < now() - make_interval(secs => $1 + CASE
          WHEN fence_grace_over_at IS NULL OR now() < fence_grace_over_at + make_interval(secs => $1 + fence_grace_seconds + $2)
          THEN fence_grace_seconds ELSE 0 END)`,
     [seconds, graceMarginSeconds],

@@ -5,6 +5,7 @@ import type {
   NodeId,
   NodeScheduling,
   NodeTerms,
+  ProviderId,
   ReleaseReport,
   TenantId,
 } from '@iocloud/contracts';
@@ -25,7 +26,9 @@ export interface NodeRow {
   id: NodeId;
   tenant_id: TenantId;
   name: string;
-  public_key: string;
+  /** Null: a node of a provider, that no agent runs. */
+  public_key: string | null;
+  provider_id: ProviderId | null;
   shared: boolean;
   /** Written by the verification domain alone. */
   eligible: boolean;
@@ -54,6 +57,7 @@ export async function toNodes(db: Queryable, leaseBook: LeaseBook, rows: NodeRow
     return {
       id: row.id,
       name: row.name,
+      providerId: row.provider_id,
       shared: row.shared,
       state: row.online ? 'online' : 'offline',
       scheduling: row.scheduling,
@@ -154,7 +158,7 @@ export async function changeTerms(
 
 /** The key that a connection under this node's name must prove, or null. */
 export const enrolledKey: (db: Queryable, nodeId: string) => Promise<string | null> = lookUp(async (db, nodeIds) => {
-  const { rows } = await db.query<{ id: string; public_key: string }>({
+  const { rows } = await db.query<{ id: string; public_key: string | null }>({
     name: 'enrolled-keys',
     text: 'SELECT id, public_key FROM nodes WHERE id = ANY($1) AND removed_at IS NULL',
     values: [nodeIds],
@@ -216,7 +220,7 @@ const marketFor = async (db: Queryable, rows: readonly Pick<NodeRow, 'terms'>[])
 
 type MachineRow = Pick<
   NodeRow,
-  'id' | 'tenant_id' | 'name' | 'shared' | 'eligible' | 'online' | 'scheduling' | 'terms' | 'measured'
+  'id' | 'tenant_id' | 'name' | 'provider_id' | 'shared' | 'eligible' | 'online' | 'scheduling' | 'terms' | 'measured'
 > & {
   inventory: Inventory;
 };
@@ -224,7 +228,8 @@ type MachineRow = Pick<
 /** Other tenants' code goes where containers keep it apart, or where the owner allows plain processes. */
 const keptApart = `(inventory->>'isolation' = 'container' OR coalesce((terms->>'plainProcesses')::boolean, false))`;
 
-const machineColumns = 'id, tenant_id, name, shared, eligible, online, scheduling, terms, measured, inventory';
+const machineColumns =
+  'id, tenant_id, name, provider_id, shared, eligible, online, scheduling, terms, measured, inventory';
 
 export async function totalCapacity(db: Queryable): Promise<{ cpus: number; gpus: number; memoryBytes: number }> {
   const { rows } = await db.query<{ cpus: number; gpus: number; memory_bytes: number }>(
@@ -278,7 +283,8 @@ async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]>
     db,
     rows.map(({ id, inventory }) => ({ nodeId: id, models: inventory.devices.map(modelOf) })),
   );
-  return rows.map(({ id, tenant_id, name, shared, eligible, online, scheduling, terms, measured, inventory }) => {
+  return rows.map(row => {
+    const { id, tenant_id, name, shared, eligible, online, scheduling, terms, measured, inventory } = row;
     const stated = nodeTerms.parse(terms);
     const placed = placedBy(stated, measured, inventory, market);
     return {
@@ -298,6 +304,7 @@ async function toMachines(db: Queryable, rows: MachineRow[]): Promise<Machine[]>
       isolation: inventory.isolation,
       isolationReason: inventory.isolationReason,
       mesh: inventory.mesh ?? { able: false, reason: '' },
+      network: row.provider_id,
     };
   });
 }

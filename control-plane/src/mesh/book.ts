@@ -146,6 +146,7 @@ export function createMesh({ database, machines, secret, log }: Wiring): MeshDom
 export async function networksOf(db: Queryable, clusterIds: ClusterId[]): Promise<Map<ClusterId, ClusterNetwork>> {
   const byCluster = new Map<ClusterId, store.MemberRow[]>();
   for (const row of await store.membersOf(db, clusterIds)) {
+    if (row.is_attended) continue;
     byCluster.set(row.cluster_id, [...(byCluster.get(row.cluster_id) ?? []), row]);
   }
   return new Map([...byCluster].map(([id, members]) => [id, shownOf(members)]));

@@ -12,6 +12,8 @@ export interface MemberRow {
   remote_address: string | null;
   observed: Record<NodeId, string>;
   paths: { slot: number; path: MeshPath }[];
+  /** It has a seat, and its provider's own network. */
+  is_attended: boolean;
 }
 
 /** Any constant will do, as long as every replica takes the same. */
@@ -23,7 +25,8 @@ export async function lockMembers(tx: Transaction): Promise<void> {
 }
 
 const columns =
-  'm.cluster_id, m.node_id, m.slot, m.public_key, m.listen_port, m.endpoints, m.remote_address, m.observed, m.paths';
+  'm.cluster_id, m.node_id, m.slot, m.public_key, m.listen_port, m.endpoints, m.remote_address, m.observed, m.paths, ' +
+  '(SELECT provider_id IS NOT NULL FROM nodes n WHERE n.id = m.node_id) AS is_attended';
 
 /** Those that belong to these networks now. */
 export async function membersOf(db: Queryable, clusterIds: ClusterId[]): Promise<MemberRow[]> {
@@ -85,7 +88,8 @@ export async function chooseHelper(tx: Transaction, clusterId: ClusterId): Promi
     `INSERT INTO mesh_helpers (cluster_id, node_id)
      SELECT c.id, n.id FROM clusters c JOIN nodes n ON n.tenant_id = c.tenant_id OR n.shared
      WHERE c.id = $1 AND n.online AND n.removed_at IS NULL AND n.terms->>'relayAddress' IS NOT NULL
-       AND n.inventory->'mesh'->>'able' = 'true'
+       AND n.inventory->'mesh'->>'able' = 'true' AND EXISTS (SELECT 1 FROM mesh_members m JOIN nodes o ON o.id = m.node_id
+         WHERE m.cluster_id = c.id AND m.left_at IS NULL AND o.provider_id IS NULL)
      ORDER BY n.tenant_id = c.tenant_id DESC, md5(c.id || n.id) LIMIT 1
      ON CONFLICT (cluster_id) DO UPDATE SET node_id = excluded.node_id RETURNING node_id`,
     [clusterId],

@@ -21,6 +21,17 @@ const percent = (fallback: string) =>
     .transform(text => BigInt(Math.round(Number(text) * 10_000)))
     .refine(ppm => ppm <= 1_000_000n, 'at most 100');
 
+const networks = z
+  .string()
+  .default('')
+  .transform(text =>
+    text
+      .split(',')
+      .map(part => part.trim())
+      .filter(part => part !== ''),
+  )
+  .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()], 'networks such as 10.0.0.0/8,::1/128')));
+
 const schema = z.object({
   DATABASE_URL: z.url().describe('PostgreSQL, postgres://user:password@host:port/database'),
   REDIS_URL: z.url().describe('Redis, redis://[:password@]host:port'),
@@ -144,17 +155,8 @@ const schema = z.object({
     .default(48)
     .describe('how long after its end a month is closed; until then late usage is still on its own invoice'),
   IOCLOUD_INVOICE_ISSUER_FILE: z.string().min(1).optional().describe('JSON: who issues invoices, docs/invoices.md'),
-  IOCLOUD_WEBHOOK_NETWORKS: z
-    .string()
-    .default('')
-    .transform(text =>
-      text
-        .split(',')
-        .map(part => part.trim())
-        .filter(part => part !== ''),
-    )
-    .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()], 'networks such as 10.0.0.0/8,::1/128')))
-    .describe('private networks into which webhooks may be sent, also without TLS'),
+  IOCLOUD_WEBHOOK_NETWORKS: networks.describe('private networks into which webhooks may be sent, also without TLS'),
+  IOCLOUD_PROVIDER_NETWORKS: networks.describe('private networks in which API servers of Kubernetes may be'),
   IOCLOUD_WEBHOOK_LOG_DAYS: z.coerce
     .number()
     .int()
@@ -237,6 +239,7 @@ export interface Config {
   invoiceIssuerFile: string | undefined;
   /** CIDR. */
   webhookNetworks: string[];
+  providerNetworks: string[];
   webhookLogDays: number;
   /** Undefined: nothing is settled on a chain, and the next three are not read. */
   solanaRpcUrl: string | undefined;
@@ -327,6 +330,7 @@ export function parseConfig(environment: Record<string, string | undefined>): Co
     invoiceDelayHours: value.IOCLOUD_INVOICE_DELAY_HOURS,
     invoiceIssuerFile: value.IOCLOUD_INVOICE_ISSUER_FILE,
     webhookNetworks: value.IOCLOUD_WEBHOOK_NETWORKS,
+    providerNetworks: value.IOCLOUD_PROVIDER_NETWORKS,
     webhookLogDays: value.IOCLOUD_WEBHOOK_LOG_DAYS,
     solanaRpcUrl: value.SOLANA_RPC_URL,
     settlementFile: value.IOCLOUD_SETTLEMENT_FILE,

@@ -14,6 +14,7 @@ export {
   type Transaction,
   takeLock,
 } from './database.js';
+export { Destinations, hostOf, RefusedAddress } from './destinations.js';
 export * from './http/index.js';
 export { createLogger, type Logger } from './log.js';
 export { groupsInOrderOf, inOrderOf, lookUp, together } from './look-up.js';

@@ -23,6 +23,7 @@ interface Latest {
 export async function objection(db: Queryable, nodeId: NodeId): Promise<string | null> {
   const node = await nodeFacts(db, nodeId);
   if (!node) return 'its agent has never connected';
+  if (node.provider_id !== null) return 'it is a node of a Kubernetes cluster, whose devices cannot be challenged';
   const { rows } = await db.query<Latest>(
     `SELECT DISTINCT ON (device_uuid) device_uuid, verdict,
        EXISTS (SELECT 1 FROM verifications p WHERE p.node_id = $1 AND p.device_uuid = v.device_uuid

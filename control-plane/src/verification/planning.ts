@@ -21,10 +21,10 @@ interface Wiring {
 export async function planHour({ database, keyed, random, now }: Wiring): Promise<number> {
   const hour = new Date(hourOf(now().getTime()));
   const { rows } = await database.query<NodeFacts & { fresh: boolean }>(
-    `SELECT id, tenant_id, name, public_key, inventory, NOT eligible AND NOT EXISTS (
+    `SELECT id, tenant_id, name, public_key, provider_id, inventory, NOT eligible AND NOT EXISTS (
          SELECT 1 FROM verifications f WHERE f.node_id = n.id AND f.verdict IN ('passed', 'failed')
            AND f.judged_at > now() - interval '2 hours') AS fresh
-     FROM nodes n WHERE shared AND online AND removed_at IS NULL AND inventory IS NOT NULL
+     FROM nodes n WHERE shared AND online AND removed_at IS NULL AND inventory IS NOT NULL AND provider_id IS NULL
        AND NOT EXISTS (SELECT 1 FROM verifications v WHERE v.node_id = n.id AND v.hour = $1)
      ORDER BY id LIMIT $2`,
     [hour, batch],

@@ -200,12 +200,14 @@ export interface NodeFacts {
   tenant_id: TenantId;
   name: string;
   public_key: string;
+  /** Nobody can challenge it: no agent runs it. */
+  provider_id: string | null;
   inventory: Inventory;
 }
 
 export async function nodeFacts(db: Queryable, nodeId: NodeId): Promise<NodeFacts | null> {
   const { rows } = await db.query<NodeFacts>(
-    `SELECT id, tenant_id, name, public_key, inventory FROM nodes
+    `SELECT id, tenant_id, name, public_key, provider_id, inventory FROM nodes
      WHERE id = $1 AND removed_at IS NULL AND inventory IS NOT NULL`,
     [nodeId],
   );
@@ -215,8 +217,9 @@ export async function nodeFacts(db: Queryable, nodeId: NodeId): Promise<NodeFact
 /** The supplier's machines that are offered to others and are online. */
 export async function sharedOf(db: Queryable, tenantId: TenantId): Promise<NodeFacts[]> {
   const { rows } = await db.query<NodeFacts>(
-    `SELECT id, tenant_id, name, public_key, inventory FROM nodes
-     WHERE tenant_id = $1 AND shared AND online AND removed_at IS NULL AND inventory IS NOT NULL ORDER BY id`,
+    `SELECT id, tenant_id, name, public_key, provider_id, inventory FROM nodes
+     WHERE tenant_id = $1 AND shared AND online AND removed_at IS NULL AND inventory IS NOT NULL
+       AND provider_id IS NULL ORDER BY id`,
     [tenantId],
   );
   return rows;

@@ -1,6 +1,5 @@
 /** Webhooks: events of a tenant, sent to addresses that it names, signed, at least once. docs/webhooks.md. */
-import type { Config, Database, Http, Logger, Seal } from '../platform/index.js';
-import { Destinations } from './addresses.js';
+import { type Config, type Database, Destinations, type Http, type Logger, type Seal } from '../platform/index.js';
 import { webhookRoutes } from './routes.js';
 import { Sender } from './sender.js';
 
@@ -22,7 +21,7 @@ export interface Webhooks {
 }
 
 export function createWebhooks({ config, database, seal, random, log, version }: WebhookWiring): Webhooks {
-  const destinations = new Destinations(config.webhookNetworks);
+  const destinations = new Destinations(config.webhookNetworks, 'IOCLOUD_WEBHOOK_NETWORKS');
   const sender = new Sender({
     ...{ database, seal, destinations, random, log },
     chance: Math.random,

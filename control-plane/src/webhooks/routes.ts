@@ -2,8 +2,16 @@
 import { api, type DeliveryId, newId, type WebhookId } from '@iocloud/contracts';
 import { nextState } from '../core/webhooks/index.js';
 import { lastSequence, recordEvent } from '../events/index.js';
-import { type Caller, type Database, Failure, type Http, type Seal, type Transaction } from '../platform/index.js';
-import { type Destinations, RefusedAddress } from './addresses.js';
+import {
+  type Caller,
+  type Database,
+  type Destinations,
+  Failure,
+  type Http,
+  RefusedAddress,
+  type Seal,
+  type Transaction,
+} from '../platform/index.js';
 import type { Sender, Taken } from './sender.js';
 import { newSecret } from './signature.js';
 import {

@@ -2,7 +2,7 @@
 import { request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import { isIP } from 'node:net';
-import { type Destinations, hostOf, RefusedAddress } from './addresses.js';
+import { type Destinations, hostOf, RefusedAddress } from '../platform/index.js';
 
 export interface Message {
   id: string;

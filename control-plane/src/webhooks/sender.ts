@@ -5,8 +5,14 @@
  */
 import { nextState, pauseMs } from '../core/webhooks/index.js';
 import { recordEvent } from '../events/index.js';
-import { type Database, type Logger, Recurring, type Seal, type Transaction } from '../platform/index.js';
-import type { Destinations } from './addresses.js';
+import {
+  type Database,
+  type Destinations,
+  type Logger,
+  Recurring,
+  type Seal,
+  type Transaction,
+} from '../platform/index.js';
 import { takeIn } from './intake.js';
 import { countAttempt } from './metrics.js';
 import { type Outcome, send } from './send.js';

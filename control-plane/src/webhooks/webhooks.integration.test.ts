@@ -7,9 +7,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { Webhook } from 'standardwebhooks';
 import { authenticator } from '../accounts/index.js';
 import { recordEvent } from '../events/index.js';
-import { Http, Seal, Signer } from '../platform/index.js';
+import { Destinations, Http, Seal, Signer } from '../platform/index.js';
 import { callWith, type Ground, newTenantKey, startGround, type TestKey } from '../test-ground.js';
-import { Destinations } from './addresses.js';
 import { webhookRoutes } from './routes.js';
 import { send } from './send.js';
 import { Sender } from './sender.js';
@@ -22,7 +21,7 @@ let url: string;
 let owner: TestKey;
 let stranger: TestKey;
 const seal = new Seal(randomBytes(32));
-const loopback = new Destinations(['127.0.0.0/8', '::1/128']);
+const loopback = new Destinations(['127.0.0.0/8', '::1/128'], 'IOCLOUD_WEBHOOK_NETWORKS');
 
 /** What came, and how it is answered. */
 let received: { headers: Record<string, string>; body: string }[] = [];
@@ -378,7 +377,7 @@ describe('an attempt', () => {
   test('looks at where a name leads when it connects, and goes nowhere that is not allowed', async () => {
     const named = url.replace('127.0.0.1', 'localhost');
     expect((await attempt(named)).status).toBe(204);
-    const elsewhere = new Destinations(['10.0.0.0/8']);
+    const elsewhere = new Destinations(['10.0.0.0/8'], 'IOCLOUD_WEBHOOK_NETWORKS');
     const outcome = await attempt(named, elsewhere);
     expect(outcome).toMatchObject({ status: null, error: expect.stringContaining('IOCLOUD_WEBHOOK_NETWORKS') });
     expect(received).toHaveLength(1);

@@ -47,6 +47,7 @@ export class KubernetesClient {
   constructor(
     private readonly connection: Connection,
     private readonly observe: RequestObserver = () => undefined,
+    private readonly userAgent = 'iocloud-ray-operator',
   ) {}
 
   get<T>(path: string, query: Record<string, string> = {}, signal?: AbortSignal): Promise<T> {
@@ -153,7 +154,7 @@ export class KubernetesClient {
         ...base.headers,
         ...call.headers,
         accept: 'application/json',
-        'user-agent': 'iocloud-ray-operator',
+        'user-agent': this.userAgent,
         ...(body === undefined
           ? {}
           : { 'content-type': call.contentType ?? 'application/json', 'content-length': Buffer.byteLength(body) }),

@@ -22,7 +22,8 @@ export async function connect(env: NodeJS.ProcessEnv): Promise<Connection> {
   return byKubeconfig();
 }
 
-async function inCluster(env: NodeJS.ProcessEnv, directory: string): Promise<Connection> {
+/** As the account of the pod that this process runs in. */
+export async function inCluster(env: NodeJS.ProcessEnv, directory = mountedAccount): Promise<Connection> {
   const host = env.KUBERNETES_SERVICE_HOST ?? '';
   const port = env.KUBERNETES_SERVICE_PORT_HTTPS ?? env.KUBERNETES_SERVICE_PORT ?? '443';
   const ca = await readFile(join(directory, 'ca.crt'));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { Destinations, RefusedAddress } from './addresses.js';
+import { Destinations, RefusedAddress } from './destinations.js';
 
-const none = new Destinations([]);
+const none = new Destinations([], 'IOCLOUD_WEBHOOK_NETWORKS');
 
 describe('without a network of the operator', () => {
   test.each([
@@ -52,7 +52,7 @@ describe('without a network of the operator', () => {
 });
 
 test('networks that the operator names are open, with or without TLS, and no others', () => {
-  const loopback = new Destinations(['127.0.0.0/8', '::1/128']);
+  const loopback = new Destinations(['127.0.0.0/8', '::1/128'], 'IOCLOUD_WEBHOOK_NETWORKS');
   for (const address of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) {
     expect(() => loopback.demand(address, false)).not.toThrow();
   }

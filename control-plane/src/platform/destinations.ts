@@ -1,4 +1,4 @@
-/** Where webhooks may go: to public addresses, and to such networks as the operator names. */
+/** Where a tenant may have the control plane connect to: to public addresses, and to such networks as the operator names. */
 import { lookup as lookUpName } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 
@@ -45,8 +45,11 @@ export class Destinations {
   readonly #allowed: BlockList;
   readonly anyAllowed: boolean;
 
-  /** `networks`: CIDR, beyond what is public. */
-  constructor(networks: readonly string[]) {
+  /** `networks`: CIDR, beyond what is public; `variable`: where the operator names them. */
+  constructor(
+    networks: readonly string[],
+    readonly variable: string,
+  ) {
     this.#allowed = listOf(networks);
     this.anyAllowed = networks.length > 0;
   }
@@ -67,7 +70,7 @@ export class Destinations {
     throw new RefusedAddress(
       this.isPublic(address)
         ? 'without TLS nothing is sent over the Internet: use https'
-        : 'the address is not one of the Internet; the operator can allow its network (IOCLOUD_WEBHOOK_NETWORKS)',
+        : `the address is not one of the Internet; the operator can allow its network (${this.variable})`,
     );
   }
 
