@@ -23,5 +23,5 @@ export async function connectTo(access: Access, destinations: Destinations): Pro
     ...(isIP(hostOf(server)) === 0 ? { servername: server.hostname } : {}),
   });
   const headers = credentials.type === 'token' ? { authorization: `Bearer ${credentials.token}` } : {};
-  return { server, options: async () => ({ agent, headers }) };
+  return { server, isInCluster: false, options: async () => ({ agent, headers }) };
 }
