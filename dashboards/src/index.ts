@@ -14,7 +14,7 @@ import { queue } from './queue.js';
 import { slos } from './slos.js';
 import { supplier } from './supplier.js';
 
-export { type PanelQuery, panelQueries } from './queries.js';
+export { filledIn, type PanelQuery, panelQueries, variableSelectors } from './queries.js';
 export { readRules, rulesDirectory, shortened } from './rules.js';
 
 export const boards: readonly Board[] = [

@@ -1,15 +1,12 @@
 /** Faults on a real system, watched by a real Prometheus with our rules: each fires the alerts of docs/alerts.md, no others, and they clear. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { readRules, rulesDirectory, shortened } from '@iocloud/dashboards';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
-import { processesNaming, repository, Stack, TestChain, until } from './harness/index.js';
+import { Observer, processesNaming, repository, Stack, TestChain, until } from './harness/index.js';
 
 jest.setTimeout(400_000);
 
@@ -34,8 +31,7 @@ let directory: string;
 let chain: TestChain;
 let stack: Stack;
 let database: pg.Client;
-let observer: ChildProcess;
-let prometheus: string;
+let observer: Observer;
 let clusterId: string;
 const bin = () => join(directory, 'bin');
 const setTemperature = (celsius: number) => writeFileSync(join(bin(), 'temperature'), String(celsius));
@@ -70,16 +66,12 @@ esac
   ]);
   expect((await machine.show()).inventory.devices).toHaveLength(1);
   database = await connect();
-  ({ observer, url: prometheus } = await observe());
+  observer = await Observer.start(stack, { scrapeSeconds, rules: join(directory, 'rules', '*.yaml') });
 });
 afterAll(async () => {
   if (!program) return;
   await database?.end();
-  if (observer && observer.exitCode === null) {
-    observer.kill('SIGINT');
-    const [code] = await once(observer, 'exit');
-    expect(code).toBe(0);
-  }
+  if (observer) expect(await observer.stop()).toBe(0);
   await stack?.stop();
   await chain?.stop();
   await rm(directory, { recursive: true, force: true });
@@ -97,49 +89,7 @@ async function connect(): Promise<pg.Client> {
   return client;
 }
 
-async function observe(): Promise<{ observer: ChildProcess; url: string }> {
-  const args = ['observe', '--json', '--port', '0', '--prometheus', program as string];
-  const child = spawn(
-    process.execPath,
-    [
-      join(repository, 'cli/bin/iocloud.js'),
-      ...args,
-      '--rules',
-      join(directory, 'rules', '*.yaml'),
-      '--scrape-seconds',
-      String(scrapeSeconds),
-    ],
-    {
-      env: { ...process.env, NODE_OPTIONS: '', IOCLOUD_HOME: stack.home },
-      stdio: ['ignore', 'pipe', 'inherit'],
-      detached: true,
-    },
-  );
-  const [line] = await Promise.race([
-    once(createInterface({ input: child.stdout }), 'line'),
-    once(child, 'exit').then(([code]) => {
-      throw new Error(`iocloud observe ended with ${code}`);
-    }),
-  ]);
-  return { observer: child, url: JSON.parse(line).url };
-}
-
-interface Series {
-  metric: Record<string, string>;
-  value: [number, string];
-  values: [number, string][];
-}
-
-async function query(path: string, parameters: Record<string, string>): Promise<Series[]> {
-  const response = await fetch(`${prometheus}/api/v1/${path}?${new URLSearchParams(parameters)}`);
-  const { status, error, data } = (await response.json()) as {
-    status: string;
-    error?: string;
-    data: { result: Series[] };
-  };
-  if (status !== 'success') throw new Error(`${parameters.query}: ${error}`);
-  return data.result;
-}
+const query = (...asked: Parameters<Observer['query']>) => observer.query(...asked);
 
 const firing = async () =>
   [
@@ -249,7 +199,7 @@ withPrometheus('each fault fires its alerts, no others, and they clear when it i
 });
 
 withPrometheus('each rule is evaluated without an error', async () => {
-  const response = await fetch(`${prometheus}/api/v1/rules`);
+  const response = await fetch(`${observer.url}/api/v1/rules`);
   const { data } = (await response.json()) as {
     data: { groups: { rules: { name: string; health: string; lastError?: string }[] }[] };
   };
@@ -261,7 +211,7 @@ withPrometheus('each rule is evaluated without an error', async () => {
 
 withPrometheus('Ray’s own metrics come along', async () => {
   const up = await query('query', { query: 'max_over_time(up{job="iocloud-ray"}[1h])' });
-  const response = await fetch(`${prometheus}/api/v1/targets?state=active`);
+  const response = await fetch(`${observer.url}/api/v1/targets?state=active`);
   const { data } = (await response.json()) as {
     data: { activeTargets: { scrapePool: string; scrapeUrl: string; lastError: string }[] };
   };
@@ -270,7 +220,7 @@ withPrometheus('Ray’s own metrics come along', async () => {
 });
 
 withPrometheus('the key is in no argument and not in the configuration that Prometheus shows', async () => {
-  const response = await fetch(`${prometheus}/api/v1/status/config`);
+  const response = await fetch(`${observer.url}/api/v1/status/config`);
   expect(await response.text()).not.toContain(stack.apiKey);
   expect(processesNaming(stack.home).filter(({ command }) => command.includes(stack.apiKey))).toEqual([]);
 });

@@ -68,6 +68,6 @@ test('with a spacing, what comes soon after a batch waits for company, and the f
   await batcher.add(1);
   await Promise.all([batcher.add(2), new Promise(resolve => setTimeout(resolve, 5)).then(() => batcher.add(3))]);
   expect(batches.map(({ items }) => items)).toEqual([[1], [2, 3]]);
-  // A timer may fire a millisecond early by the finer clock.
-  expect((batches[1]?.at ?? 0) - startedMs).toBeGreaterThanOrEqual(spacingMs - 1);
+  // A timer may fire a little early by the finer clock; without a spacing it would have come at once.
+  expect((batches[1]?.at ?? 0) - startedMs).toBeGreaterThan(spacingMs / 2);
 });
