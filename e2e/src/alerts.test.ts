@@ -1,12 +1,21 @@
 /** Faults on a real system, watched by a real Prometheus with our rules: each fires the alerts of docs/alerts.md, no others, and they clear. */
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readRules, rulesDirectory, shortened } from '@iocloud/dashboards';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
-import { Observer, processesNaming, repository, Stack, TestChain, until } from './harness/index.js';
+import {
+  Observer,
+  type PretendedGpu,
+  pretendGpu,
+  processesNaming,
+  repository,
+  Stack,
+  TestChain,
+  until,
+} from './harness/index.js';
 
 jest.setTimeout(400_000);
 
@@ -33,25 +42,13 @@ let stack: Stack;
 let database: pg.Client;
 let observer: Observer;
 let clusterId: string;
-const bin = () => join(directory, 'bin');
-const setTemperature = (celsius: number) => writeFileSync(join(bin(), 'temperature'), String(celsius));
+let gpu: PretendedGpu;
 
 beforeAll(async () => {
   if (!program) return;
   directory = mkdtempSync(join(tmpdir(), 'iocloud-e2e-alerts-'));
-  mkdirSync(bin());
   mkdirSync(join(directory, 'rules'));
-  setTemperature(60);
-  writeFileSync(
-    join(bin(), 'nvidia-smi'),
-    `#!/bin/sh
-case "$1" in
-*uuid*) echo '0, GPU-e2e, NVIDIA H100 80GB HBM3, 81559' ;;
-*) echo "0, 00000000:3B:00.0, 50, 1000, $(cat '${bin()}/temperature'), 300, 700, 0x0, 0, 0" ;;
-esac
-`,
-  );
-  chmodSync(join(bin(), 'nvidia-smi'), 0o755);
+  gpu = pretendGpu(directory);
   for (const name of readdirSync(rulesDirectory).filter(file => file.endsWith('.yaml'))) {
     const text = readFileSync(join(rulesDirectory, name), 'utf8');
     writeFileSync(join(directory, 'rules', name), shortened(text, shortening));
@@ -59,7 +56,7 @@ esac
   chain = await TestChain.start(join(directory, 'chain'));
   stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '1', ...chain.env } });
   const [machine] = await Promise.all([
-    stack.machine('hot', { cpus: 2, env: { PATH: `${bin()}:${process.env.PATH}` } }),
+    stack.machine('hot', { cpus: 2, env: { PATH: gpu.PATH } }),
     stack.cluster('watched').then(({ id }) => {
       clusterId = id;
     }),
@@ -139,8 +136,8 @@ const faults: Record<string, Fault> = {
     },
   },
   'gpu-overheating': {
-    inject: async () => setTemperature(95),
-    mend: async () => setTemperature(60),
+    inject: async () => gpu.setTemperature(95),
+    mend: async () => gpu.setTemperature(60),
   },
 };
 
@@ -159,10 +156,10 @@ withPrometheus('each fault fires its alerts, no others, and they clear when it i
     return ['iocloud', 'iocloud-ray'].every(job => jobs.includes(job));
   });
   const startedAt = Date.now() / 1_000;
-  const { 'gpu-overheating': gpu, ...others } = faults;
+  const { 'gpu-overheating': overheat, ...others } = faults;
   const expectations = Object.fromEntries(table.map(row => [row.fault, row]));
   // An agent takes a sample each 30 s: that fault goes on beside the others.
-  const overheating = provoke('gpu-overheating', gpu as Fault);
+  const overheating = provoke('gpu-overheating', overheat as Fault);
   for (const [name, fault] of Object.entries(others)) await provoke(name, fault);
   await overheating;
   await until('all is quiet again', 90_000, async () => (await firing()).length === 0, 500);

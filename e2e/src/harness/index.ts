@@ -7,6 +7,7 @@ export { Internet, type Site } from './internet.js';
 export { installLine, interrupt, Joined } from './joined.js';
 export { Machine } from './machine.js';
 export { MachineNetwork, networkObstacle } from './network.js';
+export { type PretendedGpu, pretendGpu } from './nvidia.js';
 export { Observer } from './observer.js';
 export { processes, processesNaming, until } from './processes.js';
 export { exchange, freePort, type SshRun, SshUser } from './ssh.js';
