@@ -1,11 +1,12 @@
 /** The charts on a real API server: it takes what Helm renders, and the operator works with the rights that the chart gives. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { boardFile, boardJson, boards, readRules } from '@iocloud/dashboards';
 import { collectionPath, objectPath, type RayCluster, resources } from '@iocloud/ray-operator';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { until } from '../src/harness/processes.js';
 import { Bed } from './bed.js';
-import { type ChartName, lint, type Release, render, renderable, serviceMonitorKind, valueSets } from './charts.js';
+import { type ChartName, lint, prometheusKinds, type Release, render, renderable, valueSets } from './charts.js';
 import { group } from './ground.js';
 import { OperatorProcess, operatorNamespace } from './operator-process.js';
 
@@ -28,7 +29,7 @@ beforeAll(async () => {
         namespace(operatorNamespace, restricted),
         namespace('iocloud', restricted),
         namespace('team'),
-        serviceMonitorKind,
+        ...prometheusKinds,
       ];
       const file = join(starting.directory, 'prepared.json');
       await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
@@ -40,7 +41,8 @@ beforeAll(async () => {
     },
   });
   await bed.addNodes(2);
-  await bed.kubectl('wait', '--for=condition=Established', `crd/${serviceMonitorKind.metadata.name}`, '--timeout=30s');
+  const kinds = prometheusKinds.map(({ metadata }) => `crd/${metadata.name}`);
+  await bed.kubectl('wait', '--for=condition=Established', ...kinds, '--timeout=30s');
 });
 
 afterAll(async () => {
@@ -179,5 +181,21 @@ describe('the operator under the rights of its chart', () => {
       await bed.kubectl('-n', 'team', 'delete', 'role,rolebinding', '-l', 'app.kubernetes.io/name=ray-operator');
     },
     180_000,
+  );
+});
+
+test('the dashboards and rules of the repository come with the chart, each whole', async () => {
+  const { objects } = await rendered('iocloud', valueSets.iocloud.everything ?? {});
+  const boardsOf = objects.filter(({ metadata }) => metadata.labels?.grafana_dashboard === '1');
+  const files = boardsOf.flatMap(({ data }) => Object.entries(data ?? {}));
+  expect(files.map(([name]) => name).sort()).toEqual(boards.map(board => `iocloud-${boardFile(board)}`).sort());
+  for (const board of boards) expect(Object.fromEntries(files)[`iocloud-${boardFile(board)}`]).toBe(boardJson(board));
+  const rule = objects.find(({ kind }) => kind === 'PrometheusRule');
+  const spec = rule?.spec as { groups: { rules: { alert?: string }[] }[] } | undefined;
+  const alerts = (spec?.groups ?? []).flatMap(group => group.rules.flatMap(({ alert }) => alert ?? []));
+  expect(alerts.sort()).toEqual(
+    readRules()
+      .alerts.map(({ name }) => name)
+      .sort(),
   );
 });

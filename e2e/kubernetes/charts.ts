@@ -135,6 +135,8 @@ export const valueSets: Record<ChartName, Record<string, Values>> = {
       agentRelease: { existingSecret: 'agent-release' },
       rbac: { clusterRules: [{ apiGroups: ['ray.io'], resources: ['rayclusters'], verbs: ['get', 'list'] }] },
       serviceMonitor: { enabled: true, apiKeySecret: { name: 'metrics-key' } },
+      dashboards: { enabled: true },
+      prometheusRule: { enabled: true, labels: { release: 'prometheus' } },
       networkPolicy: {
         httpFrom: [{ namespaceSelector: { matchLabels: { app: 'ingress-nginx' } } }],
         egress: [{ to: [{ podSelector: {} }] }],
@@ -154,43 +156,70 @@ export const valueSets: Record<ChartName, Record<string, Values>> = {
   },
 };
 
-/** As much of the Prometheus operator's kind as the charts use: a field that it does not have is refused. */
-export const serviceMonitorKind = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: 'servicemonitors.monitoring.coreos.com' },
-  spec: {
-    group: 'monitoring.coreos.com',
-    scope: 'Namespaced',
-    names: { kind: 'ServiceMonitor', listKind: 'ServiceMonitorList', plural: 'servicemonitors' },
-    versions: [
-      {
-        name: 'v1',
-        served: true,
-        storage: true,
-        schema: {
-          openAPIV3Schema: {
-            type: 'object',
-            required: ['spec'],
-            properties: {
-              spec: {
-                type: 'object',
-                required: ['selector', 'endpoints'],
-                properties: {
-                  selector: {
-                    type: 'object',
-                    properties: { matchLabels: { type: 'object', additionalProperties: { type: 'string' } } },
-                  },
-                  endpoints: { type: 'array', items: endpoint() },
-                },
-              },
-            },
+/** As much of the Prometheus operator's kinds as the charts use: a field that they do not have is refused. */
+export const prometheusKinds = [
+  prometheusKind('ServiceMonitor', {
+    required: ['selector', 'endpoints'],
+    properties: {
+      selector: {
+        type: 'object',
+        properties: { matchLabels: { type: 'object', additionalProperties: { type: 'string' } } },
+      },
+      endpoints: { type: 'array', items: endpoint() },
+    },
+  }),
+  prometheusKind('PrometheusRule', {
+    required: ['groups'],
+    properties: {
+      groups: {
+        type: 'array',
+        items: {
+          type: 'object',
+          required: ['name', 'rules'],
+          properties: {
+            name: { type: 'string' },
+            interval: { type: 'string' },
+            rules: { type: 'array', minItems: 1, items: rule() },
           },
         },
       },
-    ],
-  },
-};
+    },
+  }),
+];
+
+function prometheusKind(kind: string, spec: Record<string, unknown>) {
+  const plural = `${kind.toLowerCase()}s`;
+  const openAPIV3Schema = { type: 'object', required: ['spec'], properties: { spec: { type: 'object', ...spec } } };
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${plural}.monitoring.coreos.com` },
+    spec: {
+      group: 'monitoring.coreos.com',
+      scope: 'Namespaced',
+      names: { kind, listKind: `${kind}List`, plural },
+      versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema } }],
+    },
+  };
+}
+
+function rule() {
+  const text = { type: 'string' };
+  const texts = { type: 'object', additionalProperties: text };
+  return {
+    type: 'object',
+    required: ['expr'],
+    properties: {
+      alert: text,
+      record: text,
+      expr: { 'x-kubernetes-int-or-string': true },
+      for: text,
+      keep_firing_for: text,
+      labels: texts,
+      annotations: texts,
+    },
+  };
+}
 
 function endpoint() {
   const text = { type: 'string' };
@@ -202,6 +231,7 @@ function endpoint() {
       path: text,
       interval: { type: 'string', pattern: '^(([0-9]+(ms|s|m|h))+)$' },
       authorization: { type: 'object', properties: { type: text, credentials } },
+      relabelings: { type: 'array', items: { type: 'object', properties: { targetLabel: text, replacement: text } } },
     },
   };
 }

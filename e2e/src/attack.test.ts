@@ -80,6 +80,8 @@ const pathOf = (route: Route) =>
     .replace('{clusterId}', cluster?.id)
     .replace('{megaCluster}', megaClusterId)
     .replace('{nodeId}', cluster?.leases[0].nodeId)
+    .replace('{leaseId}', cluster?.leases[0].id)
+    .replace('{providerId}', 'pv_00000000000000000000')
     .replace('{verificationId}', 'vf_00000000000000000000')
     .replace('{tenantId}', tenantId)
     .replace('{userCode}', userCode)
@@ -172,6 +174,8 @@ describe('with the key of another tenant', () => {
       '/v1/token/rewards',
       '/v1/token/slashes',
       '/v1/token/proposals',
+      '/v1/providers',
+      '/v1/metrics/targets',
     ]) {
       const { status, text } = await bare('GET', path, stranger);
       expect([path, status]).toEqual([path, 200]);
