@@ -83,7 +83,7 @@ export const capacity: Board = {
           description: 'Of those that the pools may have, at most within the time shown.',
           unit: 'percentunit',
           query:
-            'max_over_time((max(iocloud_postgres_connections{state="in_use"} / on (instance) iocloud_postgres_connections_limit))[$__range:5m])',
+            'max_over_time((max(iocloud_postgres_connections{state="in_use"} / on (instance) iocloud_postgres_connections_limit))[$__range:1m])',
           thresholds: { amber: 0.8, red: 0.95 },
         }),
         stat({

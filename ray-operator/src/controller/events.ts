@@ -16,8 +16,7 @@ const longestMessage = 1_024;
 export interface EventRecorderOptions {
   client: KubernetesClient;
   log: Logger;
-  /** `ray.io/v1` if nothing else is said. */
-  apiVersion?: string;
+  apiVersion: string;
   kind: string;
   identity: string;
   onDropped: () => void;

@@ -8,27 +8,22 @@ import { hasFinalizer } from '../core/redis-cleanup.js';
 import { canonical } from '../core/spec-hash.js';
 import { differs, onlyCountsDiffer, statusOf } from '../core/status.js';
 import { isAlreadyThere } from '../kubernetes/api-error.js';
-import type { KubernetesClient } from '../kubernetes/client.js';
-import { type Informer, keyOf } from '../kubernetes/informer.js';
+import type { Informer } from '../kubernetes/informer.js';
 import { resourceOf, resources } from '../kubernetes/resources.js';
 import type { ClusterTokens } from './cluster-tokens.js';
-import { Controller, type ControllerSettings } from './controller.js';
 import { describe } from './descriptions.js';
-import { EventRecorder } from './events.js';
 import { Expectations } from './expectations.js';
+import { KindController, type KindSettings } from './kind-controller.js';
 import { clusterKeyOf } from './local-copies.js';
 import { type Failure, PodEffects } from './pod-effects.js';
 import { jobEveryMs, RedisCleanup } from './redis-cleanup.js';
-import { StatusWriter } from './status-writer.js';
 import { newSuffix } from './suffix.js';
 import { sha256 } from './text-hash.js';
 
-export interface RayClusterControllerOptions extends ControllerSettings {
-  client: KubernetesClient;
+export interface RayClusterControllerOptions extends KindSettings {
   clusters: Informer<RayCluster>;
   pods: Informer<Pod>;
   services: Informer<Service>;
-  identity: string;
   creationBatch: number;
   waitForHead: boolean;
   tokens: ClusterTokens;
@@ -50,18 +45,19 @@ interface Memory {
   ensured?: { hash: string; generation: number; at: number };
 }
 
-export class RayClusterController {
-  private readonly controller: Controller;
-  private readonly statuses: StatusWriter<RayClusterStatus, RayCluster>;
+export class RayClusterController extends KindController<RayClusterStatus, RayCluster> {
   private readonly expectations: Expectations;
   private readonly effects: PodEffects;
-  private readonly events: EventRecorder;
   private readonly redisCleanup: RedisCleanup;
   private readonly memories = new Map<string, Memory>();
   private readonly derived = new WeakMap<RayCluster, Derived>();
 
   constructor(private readonly options: RayClusterControllerOptions) {
-    const { client, metrics, log, signal, identity } = options;
+    super(
+      { apiVersion: 'ray.io/v1', kind: 'RayCluster', resource: resources.rayClusters, objects: options.clusters },
+      options,
+    );
+    const { client, metrics, log, signal } = options;
     this.expectations = new Expectations(Date.now, expectationTimeoutMs, key => {
       metrics.expectationsExpired.inc();
       log.warn({ cluster: key }, 'what was done to pods did not come back in time; looking again');
@@ -72,49 +68,18 @@ export class RayClusterController {
       creationBatch: options.creationBatch,
       signal,
     });
-    this.events = new EventRecorder({
-      client,
-      log,
-      kind: 'RayCluster',
-      identity,
-      signal,
-      onDropped: () => metrics.eventsDropped.inc(),
-    });
     this.redisCleanup = new RedisCleanup({ client, signal, events: this.events, enabled: options.redisCleanup });
-    this.statuses = new StatusWriter({
-      client,
-      resource: resources.rayClusters,
-      apiVersion: 'ray.io/v1',
-      kind: 'RayCluster',
-      signal,
-    });
-    this.controller = new Controller(
-      { name: 'raycluster', keys: () => options.clusters.objects.keys(), reconcile: key => this.reconcile(key) },
-      options,
-    );
     this.follow();
   }
 
-  start(): void {
-    this.controller.start();
-  }
-
-  stop(): Promise<void> {
-    return this.controller.stop();
+  protected override forget(key: string): void {
+    this.expectations.forget(key);
+    this.memories.delete(key);
   }
 
   private follow(): void {
-    const { clusters, pods, services } = this.options;
-    const { queue } = this.controller;
-    clusters.onChange((kind, cluster) => {
-      const key = keyOf(cluster);
-      if (kind === 'deleted') {
-        this.expectations.forget(key);
-        this.memories.delete(key);
-        this.statuses.forget(key);
-      }
-      queue.add(key);
-    });
+    const { pods, services } = this.options;
+    const { queue } = this;
     pods.onChange((kind, pod) => {
       const key = clusterKeyOf(pod);
       if (key === undefined) return;
@@ -127,7 +92,7 @@ export class RayClusterController {
     });
   }
 
-  private async reconcile(key: string): Promise<void> {
+  protected async reconcile(key: string): Promise<void> {
     const known = this.options.clusters.objects.get(key);
     if (!known || !isOurs(known.spec)) return;
     // What is deleted is taken apart by Kubernetes' garbage collector, by owner references, unless we hold it back.
@@ -135,7 +100,7 @@ export class RayClusterController {
     if (isDeleted && !hasFinalizer(known)) return;
     const waitMs = this.expectations.remainingMs(key);
     if (waitMs > 0) {
-      this.controller.queue.addAfter(key, waitMs);
+      this.queue.addAfter(key, waitMs);
       return;
     }
     const memory = this.memoryOf(known);
@@ -149,7 +114,7 @@ export class RayClusterController {
     const { waitForHead, lateAfterMs } = this.options;
     const context = { newSuffix, waitForHead, lateAfterMs, now: Date.now() };
     const plan = planCluster(cluster, this.derive(known), { pods, services }, context);
-    if (plan.lookAgainInMs !== undefined) this.controller.queue.addAfter(key, plan.lookAgainInMs);
+    if (plan.lookAgainInMs !== undefined) this.queue.addAfter(key, plan.lookAgainInMs);
     const failure = plan.problems.length > 0 ? undefined : await this.carryOut(key, cluster, plan, memory);
     for (const event of describe(plan, failure)) this.events.record(cluster, event.type, event.reason, event.message);
     const headService = services.find(({ metadata }) => metadata.name.endsWith('-head-svc'));
@@ -176,7 +141,7 @@ export class RayClusterController {
       const { failure } = await this.effects.delete(key, deletions);
       if (failure) throw failure.cause;
     }
-    if (next !== 'released') this.controller.queue.addAfter(key, jobEveryMs);
+    if (next !== 'released') this.queue.addAfter(key, jobEveryMs);
   }
 
   private derive(cluster: RayCluster): Derived {
@@ -243,7 +208,7 @@ export class RayClusterController {
     if (onlyCountsDiffer(cluster.status, status, canonical)) {
       const waitMs = memory.countsWrittenAt + countsEveryMs - now;
       if (waitMs > 0) {
-        this.controller.queue.addAfter(key, waitMs);
+        this.queue.addAfter(key, waitMs);
         return;
       }
     }

@@ -10,23 +10,18 @@ import { nextLookMs } from '../core/rayjob/pace.js';
 import { afterEvent, refreshed } from '../core/rayjob/status.js';
 import { validateRayJob } from '../core/rayjob/validation.js';
 import { canonical } from '../core/spec-hash.js';
-import type { KubernetesClient } from '../kubernetes/client.js';
-import { type Informer, keyOf } from '../kubernetes/informer.js';
+import type { Informer } from '../kubernetes/informer.js';
 import { resources } from '../kubernetes/resources.js';
 import type { JobsApi } from '../ray/jobs-api.js';
-import { Controller, type ControllerSettings } from './controller.js';
-import { EventRecorder } from './events.js';
+import { KindController, type KindSettings } from './kind-controller.js';
 import { originKeyOf } from './local-copies.js';
 import { RayJobEffects } from './rayjob-effects.js';
-import { StatusWriter } from './status-writer.js';
 import { newSuffix } from './suffix.js';
 
-export interface RayJobControllerOptions extends ControllerSettings {
-  client: KubernetesClient;
+export interface RayJobControllerOptions extends KindSettings {
   rayJobs: Informer<RayJob>;
   jobs: Informer<Job>;
   clusters: Informer<RayCluster>;
-  identity: string;
   jobsApi: JobsApi;
   pollMs: number;
   patience: Patience;
@@ -35,46 +30,25 @@ export interface RayJobControllerOptions extends ControllerSettings {
 const kind = 'RayJob';
 const isOurs = ({ spec }: RayJob) => spec.managedBy === undefined || spec.managedBy === 'ray.io/kuberay-operator';
 
-export class RayJobController {
-  private readonly controller: Controller;
-  private readonly statuses: StatusWriter<RayJobStatus, RayJob>;
-  private readonly events: EventRecorder;
+export class RayJobController extends KindController<RayJobStatus, RayJob> {
   private readonly effects: RayJobEffects;
   /** Submissions that Ray will not take, by attempt: lost with the process, and found again by the next try. */
   private readonly refusals = new Map<string, RayAnswer>();
 
   constructor(private readonly options: RayJobControllerOptions) {
-    const { client, log, identity, signal, metrics, jobsApi } = options;
-    const onDropped = () => metrics.eventsDropped.inc();
-    this.events = new EventRecorder({ client, log, kind, identity, signal, onDropped });
+    super({ apiVersion: 'ray.io/v1', kind, resource: resources.rayJobs, objects: options.rayJobs }, options);
+    const { client, signal, jobsApi } = options;
     this.effects = new RayJobEffects({ client, signal, events: this.events, jobsApi });
-    this.statuses = new StatusWriter({ client, resource: resources.rayJobs, apiVersion: 'ray.io/v1', kind, signal });
-    this.controller = new Controller(
-      { name: 'rayjob', keys: () => options.rayJobs.objects.keys(), reconcile: key => this.reconcile(key) },
-      options,
-    );
     this.follow();
   }
 
-  start(): void {
-    this.controller.start();
-  }
-
-  stop(): Promise<void> {
-    return this.controller.stop();
+  protected override forget(key: string): void {
+    this.refusals.delete(key);
   }
 
   private follow(): void {
-    const { rayJobs, jobs, clusters } = this.options;
-    const { queue } = this.controller;
-    rayJobs.onChange((change, job) => {
-      const key = keyOf(job);
-      if (change === 'deleted') {
-        this.statuses.forget(key);
-        this.refusals.delete(key);
-      }
-      queue.add(key);
-    });
+    const { jobs, clusters } = this.options;
+    const { queue } = this;
     const owned = (_change: unknown, object: Job | RayCluster) => {
       const key = originKeyOf(object, kind);
       if (key !== undefined) queue.add(key);
@@ -83,7 +57,7 @@ export class RayJobController {
     clusters.onChange(owned);
   }
 
-  private async reconcile(key: string): Promise<void> {
+  protected async reconcile(key: string): Promise<void> {
     const known = this.options.rayJobs.objects.get(key);
     if (!known || !isOurs(known)) return;
     const job = this.statuses.newest(known);
@@ -94,7 +68,7 @@ export class RayJobController {
       await this.statuses.write(job, afterEvent(job, event, observed, newSuffix));
       this.refusals.delete(key);
       this.tell(job, event);
-      this.controller.queue.add(key);
+      this.queue.add(key);
       return;
     }
     const { spec } = job;
@@ -106,7 +80,7 @@ export class RayJobController {
     if (stateOf(job) !== '' && canonical(status) !== canonical(job.status)) await this.statuses.write(job, status);
     // What was just submitted is asked for at once.
     const waitMs = answer && answer.kind !== 'unreachable' ? 0 : nextLookMs(job, seen, this.options.pollMs);
-    if (waitMs !== undefined) this.controller.queue.addAfter(key, waitMs);
+    if (waitMs !== undefined) this.queue.addAfter(key, waitMs);
   }
 
   private async observe(key: string, job: RayJob): Promise<Observed> {
@@ -162,7 +136,7 @@ export class RayJobController {
       await jobsApi.stop(cluster, jobId, signal).catch((err: unknown) => log.warn({ rayjob: key, err }, 'not stopped'));
     }
     if (mayRelease(job, observed)) await this.effects.release(job);
-    else this.controller.queue.addAfter(key, this.options.pollMs);
+    else this.queue.addAfter(key, this.options.pollMs);
   }
 
   private tell(job: RayJob, { name, reason, message = '' }: JobEvent): void {

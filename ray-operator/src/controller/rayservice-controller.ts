@@ -10,25 +10,20 @@ import { nextRoles } from '../core/rayservice/roles.js';
 import { statusOf } from '../core/rayservice/status.js';
 import { type ServeConfig, serveConfigOf, validateRayService } from '../core/rayservice/validation.js';
 import { canonical, podSpecHash } from '../core/spec-hash.js';
-import type { KubernetesClient } from '../kubernetes/client.js';
 import { type Informer, keyOf } from '../kubernetes/informer.js';
 import { resources } from '../kubernetes/resources.js';
 import type { ServeApi } from '../ray/serve-api.js';
-import { Controller, type ControllerSettings } from './controller.js';
-import { EventRecorder } from './events.js';
+import { KindController, type KindSettings } from './kind-controller.js';
 import { originKeyOf } from './local-copies.js';
 import { RayServiceEffects } from './rayservice-effects.js';
-import { StatusWriter } from './status-writer.js';
 import { newSuffix } from './suffix.js';
 import { sha256 } from './text-hash.js';
 
-export interface RayServiceControllerOptions extends ControllerSettings {
-  client: KubernetesClient;
+export interface RayServiceControllerOptions extends KindSettings {
   rayServices: Informer<RayService>;
   clusters: Informer<RayCluster>;
   pods: Informer<Pod>;
   services: Informer<Service>;
-  identity: string;
   serveApi: ServeApi;
   pollMs: number;
 }
@@ -37,48 +32,21 @@ const kind = 'RayService';
 const gatherMs = 50;
 const isOurs = ({ spec }: RayService) => spec.managedBy === undefined || spec.managedBy === 'ray.io/kuberay-operator';
 
-export class RayServiceController {
-  private readonly controller: Controller;
-  private readonly statuses: StatusWriter<RayServiceStatus, RayService>;
-  private readonly events: EventRecorder;
+export class RayServiceController extends KindController<RayServiceStatus, RayService> {
   private readonly effects: RayServiceEffects;
   /** What was sent to which head, by the cluster's uid. Lost with the process: then it is sent again, which changes nothing. */
   private readonly deployed = new Map<string, string>();
 
   constructor(private readonly options: RayServiceControllerOptions) {
-    const { client, log, identity, signal, metrics, serveApi } = options;
-    const onDropped = () => metrics.eventsDropped.inc();
-    this.events = new EventRecorder({ client, log, kind, identity, signal, onDropped });
+    super({ apiVersion: 'ray.io/v1', kind, resource: resources.rayServices, objects: options.rayServices }, options);
+    const { client, signal, serveApi } = options;
     this.effects = new RayServiceEffects({ client, signal, events: this.events, serveApi });
-    this.statuses = new StatusWriter({
-      client,
-      resource: resources.rayServices,
-      apiVersion: 'ray.io/v1',
-      kind,
-      signal,
-    });
-    this.controller = new Controller(
-      { name: 'rayservice', keys: () => options.rayServices.objects.keys(), reconcile: key => this.reconcile(key) },
-      options,
-    );
     this.follow();
   }
 
-  start(): void {
-    this.controller.start();
-  }
-
-  stop(): Promise<void> {
-    return this.controller.stop();
-  }
-
   private follow(): void {
-    const { rayServices, clusters, pods, services } = this.options;
-    const { queue } = this.controller;
-    rayServices.onChange((change, service) => {
-      if (change === 'deleted') this.statuses.forget(keyOf(service));
-      queue.add(keyOf(service));
-    });
+    const { clusters, pods, services } = this.options;
+    const { queue } = this;
     clusters.onChange((change, cluster) => {
       if (change === 'deleted') this.deployed.delete(cluster.metadata.uid);
       const key = originKeyOf(cluster, kind);
@@ -96,7 +64,7 @@ export class RayServiceController {
     });
   }
 
-  private async reconcile(key: string): Promise<void> {
+  protected async reconcile(key: string): Promise<void> {
     const known = this.options.rayServices.objects.get(key);
     // What is deleted is taken apart by Kubernetes' garbage collector, by owner references.
     if (!known || known.metadata.deletionTimestamp || !isOurs(known)) return;
@@ -117,7 +85,7 @@ export class RayServiceController {
       if (roles.active && roles.active !== service.status?.activeServiceStatus?.rayClusterName) {
         this.events.record(service, 'Normal', 'SwitchedRayCluster', `${roles.active} serves from now on`);
       }
-      this.controller.queue.add(key);
+      this.queue.add(key);
       return;
     }
     const effects = effectsOf(service, observed, sha256);
@@ -125,7 +93,7 @@ export class RayServiceController {
       await this.effects.carryOut(service, effect, typeof config === 'string' ? undefined : config.config);
       if (effect.do === 'deploy') this.deployed.set(effect.cluster.metadata.uid, this.deploymentOf(service));
     }
-    if (observed.clusters.size > 0) this.controller.queue.addAfter(key, this.options.pollMs);
+    if (observed.clusters.size > 0) this.queue.addAfter(key, this.options.pollMs);
   }
 
   private readonly deploymentOf = ({ spec }: RayService) => sha256(spec.serveConfigV2 ?? '');

@@ -6,7 +6,7 @@ import type { KubernetesClient } from '../kubernetes/client.js';
 import { keyOf } from '../kubernetes/informer.js';
 import type { Resource } from '../kubernetes/resources.js';
 
-interface WithStatus<S> extends KubernetesObject {
+export interface WithStatus<S> extends KubernetesObject {
   status?: S;
 }
 

@@ -10,26 +10,21 @@ import { healthOf } from '../../core/mega/shares.js';
 import { isUrgent, megaStatusOf } from '../../core/mega/status.js';
 import { canonical } from '../../core/spec-hash.js';
 import { isConflict, isNotFound } from '../../kubernetes/api-error.js';
-import type { KubernetesClient } from '../../kubernetes/client.js';
-import { type ChangeKind, type Informer, keyOf } from '../../kubernetes/informer.js';
+import type { ChangeKind, Informer } from '../../kubernetes/informer.js';
 import { objectPath, resources } from '../../kubernetes/resources.js';
-import { Controller, type ControllerSettings } from '../controller.js';
-import { EventRecorder } from '../events.js';
 import { Expectations } from '../expectations.js';
+import { KindController, type KindSettings } from '../kind-controller.js';
 import { megaKeyOf } from '../local-copies.js';
-import { StatusWriter } from '../status-writer.js';
 import { newSuffix } from '../suffix.js';
 import { sha256 } from '../text-hash.js';
 import { CellEffects, type CellFailure } from './cell-effects.js';
 import { describeCells } from './descriptions.js';
 import { answers, type Members, silenceAfterMs } from './members.js';
 
-export interface MegaRayClusterControllerOptions extends ControllerSettings {
-  client: KubernetesClient;
+export interface MegaRayClusterControllerOptions extends KindSettings {
   megaClusters: Informer<MegaRayCluster>;
   clusters: Informer<RayCluster>;
   members: Members;
-  identity: string;
 }
 
 /** What cells do within so long is looked at once. */
@@ -56,56 +51,40 @@ const sinceOf = (status: MegaRayClusterStatus | undefined): Troubles =>
     }),
   );
 
-export class MegaRayClusterController {
-  private readonly controller: Controller;
-  private readonly statuses: StatusWriter<MegaRayClusterStatus, MegaRayCluster>;
+export class MegaRayClusterController extends KindController<MegaRayClusterStatus, MegaRayCluster> {
   private readonly expectations: Expectations;
   private readonly effects: CellEffects;
-  private readonly events: EventRecorder;
   private readonly memories = new Map<string, Memory>();
   private readonly derived = new WeakMap<MegaRayCluster, DerivedMega>();
 
   constructor(private readonly options: MegaRayClusterControllerOptions) {
-    const { client, metrics, log, signal, identity, members, megaClusters } = options;
+    super(
+      {
+        apiVersion: megaApiVersion,
+        kind: megaKind,
+        resource: resources.megaRayClusters,
+        objects: options.megaClusters,
+      },
+      options,
+    );
+    const { client, metrics, log, signal, members } = options;
     this.expectations = new Expectations(Date.now, expectationTimeoutMs, key => {
       metrics.expectationsExpired.inc();
       log.warn({ megaraycluster: key }, 'what was done to cells did not come back in time; looking again');
     });
     const clientOf = (name: string) => (name === localCluster ? client : members.get(name)?.client);
     this.effects = new CellEffects({ clientOf, expectations: this.expectations, batch, signal });
-    const kind = { apiVersion: megaApiVersion, kind: megaKind };
-    const onDropped = () => metrics.eventsDropped.inc();
-    this.events = new EventRecorder({ client, log, identity, signal, onDropped, ...kind });
-    this.statuses = new StatusWriter({ client, resource: resources.megaRayClusters, signal, ...kind });
-    const work = {
-      name: 'megaraycluster',
-      keys: () => megaClusters.objects.keys(),
-      reconcile: (key: string) => this.reconcile(key),
-    };
-    this.controller = new Controller(work, options);
     this.follow();
   }
 
-  start(): void {
-    this.controller.start();
-  }
-
-  stop(): Promise<void> {
-    return this.controller.stop();
+  protected override forget(key: string): void {
+    this.expectations.forget(key);
+    this.memories.delete(key);
   }
 
   private follow(): void {
     const { megaClusters, clusters, members } = this.options;
-    const { queue } = this.controller;
-    megaClusters.onChange((kind, mega) => {
-      const key = keyOf(mega);
-      if (kind === 'deleted') {
-        this.expectations.forget(key);
-        this.memories.delete(key);
-        this.statuses.forget(key);
-      }
-      queue.add(key);
-    });
+    const { queue } = this;
     const cellChanged = (kind: ChangeKind, cell: RayCluster) => {
       const key = megaKeyOf(cell);
       if (key === undefined) return;
@@ -122,12 +101,12 @@ export class MegaRayClusterController {
     });
   }
 
-  private async reconcile(key: string): Promise<void> {
+  protected async reconcile(key: string): Promise<void> {
     const found = this.options.megaClusters.objects.get(key);
     if (!found) return;
     const waitMs = this.expectations.remainingMs(key);
     if (waitMs > 0) {
-      this.controller.queue.addAfter(key, waitMs);
+      this.queue.addAfter(key, waitMs);
       return;
     }
     const mega = this.statuses.newest(found);
@@ -143,8 +122,7 @@ export class MegaRayClusterController {
     for (const { type, reason, message } of describeCells(plan, failure))
       this.events.record(mega, type, reason, message);
     await this.writeStatus(key, mega, this.status(mega, derived, observed, plan, failure), memory);
-    if (plan.lookAgainInMs !== undefined)
-      this.controller.queue.addAfter(key, Math.min(plan.lookAgainInMs, 2 ** 31 - 1));
+    if (plan.lookAgainInMs !== undefined) this.queue.addAfter(key, Math.min(plan.lookAgainInMs, 2 ** 31 - 1));
     if (failure) throw failure.cause;
   }
 
@@ -232,7 +210,7 @@ export class MegaRayClusterController {
     if (canonical(mega.status ?? {}) === canonical(status)) return;
     const waitMs = memory.statusWrittenAt + countsEveryMs - Date.now();
     if (waitMs > 0 && !isUrgent(mega.status, status)) {
-      this.controller.queue.addAfter(key, waitMs);
+      this.queue.addAfter(key, waitMs);
       return;
     }
     memory.statusWrittenAt = Date.now();
