@@ -1,0 +1,1 @@
+export { insertScrapedFleet } from './fleet.js';
