@@ -68,7 +68,9 @@ export async function runLeases(
     const leaving = ending.filter(({ nodeId }) => nodeId === machine.id);
     for (const { leaseId } of leaving) {
       if (leases.some(lease => lease.leaseId === leaseId)) continue;
-      const left = await leftOf(session, leaseId, pods.get(leaseId) ?? []);
+      const record = records.get(leaseId);
+      const mayRun = record?.pod && record.ended === null && !ready.has(machine.id);
+      const left = (await leftOf(session, leaseId, pods.get(leaseId) ?? [])) ?? (mayRun ? onSilentNode : null);
       if (left) observations.push({ leaseId, ...left, rayNodeId: null });
     }
     await wiring.machines.observed(machine.id, revision, observations);
@@ -76,6 +78,8 @@ export async function runLeases(
 }
 
 type Observed = Omit<LeaseObservation, 'leaseId' | 'rayNodeId'>;
+
+const onSilentNode: Observed = { phase: 'starting', message: 'its pod is gone, but its node is silent and may run it' };
 
 function placedOn(machine: Machine, lease: LeaseSpec): Placed {
   const device = machine.inventory?.devices.find(({ index }) => lease.deviceIndices.includes(index));
@@ -118,7 +122,7 @@ async function observe(
       // It has come, and this process will soon see it, too.
       if (now?.metadata.uid === seen.pod.uid) return { phase: 'starting', message: '' };
       // Removed by force, as the operator does with pods that a dead node never lets go of: the node may still run it.
-      if (!isNodeReady) return { phase: 'starting', message: 'its pod is gone, but its node is silent and may run it' };
+      if (!isNodeReady) return onSilentNode;
       await noteEnd(database, row.id, leaseId, `its pod ${seen.pod.name} is gone`);
     } else await noteEnd(database, row.id, leaseId, seen.why);
     for (const [id, record] of await leasePods(database, [leaseId])) records.set(id, record);
