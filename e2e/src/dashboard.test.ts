@@ -98,8 +98,7 @@ describe('the status page', () => {
     expect(await memory.locator('polyline').count()).toBeGreaterThan(0);
     const [wide, shown] = await page.evaluate<[number, number]>('[document.documentElement.scrollWidth, innerWidth]');
     expect(wide).toBeLessThanOrEqual(shown);
-    if (process.env.IOCLOUD_SCREENSHOTS)
-      await page.screenshot({ path: `${process.env.IOCLOUD_SCREENSHOTS}/status.png` });
+    if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/status.png` });
     await page.context().close();
   });
 });
