@@ -34,6 +34,7 @@ th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px so
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .6rem .8rem; }
 figcaption { display: flex; gap: .5rem; align-items: baseline; font-size: .9rem; }
+figcaption strong, figcaption .soft { white-space: nowrap; }
 figure svg { display: block; width: 100%; height: 3.75rem; }
 polyline { fill: none; stroke: var(--accent); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
 `;
