@@ -1,6 +1,7 @@
 /** Events of the objects of one kind, for `kubectl describe`: told once in a while each, and never at the cost of the work itself. */
 import type { KubernetesObject, Manifest } from '../core/kubernetes-objects.js';
 import { operatorName } from '../core/names.js';
+import { rfc3339 } from '../core/time.js';
 import type { KubernetesClient } from '../kubernetes/client.js';
 import { resources } from '../kubernetes/resources.js';
 import type { Logger } from '../log.js';
@@ -51,7 +52,7 @@ export class EventRecorder {
     const { name, namespace, uid, resourceVersion } = object.metadata;
     const { apiVersion = 'ray.io/v1', kind } = this.options;
     this.sequence += 1;
-    const at = now.toISOString().replace(/\.\d+/, '');
+    const at = rfc3339(now.getTime());
     return {
       apiVersion: 'v1',
       kind: 'Event',

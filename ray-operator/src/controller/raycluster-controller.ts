@@ -2,11 +2,13 @@
 import type { RayClusterStatus } from '../api/raycluster.js';
 import { tokenSecret } from '../core/authentication.js';
 import type { Manifest, Pod, RayCluster, Service } from '../core/kubernetes-objects.js';
+import { isOurs } from '../core/managed-by.js';
 import { operatorName } from '../core/names.js';
-import { allGo, type Derived, derive, isOurs, type Plan, planCluster, unwatchedObjects } from '../core/plan.js';
+import { allGo, type Derived, derive, type Plan, planCluster, unwatchedObjects } from '../core/plan.js';
 import { hasFinalizer } from '../core/redis-cleanup.js';
 import { canonical } from '../core/spec-hash.js';
 import { differs, onlyCountsDiffer, statusOf } from '../core/status.js';
+import { rfc3339 } from '../core/time.js';
 import { isAlreadyThere } from '../kubernetes/api-error.js';
 import type { Informer } from '../kubernetes/informer.js';
 import { resourceOf, resources } from '../kubernetes/resources.js';
@@ -33,14 +35,11 @@ export interface RayClusterControllerOptions extends KindSettings {
 
 /** Pods come and go by the hundred: what they do within so long is looked at once. */
 const gatherMs = 50;
-/** A change of counts alone is written at most so often. */
-const countsEveryMs = 2_000;
 const expectationTimeoutMs = 30_000;
 
 /** Of a cluster, between reconciliations. Rebuilt by itself when lost. */
 interface Memory {
   uid: string;
-  countsWrittenAt: number;
   /** What the operator does not watch, as last made sure of. */
   ensured?: { hash: string; generation: number; at: number };
 }
@@ -118,7 +117,7 @@ export class RayClusterController extends KindController<RayClusterStatus, RayCl
     const failure = plan.problems.length > 0 ? undefined : await this.carryOut(key, cluster, plan, memory);
     for (const event of describe(plan, failure)) this.events.record(cluster, event.type, event.reason, event.message);
     const headService = services.find(({ metadata }) => metadata.name.endsWith('-head-svc'));
-    const now = new Date().toISOString().replace(/\.\d+/, '');
+    const now = rfc3339(Date.now());
     const status = statusOf({
       cluster,
       pods,
@@ -129,7 +128,7 @@ export class RayClusterController extends KindController<RayClusterStatus, RayCl
     });
     // What was just made is not in the local copy yet: a status without it would be out of date at once.
     const isCatchingUp = plan.creations.length > 0 && plan.creations.length <= this.options.creationBatch;
-    if (failure || !isCatchingUp) await this.writeStatus(key, cluster, status, memory);
+    if (failure || !isCatchingUp) await this.writeStatus(key, cluster, status);
     if (failure) throw failure.cause;
   }
 
@@ -156,7 +155,7 @@ export class RayClusterController extends KindController<RayClusterStatus, RayCl
     const key = `${metadata.namespace}/${metadata.name}`;
     const existing = this.memories.get(key);
     if (existing?.uid === metadata.uid) return existing;
-    const created = { uid: metadata.uid, countsWrittenAt: 0 };
+    const created = { uid: metadata.uid };
     this.memories.set(key, created);
     return created;
   }
@@ -202,18 +201,12 @@ export class RayClusterController extends KindController<RayClusterStatus, RayCl
     await this.options.client.apply(resourceOf(manifest.kind), manifest, operatorName, '', this.options.signal);
   }
 
-  private async writeStatus(key: string, cluster: RayCluster, status: RayClusterStatus, memory: Memory): Promise<void> {
+  private async writeStatus(key: string, cluster: RayCluster, status: RayClusterStatus): Promise<void> {
     if (!differs(cluster.status, status, canonical)) return;
-    const now = Date.now();
-    if (onlyCountsDiffer(cluster.status, status, canonical)) {
-      const waitMs = memory.countsWrittenAt + countsEveryMs - now;
-      if (waitMs > 0) {
-        this.queue.addAfter(key, waitMs);
-        return;
-      }
-    }
-    memory.countsWrittenAt = now;
-    await this.statuses.write(cluster, { ...status, lastUpdateTime: new Date(now).toISOString().replace(/\.\d+/, '') });
+    const dated = { ...status, lastUpdateTime: rfc3339(Date.now()) };
+    const isUrgent = !onlyCountsDiffer(cluster.status, status, canonical);
+    const waitMs = await this.statuses.writeInTime(cluster, dated, isUrgent);
+    if (waitMs > 0) this.queue.addAfter(key, waitMs);
   }
 }
 

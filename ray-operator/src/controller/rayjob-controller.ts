@@ -2,6 +2,7 @@
 import { parse } from 'yaml';
 import type { RayJobStatus } from '../api/rayjob.js';
 import type { Job, RayCluster, RayJob } from '../core/kubernetes-objects.js';
+import { isOurs } from '../core/managed-by.js';
 import { annotations, finalizer, labels } from '../core/names.js';
 import { decide, type JobEvent, type Patience } from '../core/rayjob/decide.js';
 import { effectsOf } from '../core/rayjob/effects.js';
@@ -28,7 +29,6 @@ export interface RayJobControllerOptions extends KindSettings {
 }
 
 const kind = 'RayJob';
-const isOurs = ({ spec }: RayJob) => spec.managedBy === undefined || spec.managedBy === 'ray.io/kuberay-operator';
 
 export class RayJobController extends KindController<RayJobStatus, RayJob> {
   private readonly effects: RayJobEffects;
@@ -59,7 +59,7 @@ export class RayJobController extends KindController<RayJobStatus, RayJob> {
 
   protected async reconcile(key: string): Promise<void> {
     const known = this.options.rayJobs.objects.get(key);
-    if (!known || !isOurs(known)) return;
+    if (!known || !isOurs(known.spec)) return;
     const job = this.statuses.newest(known);
     if (job.metadata.deletionTimestamp) return this.finalize(key, job);
     const observed = await this.observe(key, job);

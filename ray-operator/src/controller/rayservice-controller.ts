@@ -2,6 +2,7 @@
 import { parse } from 'yaml';
 import type { RayServiceStatus } from '../api/rayservice.js';
 import type { Pod, RayCluster, RayService, Service } from '../core/kubernetes-objects.js';
+import { isOurs } from '../core/managed-by.js';
 import { isHeadReady } from '../core/rayjob/observation.js';
 import { effectsOf } from '../core/rayservice/effects.js';
 import { headServiceOf, serveServiceOf } from '../core/rayservice/manifests.js';
@@ -10,6 +11,7 @@ import { nextRoles } from '../core/rayservice/roles.js';
 import { statusOf } from '../core/rayservice/status.js';
 import { type ServeConfig, serveConfigOf, validateRayService } from '../core/rayservice/validation.js';
 import { canonical, podSpecHash } from '../core/spec-hash.js';
+import { rfc3339 } from '../core/time.js';
 import { type Informer, keyOf } from '../kubernetes/informer.js';
 import { resources } from '../kubernetes/resources.js';
 import type { ServeApi } from '../ray/serve-api.js';
@@ -30,7 +32,6 @@ export interface RayServiceControllerOptions extends KindSettings {
 
 const kind = 'RayService';
 const gatherMs = 50;
-const isOurs = ({ spec }: RayService) => spec.managedBy === undefined || spec.managedBy === 'ray.io/kuberay-operator';
 
 export class RayServiceController extends KindController<RayServiceStatus, RayService> {
   private readonly effects: RayServiceEffects;
@@ -67,7 +68,7 @@ export class RayServiceController extends KindController<RayServiceStatus, RaySe
   protected async reconcile(key: string): Promise<void> {
     const known = this.options.rayServices.objects.get(key);
     // What is deleted is taken apart by Kubernetes' garbage collector, by owner references.
-    if (!known || known.metadata.deletionTimestamp || !isOurs(known)) return;
+    if (!known || known.metadata.deletionTimestamp || !isOurs(known.spec)) return;
     const service = this.statuses.newest(known);
     const config = serveConfigOf(service, parse);
     const observed = await this.observe(service, config);
@@ -78,7 +79,7 @@ export class RayServiceController extends KindController<RayServiceStatus, RaySe
     const status = statusOf(service, observed, roles);
     const { lastUpdateTime, ...before } = service.status ?? {};
     if (canonical(status) !== canonical(before)) {
-      const at = new Date(observed.nowMs).toISOString().replace(/\.\d+/, '');
+      const at = rfc3339(observed.nowMs);
       await this.statuses.write(service, { ...status, lastUpdateTime: at });
     }
     if (roles) {

@@ -6,6 +6,7 @@ import { isAlreadyThere, isNotFound, isTerminatingNamespace } from '../kubernete
 import type { KubernetesClient } from '../kubernetes/client.js';
 import { objectPath, resources } from '../kubernetes/resources.js';
 import type { EventRecorder } from './events.js';
+import { changeFinalizer } from './finalizers.js';
 
 /** Its Job is not watched, but asked for: few clusters are in this state, and none for long. */
 export const jobEveryMs = 1_000;
@@ -23,7 +24,7 @@ export class RedisCleanup {
   /** Before the head is made, for what it writes must be removed again. True: the object has changed, and will come anew. */
   async prepare(cluster: RayCluster): Promise<boolean> {
     if (!this.options.enabled || !needsFinalizer(cluster)) return false;
-    await this.setFinalizers(cluster, [...(cluster.metadata.finalizers ?? []), redisCleanupFinalizer]);
+    await this.change(cluster, 'add');
     return true;
   }
 
@@ -63,8 +64,7 @@ export class RedisCleanup {
   }
 
   private async release(cluster: RayCluster, outcome?: { cleaned: boolean; message: string }): Promise<'released'> {
-    const others = (cluster.metadata.finalizers ?? []).filter(name => name !== redisCleanupFinalizer);
-    await this.setFinalizers(cluster, others).catch((error: unknown) => {
+    await this.change(cluster, 'remove').catch((error: unknown) => {
       if (!isNotFound(error)) throw error;
     });
     const { events } = this.options;
@@ -73,11 +73,8 @@ export class RedisCleanup {
     return 'released';
   }
 
-  /** The list is replaced as a whole: only if nobody else has changed it since. */
-  private async setFinalizers({ metadata }: RayCluster, finalizers: string[]): Promise<void> {
-    const { namespace, name, resourceVersion } = metadata;
-    const path = objectPath(resources.rayClusters, namespace, name);
-    await this.options.client.merge(path, { metadata: { resourceVersion, finalizers } }, this.options.signal);
+  private change(cluster: RayCluster, change: 'add' | 'remove'): Promise<void> {
+    return changeFinalizer(this.options, resources.rayClusters, cluster, redisCleanupFinalizer, change);
   }
 
   private async job(cluster: RayCluster): Promise<Job | undefined> {

@@ -18,8 +18,12 @@ export interface StatusWriterOptions {
   signal: AbortSignal;
 }
 
+/** A status that is not urgent, as one in which only numbers have moved, is written at most so often. */
+const atMostEveryMs = 2_000;
+
 export class StatusWriter<S extends object, T extends WithStatus<S>> {
   private readonly written = new Map<string, { uid: string; resourceVersion: string; status: S }>();
+  private readonly times = new Map<string, { uid: string; atMs: number }>();
 
   constructor(private readonly options: StatusWriterOptions) {}
 
@@ -49,7 +53,21 @@ export class StatusWriter<S extends object, T extends WithStatus<S>> {
     }
   }
 
+  /** Writes it if it is urgent or nothing was written lately; else returns after how many ms it should be tried again. */
+  async writeInTime(object: T, status: S, isUrgent: boolean): Promise<number> {
+    const key = keyOf(object);
+    const { uid } = object.metadata;
+    const last = this.times.get(key);
+    const nowMs = Date.now();
+    const waitMs = last?.uid === uid ? last.atMs + atMostEveryMs - nowMs : 0;
+    if (waitMs > 0 && !isUrgent) return waitMs;
+    this.times.set(key, { uid, atMs: nowMs });
+    await this.write(object, status);
+    return 0;
+  }
+
   forget(key: string): void {
     this.written.delete(key);
+    this.times.delete(key);
   }
 }

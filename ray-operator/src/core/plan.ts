@@ -1,5 +1,3 @@
-/** A RayCluster and what there is of it → what to make, what to delete, what to say. Pure: the controller carries it out. */
-import type { RayClusterSpec } from '../api/raycluster.js';
 import { autoscalerAccess } from './autoscaler.js';
 import { headIngress } from './ingress.js';
 import type { Manifest, Pod, RayCluster, Service } from './kubernetes-objects.js';
@@ -35,9 +33,6 @@ export interface Plan {
   /** Look again then, even if nothing happens. */
   lookAgainInMs?: number;
 }
-
-export const isOurs = (spec: RayClusterSpec) =>
-  spec.managedBy === undefined || spec.managedBy === 'ray.io/kuberay-operator';
 
 /** What follows from the spec alone, worked out once for each version of it and not at every look. */
 export interface Derived {

@@ -9,10 +9,12 @@ import { type MegaPlan, planMega } from '../../core/mega/plan.js';
 import { healthOf } from '../../core/mega/shares.js';
 import { isUrgent, megaStatusOf } from '../../core/mega/status.js';
 import { canonical } from '../../core/spec-hash.js';
+import { rfc3339 } from '../../core/time.js';
 import { isConflict, isNotFound } from '../../kubernetes/api-error.js';
 import type { ChangeKind, Informer } from '../../kubernetes/informer.js';
-import { objectPath, resources } from '../../kubernetes/resources.js';
+import { resources } from '../../kubernetes/resources.js';
 import { Expectations } from '../expectations.js';
+import { changeFinalizer } from '../finalizers.js';
 import { KindController, type KindSettings } from '../kind-controller.js';
 import { megaKeyOf } from '../local-copies.js';
 import { newSuffix } from '../suffix.js';
@@ -29,8 +31,6 @@ export interface MegaRayClusterControllerOptions extends KindSettings {
 
 /** What cells do within so long is looked at once. */
 const gatherMs = 100;
-/** A status in which only numbers have moved is written at most so often. */
-const countsEveryMs = 2_000;
 const expectationTimeoutMs = 30_000;
 const batch = 32;
 
@@ -40,7 +40,6 @@ type Troubles = Map<string, { kind: Trouble; sinceMs: number }>;
 interface Memory {
   uid: string;
   troubles: Troubles;
-  statusWrittenAt: number;
 }
 
 const sinceOf = (status: MegaRayClusterStatus | undefined): Troubles =>
@@ -121,7 +120,7 @@ export class MegaRayClusterController extends KindController<MegaRayClusterStatu
     const failure = plan.problems.length > 0 ? undefined : await this.effects.carryOut(key, plan);
     for (const { type, reason, message } of describeCells(plan, failure))
       this.events.record(mega, type, reason, message);
-    await this.writeStatus(key, mega, this.status(mega, derived, observed, plan, failure), memory);
+    await this.writeStatus(key, mega, this.status(mega, derived, observed, plan, failure));
     if (plan.lookAgainInMs !== undefined) this.queue.addAfter(key, Math.min(plan.lookAgainInMs, 2 ** 31 - 1));
     if (failure) throw failure.cause;
   }
@@ -173,20 +172,14 @@ export class MegaRayClusterController extends KindController<MegaRayClusterStatu
     const key = `${metadata.namespace}/${metadata.name}`;
     const existing = this.memories.get(key);
     if (existing?.uid === metadata.uid) return existing;
-    const created = { uid: metadata.uid, troubles: sinceOf(status), statusWrittenAt: 0 };
+    const created = { uid: metadata.uid, troubles: sinceOf(status) };
     this.memories.set(key, created);
     return created;
   }
 
-  /** With the version that was read: nobody else's finalizer is lost. */
-  private async changeFinalizer({ metadata }: MegaRayCluster, change: 'add' | 'remove'): Promise<void> {
-    const { name, namespace, resourceVersion, finalizers = [] } = metadata;
-    const others = finalizers.filter(each => each !== megaFinalizer);
-    const next = change === 'add' ? [...others, megaFinalizer] : others;
-    const path = objectPath(resources.megaRayClusters, namespace, name);
+  private async changeFinalizer(mega: MegaRayCluster, change: 'add' | 'remove'): Promise<void> {
     try {
-      const body = { metadata: { resourceVersion, finalizers: next } };
-      await this.options.client.merge(path, body, this.options.signal);
+      await changeFinalizer(this.options, resources.megaRayClusters, mega, megaFinalizer, change);
     } catch (error) {
       // Changed or gone meanwhile: the watch brings it, and it is looked at again.
       if (!isConflict(error) && !isNotFound(error)) throw error;
@@ -202,18 +195,12 @@ export class MegaRayClusterController extends KindController<MegaRayClusterStatu
   ): MegaRayClusterStatus {
     const isBusy = plan.creations.length + plan.deletions.length + plan.updates.length > 0;
     const plain = failure && { reason: failure.reason, message: failure.message };
-    const now = new Date().toISOString().replace(/\.\d+/, '');
-    return megaStatusOf({ mega, derived, observed, isBusy, failure: plain, now });
+    return megaStatusOf({ mega, derived, observed, isBusy, failure: plain, now: rfc3339(Date.now()) });
   }
 
-  private async writeStatus(key: string, mega: MegaRayCluster, status: MegaRayClusterStatus, memory: Memory) {
+  private async writeStatus(key: string, mega: MegaRayCluster, status: MegaRayClusterStatus) {
     if (canonical(mega.status ?? {}) === canonical(status)) return;
-    const waitMs = memory.statusWrittenAt + countsEveryMs - Date.now();
-    if (waitMs > 0 && !isUrgent(mega.status, status)) {
-      this.queue.addAfter(key, waitMs);
-      return;
-    }
-    memory.statusWrittenAt = Date.now();
-    await this.statuses.write(mega, status);
+    const waitMs = await this.statuses.writeInTime(mega, status, isUrgent(mega.status, status));
+    if (waitMs > 0) this.queue.addAfter(key, waitMs);
   }
 }

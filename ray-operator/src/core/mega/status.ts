@@ -5,6 +5,7 @@ import type { MegaRayCluster } from '../kubernetes-objects.js';
 import { headServiceName } from '../names.js';
 import { formatCount } from '../quantity.js';
 import { podResources } from '../resources.js';
+import { rfc3339 } from '../time.js';
 import { desiredReplicas } from '../worker-groups.js';
 import type { Cell } from './cells.js';
 import { type DerivedGroup, type DerivedMega, isCurrent, isLost, type ObservedCells, placeKey } from './derived.js';
@@ -192,7 +193,7 @@ function lineOf(cell: Cell, updated: boolean, index: number): CellStatus {
     kubernetesCluster: place.kubernetesCluster,
     ...(place.domain === undefined ? {} : { domain: place.domain }),
     state,
-    ...(trouble ? { since: new Date(trouble.sinceMs).toISOString().replace(/\.\d+/, '') } : {}),
+    ...(trouble ? { since: rfc3339(trouble.sinceMs) } : {}),
     updated,
     headService: headServiceName(name),
     readyWorkers,

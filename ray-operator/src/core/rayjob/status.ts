@@ -4,16 +4,15 @@ import { type Finding, withFindings } from '../conditions.js';
 import type { RayJob } from '../kubernetes-objects.js';
 import { headServiceName } from '../names.js';
 import { dashboardPort } from '../services.js';
+import { rfc3339 } from '../time.js';
 import { type JobEvent, jobConditions } from './decide.js';
 import { canReuseCluster, keepsHead, type Observed, ownsCluster, stateOf } from './observation.js';
 import { after } from './states.js';
 
-const plain = (ms: number) => new Date(ms).toISOString().replace(/\.\d+/, '');
-
 /** Names are chosen here and written down before anything is made under them: nothing is ever made twice. */
 export function afterEvent(job: RayJob, event: JobEvent, observed: Observed, newSuffix: () => string): RayJobStatus {
   const previous = job.status ?? {};
-  const now = plain(observed.nowMs);
+  const now = rfc3339(observed.nowMs);
   const counts = { succeeded: previous.succeeded ?? 0, failed: previous.failed ?? 0 };
   const generation = job.metadata.generation ?? 0;
   const base: RayJobStatus = { ...previous, ...counts, observedGeneration: generation };
@@ -81,8 +80,8 @@ function fresh(base: RayJobStatus, keepsCluster: boolean): RayJobStatus {
 function withRay(base: RayJobStatus, { ray }: Observed): RayJobStatus {
   if (ray.kind !== 'job') return base;
   const info = {
-    ...(ray.startTimeMs ? { startTime: plain(ray.startTimeMs) } : {}),
-    ...(ray.endTimeMs ? { endTime: plain(ray.endTimeMs) } : {}),
+    ...(ray.startTimeMs ? { startTime: rfc3339(ray.startTimeMs) } : {}),
+    ...(ray.endTimeMs ? { endTime: rfc3339(ray.endTimeMs) } : {}),
   };
   return { ...base, jobStatus: ray.status, rayJobInfo: info };
 }
@@ -103,7 +102,7 @@ export function refreshed(job: RayJob, observed: Observed): RayJobStatus {
   }
   const found = findings(observed);
   if (found.length > 0) {
-    status.conditions = withFindings(previous.conditions ?? [], found, generation, plain(observed.nowMs));
+    status.conditions = withFindings(previous.conditions ?? [], found, generation, rfc3339(observed.nowMs));
   }
   return status;
 }

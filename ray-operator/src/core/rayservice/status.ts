@@ -2,10 +2,9 @@
 import type { RayServiceStatus, ServedClusterStatus } from '../../api/rayservice.js';
 import { type Finding, withFindings } from '../conditions.js';
 import type { RayService } from '../kubernetes-objects.js';
+import { rfc3339 } from '../time.js';
 import { endpointsOf, namesOf, type Observed } from './observation.js';
 import type { Roles } from './roles.js';
-
-const plain = (ms: number) => new Date(ms).toISOString().replace(/\.\d+/, '');
 
 export function statusOf(service: RayService, observed: Observed, roles: Roles = namesOf(service)): RayServiceStatus {
   const previous = service.status ?? {};
@@ -32,7 +31,7 @@ export function statusOf(service: RayService, observed: Observed, roles: Roles =
     ...(pending ? { pendingServiceStatus: pending } : {}),
     ...(endpoints > 0 ? { serviceStatus: 'Running' } : {}),
     numServeEndpoints: endpoints,
-    conditions: withFindings(previous.conditions ?? [], found, generation, plain(observed.nowMs)),
+    conditions: withFindings(previous.conditions ?? [], found, generation, rfc3339(observed.nowMs)),
     observedGeneration: generation,
   };
 }
