@@ -1,5 +1,5 @@
 /** Ray clusters: what each shall be, where it runs, how its head is reached, its dashboard behind our login. */
-export { linkLifetimeMs, redeemLink, sessionCookieText, signLink } from './dashboard/index.js';
+export { type LoginWiring, loginLink, openSession } from './dashboard/index.js';
 export { type ClusterDomain, type ClusterWiring, createClusters } from './domain.js';
 export { type Entrance, entrances } from './entrances.js';
 export { pricedLeases } from './held.js';

@@ -7,6 +7,7 @@ import type { Cells, CellView } from '../clusters/ports.js';
 import { type Cell, type Departure, type MegaPlan, megaEvent, megaTransitions, planCells } from '../core/mega/index.js';
 import { recordEvent } from '../events/index.js';
 import { Failure, type Transaction } from '../platform/index.js';
+import { cellSpec } from './cell-spec.js';
 import { conditionsOf } from './conditions.js';
 import { type CellRow, cellsOf, insertCell, type MegaRow, markGone, markLeaving, writeMega } from './store.js';
 
@@ -97,14 +98,7 @@ async function create(tx: Transaction, cells: Cells, mega: MegaRow, ordinal: num
   try {
     const clusterId = await cells.create(tx, {
       tenantId,
-      spec: {
-        ...spec.cell,
-        name: `${name}-${ordinal}`,
-        type: 'ray',
-        budgetMicroUsd: null,
-        until: null,
-        idleTimeoutSeconds: null,
-      },
+      spec: cellSpec(spec, ordinal),
       mega: { id, name },
       spread: spec.spread,
     });

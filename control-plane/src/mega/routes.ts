@@ -1,9 +1,9 @@
 /** /v1/mega-clusters, and the way of a browser to the index of dashboards. */
 import { isDeepStrictEqual } from 'node:util';
 import { api, type ChangeMegaCluster, type MegaCluster, newId } from '@iocloud/contracts';
-import { once, sessionCookie } from '../accounts/index.js';
-import { linkLifetimeMs, redeemLink, sessionCookieText, signLink } from '../clusters/index.js';
-import type { Cells, PlacedSpec } from '../clusters/ports.js';
+import { once } from '../accounts/index.js';
+import { type LoginWiring, loginLink, openSession } from '../clusters/index.js';
+import type { Cells } from '../clusters/ports.js';
 import { recordEvent } from '../events/index.js';
 import {
   type Caller,
@@ -11,21 +11,18 @@ import {
   type Database,
   Failure,
   type Http,
-  type Signer,
   type Transaction,
   wake,
 } from '../platform/index.js';
+import { cellSpec } from './cell-spec.js';
 import { step } from './loop.js';
 import * as store from './store.js';
 import { indexPath, toMega, toMegas } from './view.js';
 
-interface Wiring {
+interface Wiring extends LoginWiring {
   config: Pick<Config, 'rayVersion' | 'publicUrl'>;
   database: Database;
   cells: Cells;
-  signer: Signer;
-  random(n: number): Uint8Array;
-  now(): Date;
 }
 
 export function megaRoutes(http: Http, wiring: Wiring): void {
@@ -36,7 +33,7 @@ export function megaRoutes(http: Http, wiring: Wiring): void {
       once(tx, caller, idempotency, async () => {
         const { rayVersion = config.rayVersion } = body.cell;
         const spec = { ...body, cell: { ...body.cell, rayVersion } };
-        await cells.check(tx, caller.tenantId, firstCell(spec));
+        await cells.check(tx, caller.tenantId, cellSpec(spec, 0));
         const { tenantId } = caller;
         const row = await store.insertMega(tx, { id: newId('megaCluster', random), tenantId, spec, now: wiring.now() });
         await tell(tx, caller, row, 'MegaClusterCreated', `created ${row.name} of ${spec.cells} cells`);
@@ -61,7 +58,7 @@ export function megaRoutes(http: Http, wiring: Wiring): void {
       if (row.desired === 'deleted') throw new Failure('conflict', `${row.name} is ${row.phase}; create a new one`);
       const spec = changed(row.spec, body);
       const revised = !isDeepStrictEqual(JSON.parse(JSON.stringify(spec.cell)), row.spec.cell);
-      if (revised) await cells.check(tx, caller.tenantId, firstCell(spec));
+      if (revised) await cells.check(tx, caller.tenantId, cellSpec(spec, 0));
       await store.setMegaWish(tx, row.id, { desired: row.desired, spec, revised });
       await tell(tx, caller, row, 'MegaClusterChanged', `changed ${Object.keys(body).join(', ')} of ${row.name}`);
       return brought(tx, caller, row);
@@ -90,27 +87,15 @@ export function megaRoutes(http: Http, wiring: Wiring): void {
   loginRoutes(http, wiring);
 }
 
-function loginRoutes(http: Http, { config, database, signer, random, now }: Wiring): void {
-  const secure = config.publicUrl?.startsWith('https:') ?? false;
-
+function loginRoutes(http: Http, wiring: Wiring): void {
   http.handle(api.createMegaDashboardLink, async ({ caller, params, request }) => {
-    const { id } = await store.getMega(database, caller.tenantId, params.megaCluster);
-    const base = config.publicUrl?.replace(/\/+$/, '') ?? `http://${request.headers.host ?? ''}`;
-    return {
-      url: `${base}${indexPath(id)}login?link=${signLink(signer, caller, id, random)}`,
-      expiresAt: new Date(now().getTime() + linkLifetimeMs).toISOString(),
-    };
+    const { id } = await store.getMega(wiring.database, caller.tenantId, params.megaCluster);
+    return loginLink(wiring, caller, request, { id, path: indexPath(id) });
   });
 
   http.handle(api.megaLogin, async ({ params, query, response }) => {
-    const session = await redeemLink(database, signer, params.megaClusterId, query.link);
-    response
-      .status(303)
-      .set('Set-Cookie', sessionCookieText(sessionCookie, session, secure))
-      .set('Cache-Control', 'no-store')
-      .set('Referrer-Policy', 'no-referrer')
-      .set('Location', indexPath(params.megaClusterId))
-      .end();
+    const { megaClusterId: id } = params;
+    await openSession(wiring, response, { id, link: query.link, location: indexPath(id) });
     return undefined;
   });
 }
@@ -122,15 +107,6 @@ function changed(spec: store.StoredSpec, { cell, ...rest }: ChangeMegaCluster): 
     ? kept
     : { ...kept, cell: { ...cell, rayVersion: cell.rayVersion ?? spec.cell.rayVersion } };
 }
-
-const firstCell = ({ name, cell }: store.StoredSpec): PlacedSpec => ({
-  ...cell,
-  name: `${name}-0`,
-  type: 'ray',
-  budgetMicroUsd: null,
-  until: null,
-  idleTimeoutSeconds: null,
-});
 
 const tell = (tx: Transaction, caller: Caller, row: store.MegaRow, reason: string, words: string): Promise<void> =>
   recordEvent(tx, {

@@ -1,50 +1,32 @@
 /** The cluster's own dashboard behind our login. */
 import type { IncomingMessage } from 'node:http';
 import { api } from '@iocloud/contracts';
-import { sessionCookie } from '../../accounts/index.js';
-import type { Config, Database, Http, Logger, Signer } from '../../platform/index.js';
+import type { Http, Logger } from '../../platform/index.js';
 import type { Heads } from '../heads.js';
 import { dashboardPath, getCluster } from '../store.js';
-import { linkLifetimeMs, redeemLink, sessionCookieText, signLink } from './login.js';
+import { type LoginWiring, loginLink, openSession } from './login.js';
 import { passHttp, passUpgrade } from './passthrough.js';
 
-export { linkLifetimeMs, redeemLink, sessionCookieText, signLink } from './login.js';
+export { type LoginWiring, loginLink, openSession } from './login.js';
 
-interface Wiring {
-  config: Pick<Config, 'publicUrl'>;
-  database: Database;
+interface Wiring extends LoginWiring {
   heads: Heads;
-  signer: Signer;
   log: Logger;
-  random(n: number): Uint8Array;
-  now(): Date;
 }
 
 export function dashboardRoutes(http: Http, wiring: Wiring): void {
-  const { config, database, heads, signer, log } = wiring;
+  const { config, database, heads, log } = wiring;
   const publicHost = config.publicUrl ? new URL(config.publicUrl).host : null;
   const hostOf = (request: IncomingMessage) => publicHost ?? request.headers.host ?? '';
-  const secure = config.publicUrl?.startsWith('https:') ?? false;
 
   http.handle(api.createDashboardLink, async ({ caller, params, request }) => {
     const { id } = await getCluster(database, caller.tenantId, params.clusterId);
-    const base = config.publicUrl?.replace(/\/+$/, '') ?? `http://${hostOf(request)}`;
-    const link = signLink(signer, caller, id, wiring.random);
-    return {
-      url: `${base}/clusters/${id}/login?link=${link}`,
-      expiresAt: new Date(wiring.now().getTime() + linkLifetimeMs).toISOString(),
-    };
+    return loginLink(wiring, caller, request, { id, path: `/clusters/${id}/` });
   });
 
   http.handle(api.clusterLogin, async ({ params, query, response }) => {
-    const session = await redeemLink(database, signer, params.clusterId, query.link);
-    response
-      .status(303)
-      .set('Set-Cookie', sessionCookieText(sessionCookie, session, secure))
-      .set('Cache-Control', 'no-store')
-      .set('Referrer-Policy', 'no-referrer')
-      .set('Location', dashboardPath(params.clusterId))
-      .end();
+    const { clusterId: id } = params;
+    await openSession(wiring, response, { id, link: query.link, location: dashboardPath(id) });
     return undefined;
   });
 
