@@ -37,7 +37,7 @@ export function scrapingRoutes(http: Http, { config, database, machines }: Wirin
     const { host, protocol } = config.publicUrl
       ? new URL(config.publicUrl)
       : { host: request.headers.host ?? '', protocol: 'http:' };
-    const found = await targets(database, scopeOf(caller), null);
+    const found = await targets(database, scopeOf(caller));
     const at = (path: string, labels: Record<string, string>) => ({
       targets: [host],
       labels: { __scheme__: protocol.replace(':', ''), __metrics_path__: path, ...labels },
@@ -65,9 +65,7 @@ export function scrapingRoutes(http: Http, { config, database, machines }: Wirin
   });
 
   http.handle(api.rayNodeMetrics, async ({ caller, params, response }) => {
-    const [row] = (await targets(database, scopeOf(caller), params.clusterId)).filter(
-      ({ lease_id }) => lease_id === params.leaseId,
-    );
+    const [row] = await targets(database, scopeOf(caller), params);
     if (!row)
       throw new Failure('not-found', `cluster ${params.clusterId} has no Ray node ${params.leaseId} that is up`);
     const stream = await open(machines, row);
@@ -81,16 +79,21 @@ export function scrapingRoutes(http: Http, { config, database, machines }: Wirin
   });
 }
 
-async function targets(db: Queryable, tenantId: TenantId | null, clusterId: ClusterId | null): Promise<Target[]> {
+/** Of all Ray nodes, or of one. */
+async function targets(
+  db: Queryable,
+  tenantId: TenantId | null,
+  one: { clusterId: ClusterId; leaseId: LeaseId } | null = null,
+): Promise<Target[]> {
   const { rows } = await db.query<Target>({
     name: 'scrape-targets',
     text: `SELECT l.id AS lease_id, l.cluster_id, c.name AS cluster_name, l.tenant_id, l.node_id, n.name AS node_name,
              l.role, l.group_name
            FROM leases l JOIN clusters c ON c.id = l.cluster_id JOIN nodes n ON n.id = l.node_id
            WHERE l.released_at IS NULL AND l.phase = 'ready' AND ($1::text IS NULL OR l.tenant_id = $1)
-             AND ($2::text IS NULL OR l.cluster_id = $2)
+             AND ($2::text IS NULL OR (l.id = $2 AND l.cluster_id = $3))
            ORDER BY l.cluster_id, l.id`,
-    values: [tenantId, clusterId],
+    values: [tenantId, one?.leaseId ?? null, one?.clusterId ?? null],
   });
   return rows;
 }
