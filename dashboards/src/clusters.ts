@@ -1,5 +1,6 @@
 /** All clusters: phases, how long they take to come up, what they lose. */
 import { type Board, boardUrl } from './board.js';
+import { quantile } from './expressions.js';
 import { series, stat } from './panels.js';
 
 export const clusters: Board = {
@@ -81,7 +82,10 @@ export const clusters: Board = {
           unit: 's',
           queries: [
             [
-              'histogram_quantile(0.95, sum by (le, phase) (rate(iocloud_cluster_phase_duration_seconds_bucket{phase=~"pending|provisioning|stopping|deleting"}[$__rate_interval])))',
+              quantile(0.95, 'iocloud_cluster_phase_duration_seconds', {
+                labels: '{phase=~"pending|provisioning|stopping|deleting"}',
+                by: 'phase',
+              }),
               '{{phase}}',
             ],
           ],

@@ -1,5 +1,6 @@
 /** Everything that comes in by HTTP, and the tunnels behind it. */
 import type { Board } from './board.js';
+import { quantile } from './expressions.js';
 import { series, stat, table } from './panels.js';
 
 const api = '{api=~"$api"}';
@@ -39,7 +40,10 @@ export const gateway: Board = {
           title: 'Duration, 99 %',
           description: 'Over the last five minutes; streams last as long as they are read, and are left out.',
           unit: 's',
-          query: `histogram_quantile(0.99, sum by (le) (rate(iocloud_http_request_duration_seconds_bucket{api=~"$api", operation!~"clusterDashboard|.*[sS]tream.*|.*[tT]ail.*"}[5m])))`,
+          query: quantile(0.99, 'iocloud_http_request_duration_seconds', {
+            labels: '{api=~"$api", operation!~"clusterDashboard|.*[sS]tream.*|.*[tT]ail.*"}',
+            over: '5m',
+          }),
           thresholds: { amber: 0.5, red: 2 },
         }),
         stat({
@@ -89,12 +93,7 @@ export const gateway: Board = {
           title: 'Duration, 95 %, by API',
           description: 'From the request to the end of its answer.',
           unit: 's',
-          queries: [
-            [
-              `histogram_quantile(0.95, sum by (le, api) (rate(iocloud_http_request_duration_seconds_bucket${api}[$__rate_interval])))`,
-              '{{api}}',
-            ],
-          ],
+          queries: [[quantile(0.95, 'iocloud_http_request_duration_seconds', { labels: api, by: 'api' }), '{{api}}']],
         }),
         table({
           title: 'Slowest operations',

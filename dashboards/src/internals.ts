@@ -1,5 +1,6 @@
 /** The control plane itself: its loops, its database, its wake-ups, its processes. */
 import type { Board } from './board.js';
+import { quantile } from './expressions.js';
 import { series, stat, table } from './panels.js';
 
 export const internals: Board = {
@@ -86,7 +87,7 @@ export const internals: Board = {
           unit: 's',
           queries: [
             [
-              'topk(10, histogram_quantile(0.95, sum by (le, loop) (rate(iocloud_loop_duration_seconds_bucket{instance=~"$instance"}[$__rate_interval]))))',
+              `topk(10, ${quantile(0.95, 'iocloud_loop_duration_seconds', { labels: '{instance=~"$instance"}', by: 'loop' })})`,
               '{{loop}}',
             ],
           ],
@@ -97,7 +98,7 @@ export const internals: Board = {
           unit: 's',
           queries: [
             [
-              'histogram_quantile(0.95, sum by (le, topic) (rate(iocloud_wakeup_duration_seconds_bucket{instance=~"$instance"}[$__rate_interval])))',
+              quantile(0.95, 'iocloud_wakeup_duration_seconds', { labels: '{instance=~"$instance"}', by: 'topic' }),
               '{{topic}}',
             ],
           ],
@@ -136,11 +137,11 @@ export const internals: Board = {
           unit: 's',
           queries: [
             [
-              'histogram_quantile(0.95, sum by (le) (rate(iocloud_postgres_query_duration_seconds_bucket{instance=~"$instance"}[$__rate_interval])))',
+              quantile(0.95, 'iocloud_postgres_query_duration_seconds', { labels: '{instance=~"$instance"}' }),
               'statements',
             ],
             [
-              'histogram_quantile(0.95, sum by (le) (rate(iocloud_postgres_transaction_duration_seconds_bucket{instance=~"$instance"}[$__rate_interval])))',
+              quantile(0.95, 'iocloud_postgres_transaction_duration_seconds', { labels: '{instance=~"$instance"}' }),
               'transactions',
             ],
           ],
@@ -173,10 +174,7 @@ export const internals: Board = {
           description: 'Duration of one reading of all that comes from the database.',
           unit: 's',
           queries: [
-            [
-              'histogram_quantile(0.95, sum by (le) (rate(iocloud_state_refresh_duration_seconds_bucket{instance=~"$instance"}[$__rate_interval])))',
-              '95 %',
-            ],
+            [quantile(0.95, 'iocloud_state_refresh_duration_seconds', { labels: '{instance=~"$instance"}' }), '95 %'],
           ],
         }),
       ],

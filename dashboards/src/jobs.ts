@@ -1,9 +1,7 @@
 /** The life of jobs: submitted, started, moved, ended. */
 import { type Board, boardUrl } from './board.js';
+import { quantile } from './expressions.js';
 import { series, stat } from './panels.js';
-
-const quantile = (q: number, metric: string) =>
-  `histogram_quantile(${q}, sum by (le) (rate(${metric}_bucket[$__rate_interval])))`;
 
 export const jobs: Board = {
   uid: 'jobs',
@@ -41,7 +39,7 @@ export const jobs: Board = {
           title: 'Start latency, 95 %',
           description: 'From submission to running, of the first attempt, over the last hour.',
           unit: 's',
-          query: 'histogram_quantile(0.95, sum by (le) (rate(iocloud_job_start_latency_seconds_bucket[1h])))',
+          query: quantile(0.95, 'iocloud_job_start_latency_seconds', { over: '1h' }),
           noValue: 'none started',
           link: { title: 'Objective', url: boardUrl('slos') },
         }),
@@ -49,7 +47,7 @@ export const jobs: Board = {
           title: 'Migration, 95 %',
           description: 'From being asked to move to running elsewhere, over the last hour.',
           unit: 's',
-          query: 'histogram_quantile(0.95, sum by (le) (rate(iocloud_job_migration_duration_seconds_bucket[1h])))',
+          query: quantile(0.95, 'iocloud_job_migration_duration_seconds', { over: '1h' }),
           noValue: 'none moved',
           link: { title: 'Objective', url: boardUrl('slos') },
         }),
@@ -109,12 +107,7 @@ export const jobs: Board = {
           title: 'Duration of attempts',
           description: 'Median by how they ended.',
           unit: 's',
-          queries: [
-            [
-              'histogram_quantile(0.5, sum by (le, outcome) (rate(iocloud_job_attempt_duration_seconds_bucket[$__rate_interval])))',
-              '{{outcome}}',
-            ],
-          ],
+          queries: [[quantile(0.5, 'iocloud_job_attempt_duration_seconds', { by: 'outcome' }), '{{outcome}}']],
         }),
         series({
           title: 'Asked to move or end',

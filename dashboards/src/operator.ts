@@ -1,5 +1,6 @@
 /** `ray-operator` on Kubernetes. */
 import type { Board } from './board.js';
+import { quantile } from './expressions.js';
 import { series, stat } from './panels.js';
 
 export const operator: Board = {
@@ -63,33 +64,20 @@ export const operator: Board = {
           description: 'Making pods included.',
           unit: 's',
           queries: [
-            [
-              'histogram_quantile(0.95, sum by (le, controller) (rate(controller_runtime_reconcile_time_seconds_bucket[$__rate_interval])))',
-              '{{controller}}',
-            ],
+            [quantile(0.95, 'controller_runtime_reconcile_time_seconds', { by: 'controller' }), '{{controller}}'],
           ],
         }),
         series({
           title: 'Wait for a worker, 95 %',
           description: 'Above some seconds: more concurrency, or an API server that is slow.',
           unit: 's',
-          queries: [
-            [
-              'histogram_quantile(0.95, sum by (le, name) (rate(workqueue_queue_duration_seconds_bucket[$__rate_interval])))',
-              '{{name}}',
-            ],
-          ],
+          queries: [[quantile(0.95, 'workqueue_queue_duration_seconds', { by: 'name' }), '{{name}}']],
         }),
         series({
           title: 'Work on a key, 95 %',
           description: 'As the queue sees it.',
           unit: 's',
-          queries: [
-            [
-              'histogram_quantile(0.95, sum by (le, name) (rate(workqueue_work_duration_seconds_bucket[$__rate_interval])))',
-              '{{name}}',
-            ],
-          ],
+          queries: [[quantile(0.95, 'workqueue_work_duration_seconds', { by: 'name' }), '{{name}}']],
         }),
         series({
           title: 'Keys in and again',

@@ -1,5 +1,6 @@
 /** Why jobs wait: how many, how long, and what the scheduler did about it. */
 import { type Board, boardUrl } from './board.js';
+import { quantile } from './expressions.js';
 import { series, stat } from './panels.js';
 
 export const queue: Board = {
@@ -75,14 +76,8 @@ export const queue: Board = {
           description: 'From submission to the first place: median and 95th percentile.',
           unit: 's',
           queries: [
-            [
-              'histogram_quantile(0.5, sum by (le) (rate(iocloud_job_queue_wait_seconds_bucket[$__rate_interval])))',
-              'median',
-            ],
-            [
-              'histogram_quantile(0.95, sum by (le) (rate(iocloud_job_queue_wait_seconds_bucket[$__rate_interval])))',
-              '95 %',
-            ],
+            [quantile(0.5, 'iocloud_job_queue_wait_seconds'), 'median'],
+            [quantile(0.95, 'iocloud_job_queue_wait_seconds'), '95 %'],
           ],
         }),
         series({
@@ -123,14 +118,8 @@ export const queue: Board = {
           description: 'Median and 95th percentile, waiting for the lock included. Above some seconds, jobs feel it.',
           unit: 's',
           queries: [
-            [
-              'histogram_quantile(0.5, sum by (le) (rate(iocloud_scheduler_run_duration_seconds_bucket[$__rate_interval])))',
-              'median',
-            ],
-            [
-              'histogram_quantile(0.95, sum by (le) (rate(iocloud_scheduler_run_duration_seconds_bucket[$__rate_interval])))',
-              '95 %',
-            ],
+            [quantile(0.5, 'iocloud_scheduler_run_duration_seconds'), 'median'],
+            [quantile(0.95, 'iocloud_scheduler_run_duration_seconds'), '95 %'],
           ],
         }),
         series({
