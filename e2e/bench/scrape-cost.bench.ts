@@ -3,7 +3,6 @@
  * plane, and beside each the same bytes from a server that does nothing but send them.
  */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { cpus, loadavg } from 'node:os';
@@ -50,9 +49,7 @@ async function besidePeer(stack: Stack, path: string) {
 
 const stack = await Stack.start({ env: { IOCLOUD_NODE_CPUS: '1' } });
 try {
-  const { pid } = await stack.part('control plane');
-  const url = /(?:^|\0)DATABASE_URL=([^\0]+)/.exec(readFileSync(`/proc/${pid}/environ`, 'utf8'))?.[1];
-  const database = new pg.Client({ connectionString: url });
+  const database = new pg.Client({ connectionString: await stack.databaseUrl() });
   await database.connect();
   await insertScrapedFleet(database, Number(options.machines));
   await database.end();

@@ -76,10 +76,7 @@ afterAll(async () => {
 
 async function connect(): Promise<pg.Client> {
   const [, , , port] = readFileSync(join(stack.home, 'postgres', 'postmaster.pid'), 'utf8').split('\n');
-  const { command } = await stack.part('control plane').then(({ pid }) => ({
-    command: readFileSync(`/proc/${pid}/environ`, 'utf8'),
-  }));
-  const url = /(?:^|\0)DATABASE_URL=([^\0]+)/.exec(command)?.[1];
+  const url = await stack.databaseUrl();
   expect(url).toContain(`:${port}/`);
   const client = new pg.Client({ connectionString: url });
   await client.connect();

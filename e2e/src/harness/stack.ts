@@ -103,6 +103,14 @@ export class Stack {
     return machine;
   }
 
+  /** Of the PostgreSQL that the system runs: what the control plane was given, which is told to nobody else. */
+  async databaseUrl(): Promise<string> {
+    const { pid } = await this.part('control plane');
+    const [, url] = /(?:^|\0)DATABASE_URL=([^\0]+)/.exec(readFileSync(`/proc/${pid}/environ`, 'utf8')) ?? [];
+    if (!url) throw new Error('the control plane has no DATABASE_URL');
+    return url;
+  }
+
   /** The tail of each log, for a failure's message. */
   logs(): string {
     try {
